@@ -1,0 +1,1 @@
+"""What exists: references, the store, contracts, networks, evaluations, reports. Knows no orchestrator."""

