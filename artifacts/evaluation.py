@@ -1,0 +1,69 @@
+"""What is known of a trained network on images that it has not seen."""
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+from artifacts.arrays import Labels, Probabilities
+
+
+class ClassMetrics(BaseModel):
+    """Precision, recall and F1, each in [0, 1] (0 where undefined), of one class with `support` images."""
+
+    model_config = ConfigDict(frozen=True)
+
+    label: int
+    precision: float
+    recall: float
+    f1: float
+    support: int
+
+
+class Evaluation(BaseModel):
+    """Top-1 accuracy in [0, 1] with its 95 % Wilson interval, mean cross-entropy in nats, and where the errors lie.
+
+    `confusion[i][j]` counts the images of class i that were taken for class j.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    count: int
+    correct: int
+    accuracy: float
+    interval: tuple[float, float]
+    loss: float
+    per_class: tuple[ClassMetrics, ...]
+    confusion: tuple[tuple[int, ...], ...]
+    predictions: tuple[int, ...]
+    """The labels predicted for the first five images."""
+
+
+def wilson(correct: int, count: int, confidence: float = 0.95) -> tuple[float, float]:
+    """The Wilson score interval of a proportion (Wilson 1927, JASA 22:209), which holds near 0 and 1 too."""
+    from scipy.stats import binomtest
+
+    interval = binomtest(correct, count).proportion_ci(confidence, method="wilson")
+    return float(interval.low), float(interval.high)
+
+
+def measure(probabilities: Probabilities, labels: Labels) -> Evaluation:
+    """Score predicted probabilities (n, classes) against the true labels (n,)."""
+    from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
+
+    classes = np.arange(probabilities.shape[1])
+    predicted = probabilities.argmax(axis=1)
+    correct, count = int((predicted == labels).sum()), len(labels)
+    of_truth = probabilities[np.arange(count), labels].astype(np.float64)
+    scores = precision_recall_fscore_support(labels, predicted, labels=classes, zero_division=0)
+    return Evaluation(
+        count=count,
+        correct=correct,
+        accuracy=correct / count,
+        interval=wilson(correct, count),
+        loss=float(-np.log(np.clip(of_truth, 1e-7, 1)).mean()),  # clipped as keras.losses does
+        per_class=tuple(
+            ClassMetrics(label=int(c), precision=float(p), recall=float(r), f1=float(f), support=int(n))
+            for c, p, r, f, n in zip(classes, *scores, strict=True)
+        ),
+        confusion=tuple(map(tuple, confusion_matrix(labels, predicted, labels=classes).tolist())),
+        predictions=tuple(predicted[:5].tolist()),
+    )
