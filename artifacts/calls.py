@@ -1,0 +1,51 @@
+"""What a step's result depends on, taken apart so that a difference can be named."""
+
+import hashlib
+import inspect
+from collections.abc import Callable, Mapping
+from functools import cache, cached_property
+from importlib.metadata import version
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from artifacts.fingerprint import fingerprint
+from artifacts.settings import Settings
+from artifacts.store import Store, canonical
+
+
+class Call(BaseModel):
+    """One step applied to its inputs: everything that decides the result, and nothing that does not."""
+
+    model_config = ConfigDict(frozen=True)
+
+    task: str
+    inputs: dict[str, Any]
+    """Arguments as JSON; references stand for their content. Stores and settings say only where, and are left out."""
+    code: dict[str, str]
+    libraries: dict[str, str]
+
+    @classmethod
+    def of(cls, task: str, function: Callable[..., Any], arguments: Mapping[str, Any], shaped_by: tuple[str, ...]) -> "Call":
+        """Describe `function(**arguments)`, whose result the libraries `shaped_by` shape."""
+        function = inspect.unwrap(function)
+        return cls(
+            task=task,
+            inputs={k: _json(v) for k, v in arguments.items() if not isinstance(v, Store | Settings)},
+            code=fingerprint(function.__module__, function.__name__),
+            libraries={name: _version(name) for name in shaped_by},
+        )
+
+    @cached_property
+    def key(self) -> str:
+        """The SHA-256 under which the result is remembered."""
+        return hashlib.sha256(canonical(self.model_dump())).hexdigest()
+
+
+def _json(value: Any) -> Any:
+    return value.model_dump(mode="json") if isinstance(value, BaseModel) else value
+
+
+@cache
+def _version(library: str) -> str:
+    return version(library)

@@ -1,0 +1,145 @@
+"""Which project code a function's result depends on, read from the source without importing it."""
+
+import ast
+import copy
+import hashlib
+import importlib.util
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+
+ROOMS = ("artifacts", "tasks", "flows")
+
+
+@cache
+def fingerprint(module: str, function: str) -> dict[str, str]:
+    """Map each definition that `function` reaches, as "module:name", to a digest of its code.
+
+    Reached is what is named, transitively, inside the project: functions, classes, constants, also
+    through imports inside functions. Comments, docstrings, layout and the annotations of functions
+    do not count; neither do the decorators of `function` itself, which say how to run it. Read once
+    a process: what is imported does not change when its file does.
+    """
+    found: dict[str, str] = {}
+    _reach(module, function, found, is_root=True)
+    return found
+
+
+def _reach(module: str, name: str, found: dict[str, str], is_root: bool = False) -> None:
+    key = f"{module}:{name}"
+    source = _source(module)
+    if key in found or source is None:
+        return
+    if name in source.definitions:
+        nodes = [_essence(node, is_root) for node in source.definitions[name]]
+        found[key] = hashlib.sha256("\n".join(map(ast.unparse, nodes)).encode()).hexdigest()
+        for node in nodes:
+            _follow(module, node, found)
+    elif name in source.imports:
+        _follow_import(source.imports[name], (), found)
+
+
+def _follow(module: str, node: ast.AST, found: dict[str, str]) -> None:
+    source = _source(module)
+    assert source is not None
+    imports = source.imports | _imports(node)
+    for name, *attributes in _names(node):
+        if name in imports:
+            _follow_import(imports[name], tuple(attributes), found)
+        else:
+            _reach(module, name, found)
+
+
+def _follow_import(target: tuple[str, str | None], attributes: tuple[str, ...], found: dict[str, str]) -> None:
+    module, name = target
+    path = [*([name] if name else []), *attributes]
+    while path and _source(f"{module}.{path[0]}") is not None:
+        module = f"{module}.{path.pop(0)}"
+    if path:
+        _reach(module, path[0], found)
+
+
+@dataclass
+class _Source:
+    """The top level of one module: what it defines and what it imports from the project."""
+
+    definitions: dict[str, list[ast.stmt]] = field(default_factory=dict)
+    imports: dict[str, tuple[str, str | None]] = field(default_factory=dict)
+
+
+def _source(module: str) -> _Source | None:
+    if module.split(".")[0] not in ROOMS:
+        return None
+    path = _path(module)
+    return _parse(path) if path else None
+
+
+@cache
+def _path(module: str) -> Path | None:
+    room, *rest = module.split(".")  # by path: find_spec would import what encloses the module
+    spec = importlib.util.find_spec(room)
+    base = Path(spec.submodule_search_locations[0], *rest) if spec and spec.submodule_search_locations else Path(room)
+    return next((path for path in (base.with_suffix(".py"), base / "__init__.py") if path.is_file()), None)
+
+
+@cache
+def _parse(path: Path) -> _Source:
+    source = _Source()
+    tree = ast.parse(path.read_bytes())
+    source.imports = _imports(tree)
+    for statement in tree.body:
+        for name in _defined(statement):
+            source.definitions.setdefault(name, []).append(statement)
+    return source
+
+
+def _defined(statement: ast.stmt) -> list[str]:
+    if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        return [statement.name]
+    if isinstance(statement, ast.Assign | ast.AnnAssign | ast.AugAssign):
+        targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
+        return [node.id for target in targets for node in ast.walk(target) if isinstance(node, ast.Name)]
+    return []
+
+
+def _imports(node: ast.AST) -> dict[str, tuple[str, str | None]]:
+    found: dict[str, tuple[str, str | None]] = {}
+    for item in ast.walk(node):
+        if isinstance(item, ast.ImportFrom) and item.module and item.module.split(".")[0] in ROOMS:
+            found |= {alias.asname or alias.name: (item.module, alias.name) for alias in item.names}
+        elif isinstance(item, ast.Import):
+            for alias in item.names:
+                if alias.name.split(".")[0] in ROOMS:
+                    found[alias.asname or alias.name.split(".")[0]] = (
+                        (alias.name, None) if alias.asname else (alias.name.split(".")[0], None)
+                    )
+    return found
+
+
+def _names(node: ast.AST) -> list[tuple[str, ...]]:
+    """Each dotted chain of names that is read: `a`, `a.b`, `a.b.c`."""
+    chains = []
+    for item in ast.walk(node):
+        chain: list[str] = []
+        while isinstance(item, ast.Attribute):
+            chain.append(item.attr)
+            item = item.value
+        if isinstance(item, ast.Name):
+            chains.append((item.id, *reversed(chain)))
+    return chains
+
+
+def _essence(node: ast.stmt, is_root: bool) -> ast.stmt:
+    node = copy.deepcopy(node)
+    if is_root and isinstance(node, ast.FunctionDef):
+        node.decorator_list = []
+    for item in ast.walk(node):
+        if isinstance(item, ast.FunctionDef | ast.AsyncFunctionDef):
+            item.returns = None
+            for argument in ast.walk(item.args):
+                if isinstance(argument, ast.arg):
+                    argument.annotation = None
+        if isinstance(item, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            is_text = [isinstance(s, ast.Expr) and isinstance(s.value, ast.Constant) for s in item.body]
+            item.body = [s for s, text in zip(item.body, is_text, strict=True) if not text] or [ast.Pass()]
+    return node

@@ -1,0 +1,88 @@
+"""The convolutional networks that hyperparameters describe, in plain Keras 3."""
+
+import math
+from typing import TYPE_CHECKING
+
+import keras
+from keras import layers
+
+from artifacts.errors import UsageError
+from artifacts.hyperparameters import Hyperparameters
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def build(hyperparameters: Hyperparameters, image_shape: "Sequence[int]", classes: int) -> keras.Sequential:
+    """An untrained network from images of `image_shape` (height, width, channels) to `classes` probabilities.
+
+    Initial weights follow `keras.utils.set_random_seed`. Raises UsageError if the images are too small for it.
+    """
+    hp = hyperparameters
+    network = keras.Sequential([keras.Input(tuple(image_shape))])
+    try:
+        for i, filters in enumerate(hp.filters):
+            network.add(
+                layers.Conv2D(
+                    filters, at(hp.kernel_size, i), at(hp.strides, i), padding=hp.padding, activation=hp.activation
+                )
+            )
+            if at(hp.pool, i) > 1:
+                network.add(layers.MaxPooling2D(at(hp.pool, i)))
+    except ValueError:
+        raise UsageError(
+            f"images of {image_shape[0]} by {image_shape[1]} pixels are too small for convolution {i + 1} "
+            f"of {len(hp.filters)}; use larger images, smaller kernels and pools, or padding 'same'"
+        ) from None
+    network.add(layers.Flatten())
+    for width in hp.dense:
+        network.add(layers.Dense(width, activation=hp.activation))
+    if hp.dropout:
+        network.add(layers.Dropout(hp.dropout))
+    network.add(layers.Dense(classes, activation="softmax"))
+    return network
+
+
+def at(values: tuple[int, ...], i: int) -> int:
+    """Entry `i`, or the last one where there are fewer."""
+    return values[min(i, len(values) - 1)]
+
+
+@keras.saving.register_keras_serializable("digitflow")
+class OneCycle(keras.optimizers.schedules.LearningRateSchedule):
+    """A linear rise from peak/25 to `peak`, then a cosine to peak/10⁴, over `steps` in all.
+
+    After Smith & Topin 2018, "Super-Convergence" (arXiv:1708.07120).
+    """
+
+    def __init__(self, peak: float, steps: int, warmup: float):
+        self.peak, self.steps, self.warmup = peak, steps, warmup
+
+    def __call__(self, step: object) -> object:
+        ops = keras.ops
+        done = ops.cast(step, "float32") / self.steps
+        low, end = self.peak / 25, self.peak / 1e4
+        rise = low + (self.peak - low) * done / max(self.warmup, 1e-9)
+        fall = (done - self.warmup) / (1 - self.warmup)
+        return ops.where(
+            done < self.warmup, rise, end + (self.peak - end) * 0.5 * (1 + ops.cos(math.pi * ops.clip(fall, 0, 1)))
+        )
+
+    def get_config(self) -> dict[str, float]:
+        return {"peak": self.peak, "steps": self.steps, "warmup": self.warmup}
+
+
+def compile_for_training(network: keras.Model, hyperparameters: Hyperparameters, steps_per_epoch: int) -> None:
+    """Attach loss, optimiser and schedule. Metrics are left out: computing them on each step costs a fifth."""
+    hp = hyperparameters
+    rate = (
+        OneCycle(hp.learning_rate, hp.epochs * steps_per_epoch, hp.warmup)
+        if hp.schedule == "one-cycle"
+        else hp.learning_rate
+    )
+    network.compile(
+        keras.optimizers.Adam(rate, beta_1=hp.beta_1, beta_2=hp.beta_2),
+        loss=keras.losses.CategoricalCrossentropy(label_smoothing=hp.label_smoothing),
+        steps_per_execution=min(50, steps_per_epoch),
+        jit_compile=False,  # XLA doubles the time of such small networks on a CPU
+    )

@@ -1,0 +1,41 @@
+"""What the cache remembers: a result under the key of the call that made it, or nothing at all."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from artifacts.store import Ref, Store
+
+
+def remember(store: Store, key: str, content: bytes) -> None:
+    """Keep `content`, a Prefect result record, under `key`, atomically and with its digest."""
+    store.write(f"records/{key}", hashlib.sha256(content).hexdigest().encode() + b"\n" + content)
+
+
+def recall(store: Store, key: str) -> bytes | None:
+    """The record under `key`, or None if it is absent or damaged, or names bytes that are not here and intact."""
+    try:
+        digest, _, content = (store.home / "records" / key).read_bytes().partition(b"\n")
+    except OSError:
+        return None
+    if hashlib.sha256(content).hexdigest().encode() != digest:
+        return None
+    return content if all(map(store.holds, references(result(content)))) else None
+
+
+def result(content: bytes) -> Any:
+    """The JSON value of the result inside a Prefect result record."""
+    return json.loads(json.loads(content)["result"])
+
+
+def references(value: Any) -> Iterator[Ref]:
+    """Every artifact that a JSON value refers to."""
+    if isinstance(value, dict):
+        if "sha256" in value:
+            yield Ref.model_validate(value)
+        else:
+            value = list(value.values())
+    if isinstance(value, list):
+        for item in value:
+            yield from references(item)

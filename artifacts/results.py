@@ -1,0 +1,45 @@
+"""What the steps hand to each other: references, never arrays or models."""
+
+from pydantic import BaseModel, ConfigDict
+
+from artifacts.datasets import Splits
+from artifacts.store import Ref
+
+
+class _Result(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class Validated(_Result):
+    """Data that keep their contract, and the report that says so (a `contracts.DataReport` as JSON)."""
+
+    data: Splits
+    report: Ref
+
+
+class Pair(_Result):
+    """One array for each split."""
+
+    train: Ref
+    test: Ref
+
+
+class Trained(_Result):
+    """Weights of the last epoch (Keras `.weights.h5`), and one list per epoch series as JSON."""
+
+    weights: Ref
+    history: Ref
+
+
+class Scored(_Result):
+    """An `Evaluation` as JSON, and the probabilities (n, classes) float32 that it was made from."""
+
+    evaluation: Ref
+    probabilities: Ref
+
+
+class Reported(_Result):
+    """The report as one HTML page, and its parts as Markdown (JSON: key to text) for Prefect's UI."""
+
+    html: Ref
+    markdown: Ref

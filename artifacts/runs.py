@@ -1,0 +1,114 @@
+"""What a run did: a manifest that is kept up to date while it goes on, so that a killed run leaves one too."""
+
+import contextlib
+import os
+import platform
+import sys
+from collections.abc import Iterator
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field, ValidationError
+
+from artifacts.calls import Call
+from artifacts.store import Store
+
+_current: ContextVar["Run | None"] = ContextVar("run", default=None)
+
+
+class StepRecord(BaseModel):
+    """One step of a run: what decided its result, the result's references, and what it cost."""
+
+    name: str
+    cached: bool
+    seconds: float
+    key: str
+    call: Call
+    result: Any
+
+
+class Manifest(BaseModel):
+    """What is known of a run. Times are UTC in ISO 8601."""
+
+    schema_version: Literal[1] = 1
+    run: str
+    status: Literal["running", "passed", "rejected", "failed"] = "running"
+    dataset: str
+    recipe: str
+    seed: int
+    hyperparameters: dict[str, Any]
+    gate: dict[str, Any]
+    accuracy: float | None = None
+    error: str | None = None
+    started: datetime
+    ended: datetime | None = None
+    machine: dict[str, str | int] = Field(default_factory=lambda: machine())
+    steps: list[StepRecord] = []
+
+
+class Run:
+    """A run under way, which steps find by `Run.current()`."""
+
+    def __init__(self, store: Store, manifest: Manifest):
+        self.store, self.manifest = store, manifest
+        self.folder = f"runs/{manifest.run}"
+
+    @staticmethod
+    def current() -> "Run | None":
+        return _current.get()
+
+    @classmethod
+    @contextlib.contextmanager
+    def recording(cls, store: Store, **facts: Any) -> Iterator["Run"]:
+        """A run whose steps are noted, whose end is noted however it comes."""
+        run = cls(store, Manifest(started=_now(), **facts))
+        token = _current.set(run)
+        try:
+            run.save()
+            yield run
+        except BaseException as error:
+            run.finish("failed", error=str(error) or type(error).__name__)
+            raise
+        finally:
+            _current.reset(token)
+
+    def note(self, call: Call, cached: bool, seconds: float, result: Any) -> None:
+        """Add a finished step."""
+        plain = result.model_dump(mode="json") if isinstance(result, BaseModel) else result
+        self.manifest.steps.append(
+            StepRecord(name=call.task, cached=cached, seconds=round(seconds, 3), key=call.key, call=call, result=plain)
+        )
+        self.save()
+
+    def finish(self, status: Literal["passed", "rejected", "failed"], **facts: Any) -> None:
+        """Note how the run ended."""
+        self.manifest = self.manifest.model_copy(update={"status": status, "ended": _now(), **facts})
+        with contextlib.suppress(Exception) if status == "failed" else contextlib.nullcontext():
+            self.save()  # the error that ended the run matters more than one while noting it
+
+    def save(self) -> None:
+        self.store.write(f"{self.folder}/manifest.json", self.manifest.model_dump_json(indent=1).encode())
+
+
+def earlier_runs(store: Store) -> Iterator[Manifest]:
+    """The manifests in the store, the latest first; unreadable ones are passed over."""
+    for path in sorted((store.home / "runs").glob("*/manifest.json"), reverse=True):
+        with contextlib.suppress(OSError, ValidationError):
+            yield Manifest.model_validate_json(path.read_bytes())
+
+
+def machine() -> dict[str, str | int]:
+    """What a result may depend on besides code and data."""
+    return {
+        "platform": platform.platform(),
+        "processor": platform.processor() or platform.machine(),
+        "cores": os.cpu_count() or 1,
+        "python": sys.version.split()[0],
+        **{name: version(name) for name in ("keras", "tensorflow", "numpy", "prefect")},
+    }
+
+
+def _now() -> datetime:
+    return datetime.now(UTC).replace(microsecond=0)

@@ -1,0 +1,103 @@
+"""What the command line shows: live progress on a terminal, a short table at the end, JSON for programs."""
+
+import contextlib
+import json
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from artifacts.progress import listening
+from artifacts.store import disk_errors
+
+if TYPE_CHECKING:
+    from flows.training import Outcome
+
+PERCENT = 100
+
+
+@contextlib.contextmanager
+def native_output_in(path: Path) -> Iterator[None]:
+    """Send what native libraries write to descriptor 2, which no setting of TensorFlow's silences, to a file.
+
+    Python's own stderr stays where it was.
+    """
+    with disk_errors(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        log = path.open("ab")
+    python = sys.stderr
+    python.flush()
+    kept = os.dup(2)
+    os.dup2(log.fileno(), 2)
+    sys.stderr = os.fdopen(os.dup(kept), "w", buffering=1)
+    try:
+        yield
+    finally:
+        sys.stderr.close()
+        sys.stderr = python
+        os.dup2(kept, 2)
+        os.close(kept)
+        log.close()
+
+
+@contextlib.contextmanager
+def live() -> Iterator[None]:
+    """Draw what the steps tell, if stderr is a terminal."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    columns = (TextColumn("{task.description:24}"), BarColumn(24), TextColumn("{task.fields[facts]}"), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True)) as progress, listening(_Bars(progress)):
+        yield
+
+
+class _Bars:
+    def __init__(self, progress: Progress):
+        self._progress = progress
+        self._bars: dict[str, TaskID] = {}
+
+    def __call__(self, step: str, facts: dict[str, float]) -> None:
+        if step not in self._bars:
+            self._bars[step] = self._progress.add_task(step, total=None, facts="")
+        done, total = facts.pop("done", None), facts.pop("total", None)
+        shown = "  ".join(f"{name} {value:.4g}" for name, value in facts.items())
+        self._progress.update(self._bars[step], completed=done, total=total or None, **({"facts": shown} if shown else {}))
+
+
+def show_outcome(outcome: "Outcome", as_json: bool) -> None:
+    """Print the end of a training run on stdout."""
+    if as_json:
+        show_json(outcome.model_dump(mode="json"))
+        return
+    table = Table(box=None, show_header=False, pad_edge=False)
+    low, high = outcome.interval
+    done = ", ".join(f"{task['name']}{' (cached)' if task['cached'] else ''}" for task in outcome.tasks)
+    verdict = "passed" if outcome.gate.passed else f"REJECTED: {outcome.gate.reason}"
+    for name, value in (
+        ("data set", outcome.dataset),
+        ("recipe", f"{outcome.recipe}, seed {outcome.seed}"),
+        ("accuracy", f"{outcome.accuracy:.2%} of the test images (95 % interval {low:.2%} to {high:.2%})"),
+        ("gate", verdict),
+        ("predictions", f"{list(outcome.predictions)} for the first five test images"),
+        ("steps", done),
+        ("weights", outcome.weights),
+        ("report", outcome.report),
+        ("seconds", f"{outcome.seconds:.1f}"),
+    ):
+        table.add_row(name, value)
+    Console(soft_wrap=True, highlight=False).print(table)
+
+
+def show_json(value: Any) -> None:
+    """Print one JSON value on stdout."""
+    print(json.dumps(value, indent=1))
+
+
+def say(message: str) -> None:
+    """Tell the user something in one line on stderr."""
+    print(f"digitflow: {' '.join(message.split())}", file=sys.stderr)

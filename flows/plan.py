@@ -1,0 +1,72 @@
+"""What a run is to do, with every default settled before it starts."""
+
+import os
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+from artifacts import idx
+from artifacts.datasets import FILES, MIRRORS, NAMES, SAMPLE, SAMPLE_SOURCE, SOURCES, Mirrors, Source
+from artifacts.errors import UsageError
+from artifacts.gate import Gate
+from artifacts.hyperparameters import Hyperparameters, Recipe, choose, default_min_accuracy
+from artifacts.settings import Settings
+from tasks.download import local_file
+
+PATIENCE = 8
+"""Seconds to wait for some mirror to answer before the sample is used instead; the promise is 15 in all."""
+
+
+class Plan(BaseModel):
+    """A data set by content, a recipe and what it came to, a seed and a gate."""
+
+    model_config = ConfigDict(frozen=True)
+
+    source: Source
+    mirrors: Mirrors
+    classes: int | None
+    recipe: Recipe
+    hyperparameters: Hyperparameters
+    seed: int
+    gate: Gate
+
+    @property
+    def title(self) -> tuple[str, str, int]:
+        return self.source.name, self.recipe, self.seed
+
+    @classmethod
+    def of(
+        cls, dataset: str, recipe: Recipe, seed: int, hyperparameters: BaseModel, gate: Gate, settings: Settings
+    ) -> "Plan":
+        """Settle a plan. Raises UsageError for an unknown name, BadSource for an unusable folder."""
+        source, mirrors = locate(dataset, settings)
+        if gate.min_accuracy is None:
+            gate = gate.model_copy(update={"min_accuracy": default_min_accuracy(recipe, source.name)})
+        return cls(
+            source=source,
+            mirrors=mirrors,
+            classes=10 if source.name in NAMES else None,
+            recipe=recipe,
+            hyperparameters=choose(recipe, source.name, hyperparameters),
+            seed=seed,
+            gate=gate,
+        )
+
+
+def locate(dataset: str, settings: Settings) -> tuple[Source, Mirrors]:
+    """The data set of that name, or in the folder of that path, and where it is served."""
+    if dataset == SAMPLE:
+        return SAMPLE_SOURCE, Mirrors(urls=())
+    if dataset in SOURCES:
+        return SOURCES[dataset], Mirrors(urls=settings.mirrors or MIRRORS[dataset], timeout=settings.timeout)
+    folder = Path(dataset).expanduser().absolute()
+    if not folder.is_dir():
+        raise UsageError(
+            f"unknown data set {dataset!r}; choose one of {', '.join(NAMES)}, or a folder with the files "
+            + ", ".join(FILES)
+        )
+    base = folder.as_uri() + "/"
+    limit = settings.max_file_bytes
+    digests = [idx.unpack(local_file(base, name), Path(os.devnull), limit) for name in FILES]
+    name = f"{folder.name} (folder)" if folder.name in NAMES else folder.name
+    return Source.model_validate({"name": name, "digests": digests}), Mirrors(urls=(base,), max_file_bytes=limit)

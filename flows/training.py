@@ -1,0 +1,142 @@
+"""The flow `training`: from the name of a data set to weights that passed the gate, or a verdict that says why not."""
+
+import re
+import time
+from datetime import UTC, datetime
+from typing import Annotated, Any, NamedTuple
+
+from prefect import flow, get_run_logger, runtime
+from prefect.artifacts import create_markdown_artifact
+from prefect.states import Completed
+from pydantic import BaseModel, Field
+
+from artifacts.evaluation import Evaluation
+from artifacts.gate import Gate, Verdict
+from artifacts.hyperparameters import Overrides, Recipe
+from artifacts.results import Reported, Scored
+from artifacts.runs import Run
+from artifacts.settings import Settings
+from artifacts.store import Ref
+from flows.plan import Plan
+from tasks.check import check_gate
+from tasks.download import download
+from tasks.evaluate import evaluate
+from tasks.normalise import normalise_and_reshape
+from tasks.one_hot import one_hot_encode
+from tasks.report import report
+from tasks.save import save_weights
+from tasks.train import train
+from tasks.validate import validate
+
+
+class Results(NamedTuple):
+    """What the steps of a run came to."""
+
+    scored: Scored
+    verdict: Ref
+    weights: Ref
+    report: Reported
+
+
+class Outcome(BaseModel):
+    """What a run leaves for its caller: paths are absolute, `seconds` is wall time."""
+
+    run: str
+    dataset: str
+    recipe: str
+    seed: int
+    accuracy: float
+    interval: tuple[float, float]
+    predictions: tuple[int, ...]
+    gate: Verdict
+    weights: str
+    report: str
+    tasks: list[dict[str, Any]]
+    seconds: float
+
+
+@flow(name="training", persist_result=False)
+def training(
+    dataset: Annotated[
+        str, Field(description="mnist, fashion-mnist, mnist-sample, or the path of a folder with four IDX files")
+    ] = "mnist",
+    recipe: Annotated[Recipe, Field(description="Named set of hyperparameters")] = "tutorial",
+    seed: Annotated[int, Field(ge=0, lt=2**32, description="Decides initial weights, order and dropout")] = 0,
+    hyperparameters: Annotated[Overrides, Field(description="What replaces the recipe's own")] = Overrides(),  # noqa: B008
+    gate: Annotated[Gate, Field(description="What the model must reach")] = Gate(),  # noqa: B008
+) -> Any:
+    """Download, validate, train, evaluate, check and save.
+
+    Returns an `Outcome`; a model that the gate rejects ends the run as Completed, named "Rejected".
+    """
+    started = time.monotonic()
+    settings = Settings.load()
+    plan = Plan.of(dataset, recipe, seed, hyperparameters, gate, settings)
+    with _recorded(plan, settings) as run:
+        outcome = _conclude(plan, pipeline(plan, settings), run, started)
+    return outcome if outcome.gate.passed else Completed(name="Rejected", message=outcome.gate.reason, data=outcome)
+
+
+def pipeline(plan: Plan, settings: Settings) -> Results:
+    """The steps of a training run, in order."""
+    store, hp = settings.store, plan.hyperparameters
+    raw = download(plan.source, plan.mirrors, store)
+    checked = validate(raw, plan.classes, store)
+    images = normalise_and_reshape(checked.data, store)
+    targets = one_hot_encode(checked.data, store)
+    trained = train(images.train, targets.train, hp, plan.seed, store)
+    scored = evaluate(trained.weights, images.test, targets.test, hp, store)
+    verdict = check_gate(scored.evaluation, plan.gate, store)
+    weights = save_weights(trained.weights, images.test, scored.probabilities, hp, store)
+    page = report(plan.title, hp, checked, trained, scored, verdict, store)
+    return Results(scored, verdict, weights, page)
+
+
+def _recorded(plan: Plan, settings: Settings) -> Any:
+    name = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{runtime.flow_run.name}"
+    return Run.recording(
+        settings.store,
+        run=name,
+        dataset=plan.source.name,
+        recipe=plan.recipe,
+        seed=plan.seed,
+        hyperparameters=plan.hyperparameters.model_dump(mode="json"),
+        gate=plan.gate.model_dump(mode="json"),
+    )
+
+
+def _conclude(plan: Plan, results: Results, run: Run, started: float) -> Outcome:
+    """Put weights and report where people look for them, show the report in Prefect's UI, and close the run."""
+    store = run.store
+    evaluation = Evaluation.model_validate(store.get_json(results.scored.evaluation))
+    verdict = Verdict.model_validate(store.get_json(results.verdict))
+    page = store.export(results.report.html, f"{run.folder}/report.html")
+    weights = store.export(results.weights, _place(plan, results.weights, verdict, run))
+    for key, text in store.get_json(results.report.markdown).items():
+        create_markdown_artifact(key=key, markdown=text, description=f"{plan.source.name}, {plan.recipe}")
+    run.finish("passed" if verdict.passed else "rejected", accuracy=evaluation.accuracy)
+    get_run_logger().info(
+        "accuracy %.4f [%.4f, %.4f]: %s; %s", evaluation.accuracy, *evaluation.interval, verdict.reason, weights
+    )
+    return Outcome(
+        run=run.manifest.run,
+        dataset=plan.source.name,
+        recipe=plan.recipe,
+        seed=plan.seed,
+        accuracy=evaluation.accuracy,
+        interval=evaluation.interval,
+        predictions=evaluation.predictions,
+        gate=verdict,
+        weights=str(weights),
+        report=str(page),
+        tasks=[step.model_dump(include={"name", "cached", "seconds"}) for step in run.manifest.steps],
+        seconds=round(time.monotonic() - started, 2),
+    )
+
+
+def _place(plan: Plan, weights: Ref, verdict: Verdict, run: Run) -> str:
+    """Where weights are put, by what they are; those of a rejected model never where a passed model's would be."""
+    if not verdict.passed:
+        return f"{run.folder}/rejected.weights.h5"
+    name = re.sub(r"[^a-zA-Z0-9]+", "-", plan.source.name).strip("-")
+    return f"models/{name}-{plan.recipe}-{weights.sha256[:12]}.weights.h5"

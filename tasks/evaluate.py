@@ -1,0 +1,21 @@
+"""Measure a trained network on the test images, which nothing before has seen."""
+
+import numpy as np
+
+from artifacts.evaluation import measure
+from artifacts.hyperparameters import Hyperparameters
+from artifacts.prediction import predict
+from artifacts.results import Scored
+from artifacts.store import Ref, Store
+from tasks.caching import step
+
+
+@step("evaluate", shaped_by=("keras", "tensorflow", "numpy", "scikit-learn", "scipy"))
+def evaluate(weights: Ref, images: Ref, targets: Ref, hyperparameters: Hyperparameters, store: Store) -> Scored:
+    """Predict images (n, height, width, 1) with the stored weights and score them against targets (n, classes)."""
+    truth = store.get(targets)
+    probabilities = predict(weights, store.get(images), truth.shape[1], hyperparameters, store)
+    evaluation = measure(probabilities, truth.argmax(axis=1).astype(np.uint8))
+    return Scored(
+        evaluation=store.put_json(evaluation.model_dump(mode="json")), probabilities=store.put(probabilities)
+    )

@@ -1,0 +1,26 @@
+"""Centre the pixels and add the channel axis."""
+
+import numpy as np
+
+from artifacts.arrays import CHUNK, Images, RawImages
+from artifacts.datasets import Splits
+from artifacts.results import Pair
+from artifacts.store import Ref, Store
+from tasks.caching import step
+
+
+def rescale(images: RawImages) -> Images:
+    """Map uint8 pixels in [0, 255] to float32 in [-0.5, 0.5] and add the channel axis."""
+    return images[..., np.newaxis] / np.float32(255) - np.float32(0.5)
+
+
+@step("normalise-and-reshape", shaped_by=("numpy",))
+def normalise_and_reshape(data: Splits, store: Store) -> Pair:
+    """Images (n, height, width) uint8 to (n, height, width, 1) float32 in [-0.5, 0.5], a chunk at a time."""
+    return Pair(train=_rescaled(data.train.images, store), test=_rescaled(data.test.images, store))
+
+
+def _rescaled(images: Ref, store: Store) -> Ref:
+    raw = store.get(images)
+    chunks = (rescale(raw[i : i + CHUNK]) for i in range(0, len(raw), CHUNK))
+    return store.put_chunks((*raw.shape, 1), np.dtype(np.float32), chunks)

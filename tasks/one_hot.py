@@ -1,0 +1,24 @@
+"""Turn labels into the target distributions that cross-entropy compares with."""
+
+import numpy as np
+
+from artifacts.arrays import Labels, Targets
+from artifacts.datasets import Splits
+from artifacts.results import Pair
+from artifacts.store import Store
+from tasks.caching import step
+
+
+def one_hot(labels: Labels, classes: int) -> Targets:
+    """Labels (n,) in [0, classes) to float32 rows (n, classes) with one 1, as `keras.utils.to_categorical` does."""
+    targets = np.zeros((len(labels), classes), np.float32)
+    targets[np.arange(len(labels)), labels] = 1
+    return targets
+
+
+@step("one-hot-encode", shaped_by=("numpy",))
+def one_hot_encode(data: Splits, store: Store) -> Pair:
+    """Encode both splits over as many classes as the training labels span."""
+    train, test = store.get(data.train.labels), store.get(data.test.labels)
+    classes = int(train.max()) + 1
+    return Pair(train=store.put(one_hot(train, classes)), test=store.put(one_hot(test, classes)))

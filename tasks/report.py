@@ -1,0 +1,51 @@
+"""Set out for people what a run found."""
+
+from artifacts.evaluation import Evaluation
+from artifacts.gate import Verdict
+from artifacts.hyperparameters import Hyperparameters
+from artifacts.results import Reported, Scored, Trained, Validated
+from artifacts.store import Ref, Store
+from tasks.caching import step
+
+
+@step("report", shaped_by=("matplotlib", "jinja2"))
+def report(
+    title: tuple[str, str, int],
+    hyperparameters: Hyperparameters,
+    validated: Validated,
+    trained: Trained,
+    scored: Scored,
+    verdict: Ref,
+    store: Store,
+) -> Reported:
+    """Compose the report of a run whose data set, recipe and seed are `title`."""
+    from artifacts.report import Facts, Mistake, draw, render_html, render_markdown, worst_mistakes
+
+    dataset, recipe, seed = title
+    test = validated.data.test
+    facts = Facts(
+        dataset=dataset,
+        recipe=recipe,
+        seed=seed,
+        hyperparameters=hyperparameters.model_dump(mode="json"),
+        evaluation=Evaluation.model_validate(store.get_json(scored.evaluation)),
+        history=store.get_json(trained.history),
+        verdict=Verdict.model_validate(store.get_json(verdict)),
+        data_report=store.get_json(validated.report),
+        lineage={
+            "training images": validated.data.train.images.sha256,
+            "test images": test.images.sha256,
+            "weights": trained.weights.sha256,
+            "probabilities": scored.probabilities.sha256,
+        },
+    )
+    pixels, truth, guesses = store.get(test.images), store.get(test.labels), store.get(scored.probabilities)
+    mistakes = [
+        Mistake(int(i), pixels[i], int(truth[i]), int(guesses[i].argmax()), float(guesses[i].max()))
+        for i in worst_mistakes(guesses, truth)
+    ]
+    pictures = draw(facts, mistakes)
+    return Reported(
+        html=store.put_bytes(render_html(facts, mistakes, pictures).encode(), "html"),
+        markdown=store.put_json(render_markdown(facts, mistakes, pictures)),
+    )
