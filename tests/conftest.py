@@ -1,0 +1,95 @@
+"""What tests share: a store of their own, small real data, the full MNIST, and a mirror that serves it."""
+
+import functools
+import gzip
+import http.server
+import os
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from artifacts import idx
+from artifacts.datasets import FILES
+from artifacts.store import Store
+
+Arrays = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty DIGITFLOW_HOME for each test; no setting of the user's reaches it."""
+    for name in [name for name in os.environ if name.startswith("DIGITFLOW_") and name != "DIGITFLOW_TEST_MNIST"]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("DIGITFLOW_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def store(home: Path) -> Store:
+    return Store(home)
+
+
+@pytest.fixture(scope="session")
+def digits() -> Arrays:
+    """1,797 real digits of 8 by 8 pixels that scikit-learn ships, in the order of FILES; the last 297 are the test."""
+    from sklearn.datasets import load_digits
+
+    pixels, labels = load_digits(return_X_y=True)
+    images = np.clip(pixels * 16, 0, 255).astype(np.uint8).reshape(-1, 8, 8)
+    labels = labels.astype(np.uint8)
+    return images[:1500], labels[:1500], images[1500:], labels[1500:]
+
+
+def write_idx(folder: Path, arrays: Arrays, packed: bool = True) -> Path:
+    """A folder with the four IDX files of a data set."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, array in zip(FILES, arrays, strict=True):
+        data = idx.encode(array)
+        (folder / f"{name}.gz" if packed else folder / name).write_bytes(gzip.compress(data, 1) if packed else data)
+    return folder
+
+
+@pytest.fixture
+def digits_folder(tmp_path: Path, digits: Arrays) -> Path:
+    return write_idx(tmp_path / "digits", digits)
+
+
+@pytest.fixture(scope="session")
+def mnist_folder() -> Path:
+    """The four gzipped files of the real MNIST. CI names their folder in DIGITFLOW_TEST_MNIST."""
+    folder = os.environ.get("DIGITFLOW_TEST_MNIST")
+    if not folder:
+        pytest.skip("DIGITFLOW_TEST_MNIST does not name a folder with the four MNIST files")
+    return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def mnist_arrays(mnist_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Arrays:
+    store, scratch = Store(tmp_path_factory.mktemp("mnist")), tmp_path_factory.mktemp("unpacked")
+    arrays = []
+    for name in FILES:
+        idx.unpack(mnist_folder / f"{name}.gz", scratch / name, 2**26)
+        arrays.append(store.get(idx.parse(scratch / name, 3 if "images" in name else 1, store)))
+    return tuple(arrays)  # type: ignore[return-value]
+
+
+def serve(folder: Path) -> Iterator[str]:
+    """Serve a folder over HTTP on loopback; yields its base URL."""
+    handler = functools.partial(_Quiet, directory=str(folder))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+
+
+class _Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture(scope="session")
+def mnist_mirror(mnist_folder: Path) -> Iterator[str]:
+    yield from serve(mnist_folder)
