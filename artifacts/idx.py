@@ -20,6 +20,14 @@ BLOCK = 1 << 20
 UINT8 = 0x08
 
 
+def find(folder: Path, name: str) -> Path:
+    """The file `name` in a folder, gzipped or not. Raises BadSource if neither is there."""
+    for candidate in (folder / f"{name}.gz", folder / name):
+        if candidate.is_file():
+            return candidate
+    raise BadSource(f"{folder} has neither {name} nor {name}.gz")
+
+
 def unpack(packed: Path, unpacked: Path, max_bytes: int) -> str:
     """Copy a file, gunzipped if it is gzip, and return the SHA-256 of the result.
 
@@ -46,6 +54,8 @@ def _blocks(packed: Path) -> Iterator[bytes]:
                 yield block
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
             raise BadSource(f"{packed.name} is not a whole gzip file ({error})") from None
+        except OSError as error:
+            raise BadSource(f"{packed} cannot be read ({error.strerror})") from None
 
 
 def parse(path: Path, dimensions: int, store: Store) -> Ref:

@@ -10,15 +10,14 @@ from artifacts.store import Ref, Store
 
 def remember(store: Store, key: str, content: bytes) -> None:
     """Keep `content`, a Prefect result record, under `key`, atomically and with its digest."""
-    store.write(f"records/{key}", hashlib.sha256(content).hexdigest().encode() + b"\n" + content)
+    path = store.write(f"records/{key}", hashlib.sha256(content).hexdigest().encode() + b"\n" + content)
+    if store.remote:
+        store.remote.push(path, f"records/{key}")
 
 
 def recall(store: Store, key: str) -> bytes | None:
     """The record under `key`, or None if it is absent or damaged, or names bytes that are not here and intact."""
-    try:
-        digest, _, content = (store.home / "records" / key).read_bytes().partition(b"\n")
-    except OSError:
-        return None
+    digest, _, content = (store.read(f"records/{key}") or b"").partition(b"\n")
     if hashlib.sha256(content).hexdigest().encode() != digest:
         return None
     return content if all(map(store.holds, references(result(content)))) else None

@@ -10,10 +10,11 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any, Literal
 
+from filelock import FileLock, Timeout
 from pydantic import BaseModel, Field, ValidationError
 
 from artifacts.calls import Call
-from artifacts.store import Store
+from artifacts.store import Store, disk_errors
 
 _current: ContextVar["Run | None"] = ContextVar("run", default=None)
 
@@ -66,8 +67,11 @@ class Run:
         run = cls(store, Manifest(started=_now(), **facts))
         token = _current.set(run)
         try:
-            run.save()
-            yield run
+            with starting(store):
+                run.save()
+                alive = _life(store, run.manifest.run).acquire()
+            with alive:
+                yield run
         except BaseException as error:
             run.finish("failed", error=str(error) or type(error).__name__)
             raise
@@ -97,6 +101,26 @@ def earlier_runs(store: Store) -> Iterator[Manifest]:
     for path in sorted((store.home / "runs").glob("*/manifest.json"), reverse=True):
         with contextlib.suppress(OSError, ValidationError):
             yield Manifest.model_validate_json(path.read_bytes())
+
+
+def is_alive(store: Store, run: str) -> bool:
+    """Whether the process of a run still goes on; a killed one does not."""
+    try:
+        with _life(store, run).acquire(timeout=0):
+            return False
+    except Timeout:
+        return True
+
+
+def starting(store: Store) -> FileLock:
+    """Held while a run begins, and while artifacts are evicted: so eviction knows every run."""
+    with disk_errors(store.home):
+        store.home.mkdir(parents=True, exist_ok=True)
+    return FileLock(store.home / "starting.lock")
+
+
+def _life(store: Store, run: str) -> FileLock:
+    return FileLock(store.home / "runs" / run / "alive.lock")
 
 
 def machine() -> dict[str, str | int]:

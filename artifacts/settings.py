@@ -4,10 +4,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import ByteSize, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from artifacts.errors import UsageError
+from artifacts.remote import Remote
 from artifacts.store import Store
 
 
@@ -17,6 +18,8 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="DIGITFLOW_", frozen=True, extra="ignore")
 
     home: Path = Field(Path("artifacts/home"), description="Folder of everything that a run writes")
+    store: str = Field("", description="fsspec URL, such as s3://bucket/folder, where machines share artifacts; or none")
+    max_size: ByteSize | None = Field(None, description="After each run, evict artifacts until they fit, such as 2GB")
     mirrors: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Base URLs, comma-separated, that replace the built-in mirrors (http, https or file)"
     )
@@ -55,5 +58,6 @@ class Settings(BaseSettings):
             raise UsageError(f"unusable setting: {problems}; correct or unset it") from None
 
     @cached_property
-    def store(self) -> Store:
-        return Store(self.home)
+    def artifacts(self) -> Store:
+        """The store that these settings name."""
+        return Store(self.home, Remote(self.store) if self.store else None)

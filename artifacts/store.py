@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from artifacts.arrays import CHUNK
 from artifacts.errors import ArtifactLost, DigitflowError
+from artifacts.remote import Remote
 
 Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 Kind = Literal["npy", "json", "weights.h5", "html"]
@@ -42,9 +43,13 @@ class Ref(BaseModel):
 
 @dataclass(frozen=True)
 class Store:
-    """Artifacts under `home/objects`, cache records under `home/records`; nothing else is ever needed to reuse them."""
+    """Artifacts under `home/objects`, cache records under `home/records`; nothing else is needed to reuse them.
+
+    With a `remote`, every artifact and record goes there too, and what is not here is fetched from there.
+    """
 
     home: Path
+    remote: Remote | None = None
 
     def put(self, array: np.ndarray) -> Ref:
         """Store an array as NPY, C-ordered."""
@@ -82,17 +87,17 @@ class Store:
     def path(self, ref: Ref) -> Path:
         """A file with exactly the bytes of `ref`, digested at most once a process. Raises ArtifactLost."""
         path = self.home / "objects" / ref.name
-        try:
-            status = path.stat()
-            stamp = (status.st_mtime_ns, status.st_size, status.st_ino)
-            if _verified.get(path) != stamp:
-                with path.open("rb") as file:
-                    if hashlib.file_digest(file, "sha256").hexdigest() != ref.sha256:
-                        raise ArtifactLost(f"{path} is damaged: its bytes are not {ref.sha256[:12]}…; run again")
-                _verified[path] = stamp
-            os.utime(path, ns=(time.time_ns(), status.st_mtime_ns))  # the access time orders eviction
-        except OSError as error:
-            raise ArtifactLost(f"{path} cannot be read ({error.strerror}); run again, it is computed anew") from None
+        flaw = _flaw(path, ref)
+        if flaw and self.remote:
+            with self.scratch() as folder:
+                flaw = "it is not in the shared store" if not self.remote.pull(f"objects/{ref.name}", folder / "new") else ""
+                flaw = flaw or _flaw(folder / "new", ref)
+                if not flaw:
+                    _place(folder / "new", path)
+        if flaw:
+            raise ArtifactLost(f"{path} cannot be used: {flaw}; run again, and it will be computed anew")
+        with contextlib.suppress(OSError):
+            os.utime(path, ns=(time.time_ns(), path.stat().st_mtime_ns))  # the access time orders eviction
         return path
 
     def holds(self, ref: Ref) -> bool:
@@ -119,9 +124,20 @@ class Store:
         with self.scratch() as folder, _Hashed(folder / "file") as file:
             file.write(data)
             file.sync()
-            path.parent.mkdir(parents=True, exist_ok=True)
-            os.replace(file.path, path)
+            _place(file.path, path)
         return path
+
+    def read(self, name: str) -> bytes | None:
+        """The bytes of `home/name`, else of the remote's, or None. Unverified."""
+        path = self.home / name
+        if not path.is_file() and self.remote:
+            with self.scratch() as folder:
+                if self.remote.pull(name, folder / "new"):
+                    _place(folder / "new", path)
+        try:
+            return path.read_bytes()
+        except OSError:
+            return None
 
     def export(self, ref: Ref, name: str) -> Path:
         """Copy an artifact to `home/name`, atomically, for people and other programs. Raises ArtifactLost."""
@@ -129,14 +145,37 @@ class Store:
 
     def _keep(self, file: "_Hashed", kind: Kind, shape: tuple[int, ...] = (), dtype: str = "") -> Ref:
         ref = Ref(sha256=file.digest.hexdigest(), kind=kind, shape=shape, dtype=dtype)
-        if not self.holds(ref):
+        path = self.home / "objects" / ref.name
+        if _flaw(path, ref):
             file.sync()
-            path = self.home / "objects" / ref.name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            os.replace(file.path, path)
-            status = path.stat()
-            _verified[path] = (status.st_mtime_ns, status.st_size, status.st_ino)
+            _place(file.path, path)
+            _verified[path] = _stamp(path)
+        if self.remote:
+            self.remote.push(path, f"objects/{ref.name}")
         return ref
+
+
+def _flaw(path: Path, ref: Ref) -> str:
+    """Why the file is not the artifact, or nothing."""
+    try:
+        if _verified.get(path) != (stamp := _stamp(path)):
+            with path.open("rb") as file:
+                if hashlib.file_digest(file, "sha256").hexdigest() != ref.sha256:
+                    return "its bytes are damaged"
+            _verified[path] = stamp
+    except OSError as error:
+        return error.strerror or str(error)
+    return ""
+
+
+def _stamp(path: Path) -> tuple[int, int, int]:
+    status = path.stat()
+    return status.st_mtime_ns, status.st_size, status.st_ino
+
+
+def _place(new: Path, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    os.replace(new, path)
 
 
 class _Hashed:

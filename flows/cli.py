@@ -5,18 +5,20 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Annotated, Any
+from typing import Annotated
 
-from cyclopts import App, Group, Parameter
-from cyclopts.validators import Number
+from cyclopts import App, CycloptsError
+from pydantic import ValidationError
 
 from artifacts.datasets import SAMPLE
 from artifacts.errors import DigitflowError
-from artifacts.gate import Gate
-from artifacts.hyperparameters import Overrides, Recipe
+from artifacts.hyperparameters import explain
 from artifacts.settings import Settings
-from flows import console
+from flows import console, housekeeping
+from flows.plan import PATIENCE, Plan
+from flows.request import Flag, Request
 
+MISUSED = 2
 REJECTED = 3
 INTERRUPTED = 130
 
@@ -26,26 +28,19 @@ app = App(
     help_epilogue="Settings: DIGITFLOW_HOME (artifacts/home), DIGITFLOW_MIRRORS, DIGITFLOW_TIMEOUT (4 s). "
     "Exit status: 0 passed, 3 rejected by the gate, 2 wrong command line, 1 anything else.",
     version_flags=["--version"],
-    error_formatter=lambda error: f"digitflow: {error}; see --help".replace("\n", " "),
 )
 
-WHAT = Group("What to train", sort_key=0)
-GATE = Group("Gate", sort_key=1)
-HOW = Group("How to run", sort_key=2)
-HYPERPARAMETERS = Group("Hyperparameters (default: the recipe's own)", sort_key=3)
+for verb in (housekeeping.cache, housekeeping.runs, housekeeping.verify):
+    app.command(verb)
 
 
 @app.command
 def train(
     *,
-    dataset: Annotated[str, Parameter(group=WHAT)] = "mnist",
-    recipe: Annotated[Recipe, Parameter(group=WHAT)] = "tutorial",
-    seed: Annotated[int, Parameter(group=WHAT, validator=Number(gte=0, lt=2**32))] = 0,
-    min_accuracy: Annotated[float | None, Parameter(group=GATE, validator=Number(gte=0, lte=1))] = None,
-    or_sample: Annotated[bool, Parameter(group=HOW, negative="")] = False,
-    json: Annotated[bool, Parameter(group=HOW, negative="")] = False,
-    verbose: Annotated[bool, Parameter(group=HOW, negative="")] = False,
-    hyperparameters: Annotated[Overrides | None, Parameter(name="*", group=HYPERPARAMETERS)] = None,
+    request: Request | None = None,
+    or_sample: Annotated[bool, Flag] = False,
+    json: Annotated[bool, Flag] = False,
+    verbose: Annotated[bool, Flag] = False,
 ) -> int:
     """Train, evaluate, check and save a model. Steps whose inputs, code and libraries are unchanged come from the cache.
 
@@ -53,15 +48,6 @@ def train(
 
     Parameters
     ----------
-    dataset: str
-        mnist, fashion-mnist, mnist-sample (5,000 images, no download), or a folder with the four IDX files.
-    recipe: str
-        Named set of hyperparameters; "tutorial-verbatim" has the tutorial's own learning rate and batch size.
-    seed: int
-        Decides initial weights, order and dropout.
-    min_accuracy: float
-        Least accuracy on the test images. Default: 0.974 for the tutorial on MNIST; else the recipe's own,
-        or, for your own data, the share of the most frequent class.
     or_sample: bool
         If no mirror answers within 8 s, warn and use mnist-sample.
     json: bool
@@ -71,38 +57,60 @@ def train(
     """
     started = time.monotonic()
     settings = Settings.load()
-    request = {
-        "dataset": dataset,
-        "recipe": recipe,
-        "seed": seed,
-        "hyperparameters": hyperparameters or Overrides(),
-        "gate": Gate(min_accuracy=min_accuracy),
-    }
+    parameters = (request or Request()).parameters()
+    plan = Plan.of(**parameters, settings=settings)  # what can be refused is refused before a server starts
     with _prefect(settings, verbose) as ready:
-        request = _prepare(request, or_sample, settings)
+        if or_sample and not _obtainable(plan, settings):
+            console.say(f"no mirror of {plan.source.name} answers; using {SAMPLE} instead, so expect a lower accuracy")
+            parameters |= {"dataset": SAMPLE}
+            plan = Plan.of(**parameters, settings=settings)
+        _preload(plan, settings)
         ready()
         from flows.training import training
 
-        outcome = training(**request)
+        outcome = training(**parameters)
     outcome.seconds = round(time.monotonic() - started, 2)
     console.show_outcome(outcome, as_json=json)
     return 0 if outcome.gate.passed else REJECTED
 
 
-def _prepare(request: dict[str, Any], or_sample: bool, settings: Settings) -> dict[str, Any]:
-    """Settle what can be settled while the server starts: the data set, and Keras if a step will need it."""
-    from flows.explain import explain
-    from flows.plan import PATIENCE, Plan
+@app.command
+def explain_cache(*, request: Request | None = None, json: Annotated[bool, Flag] = False) -> int:
+    """Say for each step whether `train` with the same options would take it from the cache, and if not, what changed.
+
+    Parameters
+    ----------
+    json: bool
+        Print one JSON list on stdout.
+    """
+    settings = Settings.load()
+    plan = Plan.of(**(request or Request()).parameters(), settings=settings)
+    from flows.explain import explain as foretell
+
+    findings = foretell(plan, settings)
+    if json:
+        console.show_json([finding.model_dump(mode="json") for finding in findings])
+    else:
+        console.show_table([(finding.name, finding.cache, "; ".join(finding.reasons)) for finding in findings])
+    return 0
+
+
+def _obtainable(plan: Plan, settings: Settings) -> bool:
+    """Whether the data set is in the cache, needs no mirror, or has one that answers."""
+    from flows.explain import explain as foretell
     from tasks.download import any_reachable
 
-    plan = Plan.of(**request, settings=settings)
-    findings = explain(plan, settings)
-    if or_sample and plan.mirrors.urls and findings[0].cache != "hit" and not any_reachable(plan.mirrors, PATIENCE):
-        console.say(f"no mirror of {plan.source.name} answers; using {SAMPLE} instead, so expect a lower accuracy")
-        return _prepare(request | {"dataset": SAMPLE}, False, settings)
-    if any(finding.cache != "hit" and "keras" in finding.shaped_by for finding in findings):
+    if not plan.mirrors.urls or foretell(plan, settings)[0].cache == "hit":
+        return True
+    return any_reachable(plan.mirrors, PATIENCE)
+
+
+def _preload(plan: Plan, settings: Settings) -> None:
+    """Import Keras, while the server starts, if a step will need it."""
+    from flows.explain import explain as foretell
+
+    if any(finding.cache != "hit" and "keras" in finding.shaped_by for finding in foretell(plan, settings)):
         import keras  # noqa: F401
-    return request
 
 
 @contextmanager
@@ -129,7 +137,11 @@ def _prefect(settings: Settings, verbose: bool) -> Iterator[Callable[[], None]]:
 def main() -> None:
     """Run the command line; turn the errors that a user can cause into one line and an exit status."""
     try:
-        status = app(result_action="return_value")
+        status = app(result_action="return_value", exit_on_error=False, print_error=False)
+    except CycloptsError as error:
+        cause = error.__cause__
+        console.say(f"{explain(cause) if isinstance(cause, ValidationError) else str(error).rstrip('.')}; see --help")
+        status = MISUSED
     except DigitflowError as error:
         console.say(str(error))
         status = error.exit_code
@@ -137,3 +149,7 @@ def main() -> None:
         console.say("interrupted; run the same command again to go on")
         status = INTERRUPTED
     sys.exit(status)
+
+
+if __name__ == "__main__":
+    main()

@@ -4,13 +4,12 @@ import contextlib
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
 from artifacts.progress import listening
 from artifacts.store import disk_errors
@@ -74,23 +73,31 @@ def show_outcome(outcome: "Outcome", as_json: bool) -> None:
     if as_json:
         show_json(outcome.model_dump(mode="json"))
         return
-    table = Table(box=None, show_header=False, pad_edge=False)
     low, high = outcome.interval
-    done = ", ".join(f"{task['name']}{' (cached)' if task['cached'] else ''}" for task in outcome.tasks)
-    verdict = "passed" if outcome.gate.passed else f"REJECTED: {outcome.gate.reason}"
-    for name, value in (
-        ("data set", outcome.dataset),
-        ("recipe", f"{outcome.recipe}, seed {outcome.seed}"),
-        ("accuracy", f"{outcome.accuracy:.2%} of the test images (95 % interval {low:.2%} to {high:.2%})"),
-        ("gate", verdict),
-        ("predictions", f"{list(outcome.predictions)} for the first five test images"),
-        ("steps", done),
-        ("weights", outcome.weights),
-        ("report", outcome.report),
-        ("seconds", f"{outcome.seconds:.1f}"),
-    ):
-        table.add_row(name, value)
-    Console(soft_wrap=True, highlight=False).print(table)
+    cached = [task["name"] for task in outcome.tasks if task["cached"]]
+    computed = [task["name"] for task in outcome.tasks if not task["cached"]]
+    show_table(
+        (
+            ("data set", outcome.dataset),
+            ("recipe", f"{outcome.recipe}, seed {outcome.seed}"),
+            ("computed", ", ".join(computed) or "nothing"),
+            ("from cache", ", ".join(cached) or "nothing"),
+            ("accuracy", f"{outcome.accuracy:.2%} of the test images (95 % interval {low:.2%} to {high:.2%})"),
+            ("predicted", f"{list(outcome.predictions)} for the first five test images"),
+            ("gate", "passed" if outcome.gate.passed else f"REJECTED: {outcome.gate.reason}"),
+            ("weights", outcome.weights),
+            ("report", outcome.report),
+            ("seconds", f"{outcome.seconds:.1f}"),
+        )
+    )
+
+
+def show_table(rows: Iterable[Sequence[str]]) -> None:
+    """Print rows on stdout, their columns aligned and none cut: paths are there to be copied."""
+    rows = list(rows)
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
 def show_json(value: Any) -> None:

@@ -30,7 +30,7 @@ class Finding(BaseModel):
 
 def explain(plan: Plan, settings: Settings) -> list[Finding]:
     """Go through the steps of a run without running any."""
-    oracle = _Oracle(settings.store)
+    oracle = _Oracle(settings.artifacts)
     with replaced_by(oracle):
         pipeline(plan, settings)
     return oracle.findings

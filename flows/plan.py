@@ -11,7 +11,6 @@ from artifacts.errors import UsageError
 from artifacts.gate import Gate
 from artifacts.hyperparameters import Hyperparameters, Recipe, choose, default_min_accuracy
 from artifacts.settings import Settings
-from tasks.download import local_file
 
 PATIENCE = 8
 """Seconds to wait for some mirror to answer before the sample is used instead; the promise is 15 in all."""
@@ -65,8 +64,8 @@ def locate(dataset: str, settings: Settings) -> tuple[Source, Mirrors]:
             f"unknown data set {dataset!r}; choose one of {', '.join(NAMES)}, or a folder with the files "
             + ", ".join(FILES)
         )
-    base = folder.as_uri() + "/"
     limit = settings.max_file_bytes
-    digests = [idx.unpack(local_file(base, name), Path(os.devnull), limit) for name in FILES]
+    digests = [idx.unpack(idx.find(folder, name), Path(os.devnull), limit) for name in FILES]
     name = f"{folder.name} (folder)" if folder.name in NAMES else folder.name
-    return Source.model_validate({"name": name, "digests": digests}), Mirrors(urls=(base,), max_file_bytes=limit)
+    source = Source.model_validate({"name": name, "digests": digests})
+    return source, Mirrors(urls=(f"{folder.as_uri()}/",), max_file_bytes=limit)

@@ -68,7 +68,6 @@ class Server:
     def stop(self) -> None:
         """Let the server finish what it was told, then end it."""
         self._socket.close()
-        self._starting.release()
         if self._process and self._process.stdin:
             self._process.stdin.close()
             try:
@@ -76,6 +75,7 @@ class Server:
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()
+        self._starting.release()
 
 
 @contextlib.contextmanager
@@ -119,11 +119,14 @@ def _serve(descriptor: int) -> None:
     )
     server = uvicorn.Server(config)
     threading.Thread(target=_stop_with_parent, args=(server,), daemon=True).start()
+    config.load()
     server.run()
 
 
 def _stop_with_parent(server: "uvicorn.Server") -> None:  # type: ignore[name-defined]  # noqa: F821
     sys.stdin.buffer.read()
+    if not server.config.loaded:  # Prefect is being imported; its database is untouched
+        os._exit(1)
     server.should_exit = True
     threading.Event().wait(8)
     os._exit(1)

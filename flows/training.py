@@ -79,7 +79,7 @@ def training(
 
 def pipeline(plan: Plan, settings: Settings) -> Results:
     """The steps of a training run, in order."""
-    store, hp = settings.store, plan.hyperparameters
+    store, hp = settings.artifacts, plan.hyperparameters
     raw = download(plan.source, plan.mirrors, store)
     checked = validate(raw, plan.classes, store)
     images = normalise_and_reshape(checked.data, store)
@@ -95,7 +95,7 @@ def pipeline(plan: Plan, settings: Settings) -> Results:
 def _recorded(plan: Plan, settings: Settings) -> Any:
     name = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{runtime.flow_run.name}"
     return Run.recording(
-        settings.store,
+        settings.artifacts,
         run=name,
         dataset=plan.source.name,
         recipe=plan.recipe,

@@ -51,13 +51,13 @@ class Records(WritableFileSystem):
         """Keys are names here, not paths on the local disk; without this, Prefect takes them for such."""
 
     def read_path(self, path: str, **_: Any) -> bytes:  # type: ignore[override]
-        content = recall(Settings.load().store, path)
+        content = recall(Settings.load().artifacts, path)
         if content is None:
             raise FileNotFoundError(path)
         return content
 
     def write_path(self, path: str, content: bytes, **_: Any) -> None:  # type: ignore[override]
-        remember(Settings.load().store, path, content)
+        remember(Settings.load().artifacts, path, content)
 
 
 class Locks(LockManager):

@@ -12,7 +12,7 @@ import numpy as np
 import stamina
 
 from artifacts import idx
-from artifacts.datasets import FILES, SAMPLE, Mirrors, Source, Split, Splits
+from artifacts.datasets import FILES, SAMPLE, Mirrors, Source, Splits
 from artifacts.errors import BadSource, DigitflowError, Unreachable
 from artifacts.progress import tell
 from artifacts.store import Ref, Store
@@ -23,7 +23,8 @@ from tasks.caching import step
 def download(source: Source, mirrors: Mirrors, store: Store) -> Splits:
     """Bring a data set into the store. Raises Unreachable or BadSource, which name each mirror and its reason."""
     if source.name == SAMPLE:
-        return Splits.of(*(_shipped(array, digest, store) for array, digest in zip(sample(), source.digests, strict=True)))
+        shipped = zip(sample(), source.digests, strict=True)
+        return Splits.of(*(_shipped(array, digest, store) for array, digest in shipped))
     return Splits.of(*(fetch_file(i, source, mirrors, store) for i in range(len(FILES))))
 
 
@@ -53,19 +54,14 @@ def fetch_file(number: int, source: Source, mirrors: Mirrors, store: Store) -> R
 def obtain(base: str, name: str, unpacked: Path, mirrors: Mirrors) -> str:
     """Write the decompressed file `name` below the URL `base` to `unpacked`; return its SHA-256."""
     if base.startswith("file://"):
-        return idx.unpack(local_file(base, name), unpacked, mirrors.max_file_bytes)
+        return idx.unpack(idx.find(_folder(base), name), unpacked, mirrors.max_file_bytes)
     packed = unpacked.with_suffix(".gz")
     _transfer(f"{base}{name}.gz", packed, mirrors)
     return idx.unpack(packed, unpacked, mirrors.max_file_bytes)
 
 
-def local_file(base: str, name: str) -> Path:
-    """The file `name`, gzipped or not, in the folder that a file:// URL names. Raises BadSource if neither is there."""
-    folder = Path(unquote(urlsplit(base).path))
-    for candidate in (folder / f"{name}.gz", folder / name):
-        if candidate.is_file():
-            return candidate
-    raise BadSource(f"{folder} has neither {name} nor {name}.gz")
+def _folder(base: str) -> Path:
+    return Path(unquote(urlsplit(base).path))
 
 
 def _transfer(url: str, path: Path, mirrors: Mirrors) -> None:
@@ -119,7 +115,7 @@ def any_reachable(mirrors: Mirrors, within: float) -> bool:
 
 def _answers(url: str, within: float) -> bool:
     if url.startswith("file://"):
-        return Path(unquote(urlsplit(url).path)).is_dir()
+        return _folder(url).is_dir()
     try:
         httpx.head(f"{url}{FILES[-1]}.gz", timeout=within, follow_redirects=True)
     except (httpx.HTTPError, httpx.InvalidURL):

@@ -19,7 +19,9 @@ def report(
     store: Store,
 ) -> Reported:
     """Compose the report of a run whose data set, recipe and seed are `title`."""
-    from artifacts.report import Facts, Mistake, draw, render_html, render_markdown, worst_mistakes
+    from artifacts.facts import Facts, Mistake, worst_mistakes
+    from artifacts.pictures import draw
+    from artifacts.report import render_html, render_markdown
 
     dataset, recipe, seed = title
     test = validated.data.test

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pandera.config import config_context
 
-from artifacts.contracts import SHOWN, DataReport, Problem, inspect
+from artifacts.contracts import inspect
+from artifacts.data_report import SHOWN, DataReport, Problem
 
 COUNT, CLASSES = 60, 3
 Arrays = dict[str, np.ndarray]
@@ -202,7 +203,7 @@ def test_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     data = clean()
     data["train_images"][41] = data["train_images"][2]
     whole = look(data)
-    monkeypatch.setattr("artifacts.contracts.CHUNK", 7)
+    monkeypatch.setattr("artifacts.statistics.CHUNK", 7)
     assert look(data) == whole
 
 

@@ -28,7 +28,7 @@ def split(dataset: str) -> tuple[np.ndarray, ...]:
     """Training images and labels, shuffled once, as (train images, train labels, held-out images, held-out labels)."""
     settings = Settings.load()
     source, mirrors = locate(dataset, settings)
-    images, labels = (settings.store.get(fetch_file(i, source, mirrors, settings.store)) for i in (0, 1))
+    images, labels = (settings.artifacts.get(fetch_file(i, source, mirrors, settings.artifacts)) for i in (0, 1))
     order = np.random.default_rng(20190808).permutation(len(labels))
     images, labels = rescale(images[order]), labels[order]
     return images[:-HELD_OUT], labels[:-HELD_OUT], images[-HELD_OUT:], labels[-HELD_OUT:]

@@ -1,0 +1,68 @@
+"""A second home for artifacts that several machines share: any file system that fsspec can reach."""
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import fsspec
+
+from artifacts.errors import DigitflowError
+
+
+@dataclass(frozen=True)
+class Remote:
+    """Files below an fsspec URL such as `s3://bucket/digitflow`; credentials are the URL's own, from its environment."""
+
+    url: str
+
+    def pull(self, name: str, path: Path) -> bool:
+        """Copy `name` to `path`; False if it is not there. What arrives is for the caller to verify."""
+        try:
+            with self._errors():
+                self._files.get_file(self._at(name), str(path))
+        except FileNotFoundError:
+            return False
+        return True
+
+    def push(self, path: Path, name: str) -> None:
+        """Copy `path` to `name`, which nobody sees before it is whole."""
+        with self._errors():
+            self._files.makedirs(self._at(name).rpartition("/")[0], exist_ok=True)
+            if "s3" in self._protocol or "gs" in self._protocol or "gcs" in self._protocol:
+                self._files.put_file(str(path), self._at(name))  # object stores show whole objects only
+                return
+            self._files.put_file(str(path), self._at(f"{name}.part"))
+            self._files.mv(self._at(f"{name}.part"), self._at(name))
+
+    @cached_property
+    def _opened(self) -> tuple[Any, str]:
+        with self._errors():
+            files, root = fsspec.core.url_to_fs(self.url)
+        return files, root.rstrip("/")
+
+    @property
+    def _files(self) -> Any:
+        return self._opened[0]
+
+    @property
+    def _protocol(self) -> tuple[str, ...]:
+        protocol = self._files.protocol
+        return (protocol,) if isinstance(protocol, str) else tuple(protocol)
+
+    def _at(self, name: str) -> str:
+        return f"{self._opened[1]}/{name}"
+
+    @contextlib.contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except FileNotFoundError:
+            raise
+        except Exception as error:  # each file system raises its own
+            raise DigitflowError(
+                f"the shared store {self.url} cannot be used: {' '.join(str(error).split()) or type(error).__name__}; "
+                "check DIGITFLOW_STORE, the network and the credentials"
+            ) from error
