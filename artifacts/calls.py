@@ -9,8 +9,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from artifacts.datasets import Mirrors
 from artifacts.fingerprint import fingerprint
-from artifacts.settings import Settings
 from artifacts.store import Store, canonical
 
 
@@ -21,17 +21,19 @@ class Call(BaseModel):
 
     task: str
     inputs: dict[str, Any]
-    """Arguments as JSON; references stand for their content. Stores and settings say only where, and are left out."""
+    """Arguments as JSON; references stand for their content. Stores and mirrors say only where, and are left out."""
     code: dict[str, str]
     libraries: dict[str, str]
 
     @classmethod
-    def of(cls, task: str, function: Callable[..., Any], arguments: Mapping[str, Any], shaped_by: tuple[str, ...]) -> "Call":
+    def of(
+        cls, task: str, function: Callable[..., Any], arguments: Mapping[str, Any], shaped_by: tuple[str, ...]
+    ) -> "Call":
         """Describe `function(**arguments)`, whose result the libraries `shaped_by` shape."""
         function = inspect.unwrap(function)
         return cls(
             task=task,
-            inputs={k: _json(v) for k, v in arguments.items() if not isinstance(v, Store | Settings)},
+            inputs={k: _json(v) for k, v in arguments.items() if not isinstance(v, Store | Mirrors)},
             code=fingerprint(function.__module__, function.__name__),
             libraries={name: _version(name) for name in shaped_by},
         )

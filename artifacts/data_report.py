@@ -2,10 +2,10 @@
 
 import math
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
-import pandas as pd  # type: ignore[import-untyped]
+import pandas as pd
 import pandera.pandas as tables
 import pandera.xarray as arrays
 import xarray as xr
@@ -13,7 +13,7 @@ from pandera.config import ValidationDepth, config_context
 from pandera.errors import SchemaError, SchemaErrors
 from pydantic import BaseModel, ConfigDict
 
-Schema = arrays.DataArraySchema | tables.DataFrameSchema
+Schema: TypeAlias = arrays.DataArraySchema | tables.DataFrameSchema
 
 SHOWN = 100
 """Images that a problem lists; its count is exact beyond them."""
@@ -105,7 +105,7 @@ def _broken(schema: Schema, data: xr.DataArray | pd.DataFrame) -> list[SchemaErr
         try:
             schema.validate(data, lazy=True)
         except SchemaErrors as errors:
-            return errors.schema_errors
+            return list(errors.schema_errors)
     return []
 
 

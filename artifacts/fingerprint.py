@@ -4,6 +4,7 @@ import ast
 import copy
 import hashlib
 import importlib.util
+import re
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -16,9 +17,9 @@ def fingerprint(module: str, function: str) -> dict[str, str]:
     """Map each definition that `function` reaches, as "module:name", to a digest of its code.
 
     Reached is what is named, transitively, inside the project: functions, classes, constants, also
-    through imports inside functions. Comments, docstrings, layout and the annotations of functions
-    do not count; neither do the decorators of `function` itself, which say how to run it. Read once
-    a process: what is imported does not change when its file does.
+    through imports inside functions, and files beside a module, such as templates. Comments, docstrings,
+    layout and the annotations of functions do not count; neither do the decorators of `function` itself,
+    which say how to run it. Read once a process: what is imported does not change when its file does.
     """
     found: dict[str, str] = {}
     _reach(module, function, found, is_root=True)
@@ -34,14 +35,13 @@ def _reach(module: str, name: str, found: dict[str, str], is_root: bool = False)
         nodes = [_essence(node, is_root) for node in source.definitions[name]]
         found[key] = hashlib.sha256("\n".join(map(ast.unparse, nodes)).encode()).hexdigest()
         for node in nodes:
-            _follow(module, node, found)
+            _follow(module, source, node, found)
+            found |= _files(module, source.path.parent, node)
     elif name in source.imports:
         _follow_import(source.imports[name], (), found)
 
 
-def _follow(module: str, node: ast.AST, found: dict[str, str]) -> None:
-    source = _source(module)
-    assert source is not None
+def _follow(module: str, source: "_Source", node: ast.AST, found: dict[str, str]) -> None:
     imports = source.imports | _imports(node)
     for name, *attributes in _names(node):
         if name in imports:
@@ -59,10 +59,18 @@ def _follow_import(target: tuple[str, str | None], attributes: tuple[str, ...], 
         _reach(module, path[0], found)
 
 
+def _files(module: str, folder: Path, node: ast.AST) -> dict[str, str]:
+    """Digests of the files in `folder` that texts in `node` name."""
+    texts = {item.value for item in ast.walk(node) if isinstance(item, ast.Constant) and isinstance(item.value, str)}
+    files = [folder / text for text in sorted(texts) if re.fullmatch(r"[\w-]{1,99}(\.[\w-]{1,20}){1,3}", text)]
+    return {f"{module}:{file.name}": hashlib.sha256(file.read_bytes()).hexdigest() for file in files if file.is_file()}
+
+
 @dataclass
 class _Source:
     """The top level of one module: what it defines and what it imports from the project."""
 
+    path: Path
     definitions: dict[str, list[ast.stmt]] = field(default_factory=dict)
     imports: dict[str, tuple[str, str | None]] = field(default_factory=dict)
 
@@ -84,9 +92,8 @@ def _path(module: str) -> Path | None:
 
 @cache
 def _parse(path: Path) -> _Source:
-    source = _Source()
     tree = ast.parse(path.read_bytes())
-    source.imports = _imports(tree)
+    source = _Source(path, imports=_imports(tree))
     for statement in tree.body:
         for name in _defined(statement):
             source.definitions.setdefault(name, []).append(statement)

@@ -43,7 +43,7 @@ class Verdict(BaseModel):
     @property
     def reason(self) -> str:
         """Why the model was rejected, or that it was not, in one line."""
-        failed = [f"{c.name} {c.value:.4f} is below {c.threshold:.4f}" for c in self.checks if not c.passed]
+        failed = [f"{c.name} {c.value:.6g} is below {c.threshold:.6g}" for c in self.checks if not c.passed]
         return "; ".join(failed) or "every check passed"
 
 

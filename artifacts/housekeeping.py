@@ -1,7 +1,6 @@
 """How much disk the artifacts take, and which of them can go."""
 
 import contextlib
-import os
 import shutil
 import time
 from collections.abc import Iterable, Iterator
@@ -64,7 +63,9 @@ def survey(store: Store) -> list[Usage]:
     ]
 
 
-def prune(store: Store, max_bytes: int | None = None, older_than: float | None = None, keep: Iterable[Ref] = ()) -> Pruned:
+def prune(
+    store: Store, max_bytes: int | None = None, older_than: float | None = None, keep: Iterable[Ref] = ()
+) -> Pruned:
     """Evict what was not used for `older_than` seconds, then the least recently used, until `max_bytes` are left.
 
     What `keep` refers to stays, what a kept run's report, verdict and model consist of, and all that was
@@ -111,5 +112,5 @@ def _sweep(store: Store) -> None:
     """Remove what killed processes left."""
     for folder in (store.home / "tmp").glob("*"):
         with contextlib.suppress(FileNotFoundError):
-            if os.stat(folder).st_mtime < time.time() - STALE:
+            if folder.stat().st_mtime < time.time() - STALE:
                 shutil.rmtree(folder, ignore_errors=True)

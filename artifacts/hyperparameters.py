@@ -20,9 +20,13 @@ class Hyperparameters(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     filters: tuple[Size, ...] = Field((8,), min_length=1, max_length=16, description="Width of each convolution")
-    kernel_size: tuple[Size, ...] = Field((3,), min_length=1, description="Side of each convolution's kernel, in pixels")
+    kernel_size: tuple[Size, ...] = Field(
+        (3,), min_length=1, description="Side of each convolution's kernel, in pixels"
+    )
     strides: tuple[Size, ...] = Field((1,), min_length=1, description="Stride of each convolution, in pixels")
-    pool: tuple[Size, ...] = Field((2,), min_length=1, description="Side of the max-pool after each convolution; 1: none")
+    pool: tuple[Size, ...] = Field(
+        (2,), min_length=1, description="Side of the max-pool after each convolution; 1: none"
+    )
     padding: Literal["valid", "same"] = Field("valid", description="What convolutions do at the border")
     activation: Literal["linear", "relu", "gelu", "silu", "tanh"] = Field(
         "linear", description="Activation of convolutions and hidden dense layers"
@@ -31,14 +35,16 @@ class Hyperparameters(BaseModel):
     dropout: float = Field(0, ge=0, lt=1, description="Share of the features dropped before the last layer")
 
     epochs: int = Field(3, ge=1, le=1000, description="Passes over the training images")
-    batch_size: int = Field(128, ge=1, le=65536, description="Images per optimiser step")
-    learning_rate: float = Field(0.01, gt=0, le=10, description="Adam's learning rate; the peak of a one-cycle schedule")
+    batch_size: int = Field(64, ge=1, le=65536, description="Images per optimiser step")
+    learning_rate: float = Field(
+        0.015, gt=0, le=10, description="Adam's learning rate; the peak of a one-cycle schedule"
+    )
     schedule: Literal["constant", "one-cycle"] = Field(
         "one-cycle", description="How the learning rate moves (one-cycle: linear warm-up, cosine to almost zero)"
     )
-    warmup: Share = Field(0.3, description="Share of a one-cycle schedule spent warming up")
+    warmup: Share = Field(0.1, description="Share of a one-cycle schedule spent warming up")
     beta_1: Share = Field(0.9, description="Adam's decay of the mean of the gradients")
-    beta_2: Share = Field(0.999, description="Adam's decay of the mean of their squares")
+    beta_2: Share = Field(0.95, description="Adam's decay of the mean of their squares")
     label_smoothing: Share = Field(0, description="Share of each target spread over all classes")
 
     @model_validator(mode="after")
@@ -55,18 +61,20 @@ def _optional(name: str) -> tuple[Any, Any]:
     return annotation | None, Field(None, description=field.description)  # type: ignore[operator]
 
 
-Overrides: Any = create_model(
+_FIELDS: Any = {name: _optional(name) for name in Hyperparameters.model_fields}
+
+Overrides = create_model(
     "Overrides",
     __config__=ConfigDict(frozen=True, extra="forbid"),
     __doc__="Hyperparameters that replace the recipe's own; unset ones keep it.",
-    **{name: _optional(name) for name in Hyperparameters.model_fields},
+    **_FIELDS,
 )
 
 Recipe = Literal["tutorial", "tutorial-verbatim", "keras-example"]
 
 RECIPES: dict[Recipe, Hyperparameters] = {
     "tutorial": Hyperparameters(),
-    "tutorial-verbatim": Hyperparameters(batch_size=32, learning_rate=0.001, schedule="constant"),
+    "tutorial-verbatim": Hyperparameters(batch_size=32, learning_rate=0.001, schedule="constant", beta_2=0.999),
     "keras-example": Hyperparameters(
         filters=(32, 64), activation="relu", dropout=0.5, epochs=12, batch_size=128, learning_rate=0.003
     ),

@@ -45,17 +45,17 @@ def unpack(packed: Path, unpacked: Path, max_bytes: int) -> str:
 
 
 def _blocks(packed: Path) -> Iterator[bytes]:
-    with packed.open("rb") as file:
-        is_gzip = file.read(2) == b"\x1f\x8b"
-        file.seek(0)
-        try:
-            stream: IO[bytes] = gzip.open(file) if is_gzip else file  # type: ignore[assignment]
+    try:
+        with packed.open("rb") as file:
+            is_gzip = file.read(2) == b"\x1f\x8b"
+            file.seek(0)
+            stream: IO[bytes] = gzip.open(file) if is_gzip else file  # type: ignore[assignment]  # noqa: SIM115
             while block := stream.read(BLOCK):
                 yield block
-        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-            raise BadSource(f"{packed.name} is not a whole gzip file ({error})") from None
-        except OSError as error:
-            raise BadSource(f"{packed} cannot be read ({error.strerror})") from None
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise BadSource(f"{packed.name} is not a whole gzip file ({error})") from None
+    except OSError as error:
+        raise BadSource(f"{packed} cannot be read ({error.strerror})") from None
 
 
 def parse(path: Path, dimensions: int, store: Store) -> Ref:
@@ -67,11 +67,13 @@ def parse(path: Path, dimensions: int, store: Store) -> Ref:
 
 def _shape(file: IO[bytes], path: Path, dimensions: int) -> tuple[int, ...]:
     header = file.read(4 + 4 * dimensions)
-    if header[:4] != bytes((0, 0, UINT8, dimensions)) or len(header) < 4 + 4 * dimensions:
+    if header[:4] != bytes((0, 0, UINT8, dimensions)):
         raise BadSource(
             f"{path.name} starts with {header[:4].hex(' ') or 'nothing'}, "
             f"not with 00 00 08 {dimensions:02x}, the IDX header of {dimensions}-dimensional bytes"
         )
+    if len(header) < 4 + 4 * dimensions:
+        raise BadSource(f"{path.name} ends within its header")
     shape = struct.unpack(f">{dimensions}I", header[4:])
     expected, actual = int(np.prod(shape, dtype=object)), path.stat().st_size - len(header)
     if expected != actual:

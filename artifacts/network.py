@@ -16,30 +16,29 @@ if TYPE_CHECKING:
 def build(hyperparameters: Hyperparameters, image_shape: "Sequence[int]", classes: int) -> keras.Sequential:
     """An untrained network from images of `image_shape` (height, width, channels) to `classes` probabilities.
 
-    Initial weights follow `keras.utils.set_random_seed`. Raises UsageError if the images are too small for it.
+    Initial weights follow `keras.utils.set_random_seed`. Every name is given, because the weights file holds it, and
+    Keras would number it through the process. Raises UsageError if the images are too small for the network.
     """
     hp = hyperparameters
-    network = keras.Sequential([keras.Input(tuple(image_shape))])
+    network = keras.Sequential([keras.Input(tuple(image_shape))], name="network")
     try:
         for i, filters in enumerate(hp.filters):
-            network.add(
-                layers.Conv2D(
-                    filters, at(hp.kernel_size, i), at(hp.strides, i), padding=hp.padding, activation=hp.activation
-                )
-            )
-            if at(hp.pool, i) > 1:
-                network.add(layers.MaxPooling2D(at(hp.pool, i)))
+            size, stride, pool = at(hp.kernel_size, i), at(hp.strides, i), at(hp.pool, i)
+            name = f"convolution_{i}"
+            network.add(layers.Conv2D(filters, size, stride, hp.padding, activation=hp.activation, name=name))
+            if pool > 1:
+                network.add(layers.MaxPooling2D(pool, name=f"pool_{i}"))
     except ValueError:
         raise UsageError(
             f"images of {image_shape[0]} by {image_shape[1]} pixels are too small for convolution {i + 1} "
             f"of {len(hp.filters)}; use larger images, smaller kernels and pools, or padding 'same'"
         ) from None
-    network.add(layers.Flatten())
-    for width in hp.dense:
-        network.add(layers.Dense(width, activation=hp.activation))
+    network.add(layers.Flatten(name="flatten"))
+    for i, width in enumerate(hp.dense):
+        network.add(layers.Dense(width, activation=hp.activation, name=f"dense_{i}"))
     if hp.dropout:
-        network.add(layers.Dropout(hp.dropout))
-    network.add(layers.Dense(classes, activation="softmax"))
+        network.add(layers.Dropout(hp.dropout, name="dropout"))
+    network.add(layers.Dense(classes, activation="softmax", name="classes"))
     return network
 
 
@@ -49,7 +48,7 @@ def at(values: tuple[int, ...], i: int) -> int:
 
 
 @keras.saving.register_keras_serializable("digitflow")
-class OneCycle(keras.optimizers.schedules.LearningRateSchedule):
+class OneCycle(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]
     """A linear rise from peak/25 to `peak`, then a cosine to peak/10⁴, over `steps` in all.
 
     After Smith & Topin 2018, "Super-Convergence" (arXiv:1708.07120).
@@ -81,7 +80,7 @@ def compile_for_training(network: keras.Model, hyperparameters: Hyperparameters,
         else hp.learning_rate
     )
     network.compile(
-        keras.optimizers.Adam(rate, beta_1=hp.beta_1, beta_2=hp.beta_2),
+        keras.optimizers.Adam(rate, beta_1=hp.beta_1, beta_2=hp.beta_2, name="adam"),
         loss=keras.losses.CategoricalCrossentropy(label_smoothing=hp.label_smoothing),
         steps_per_execution=min(50, steps_per_epoch),
         jit_compile=False,  # XLA doubles the time of such small networks on a CPU

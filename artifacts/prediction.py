@@ -26,6 +26,4 @@ def predict(
 
 def probabilities(network: "keras.Model", images: Images) -> Probabilities:  # type: ignore[name-defined]  # noqa: F821
     """Probabilities (n, classes) float32 of a network in memory, a batch at a time."""
-    return np.concatenate(
-        [network.predict_on_batch(images[i : i + BATCH]) for i in range(0, len(images), BATCH)]
-    )
+    return np.concatenate([network.predict_on_batch(images[i : i + BATCH]) for i in range(0, len(images), BATCH)])

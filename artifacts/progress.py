@@ -4,12 +4,13 @@ import contextlib
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 
-Listener = Callable[[str, dict[str, float]], None]
+Facts = dict[str, int | float]
+Listener = Callable[[str, Facts], None]
 
 _listener: ContextVar[Listener | None] = ContextVar("listener", default=None)
 
 
-def tell(step: str, **facts: float) -> None:
+def tell(step: str, **facts: int | float) -> None:
     """Say how far `step` is: `done` of `total`, or an epoch's `loss` and `accuracy`."""
     if listener := _listener.get():
         listener(step, facts)

@@ -14,7 +14,7 @@ from artifacts.errors import DigitflowError
 
 @dataclass(frozen=True)
 class Remote:
-    """Files below an fsspec URL such as `s3://bucket/digitflow`; credentials are the URL's own, from its environment."""
+    """Files below an fsspec URL such as `s3://bucket/digitflow`; credentials come from the environment."""
 
     url: str
 

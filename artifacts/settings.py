@@ -18,7 +18,9 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="DIGITFLOW_", frozen=True, extra="ignore")
 
     home: Path = Field(Path("artifacts/home"), description="Folder of everything that a run writes")
-    store: str = Field("", description="fsspec URL, such as s3://bucket/folder, where machines share artifacts; or none")
+    store: str = Field(
+        "", description="fsspec URL, such as s3://bucket/folder, where machines share artifacts; or none"
+    )
     max_size: ByteSize | None = Field(None, description="After each run, evict artifacts until they fit, such as 2GB")
     mirrors: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Base URLs, comma-separated, that replace the built-in mirrors (http, https or file)"

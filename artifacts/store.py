@@ -23,6 +23,11 @@ from artifacts.remote import Remote
 Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 Kind = Literal["npy", "json", "weights.h5", "html"]
 
+DISK_ERRORS = {
+    *(errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM),
+    *(errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.EFBIG, errno.EIO),
+}
+
 _verified: dict[Path, tuple[int, int, int]] = {}
 
 
@@ -60,7 +65,7 @@ class Store:
         dtype = np.dtype(dtype)
         with self.scratch() as folder, _Hashed(folder / "array") as file:
             header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
-            np.lib.format.write_array_header_1_0(file, header)  # type: ignore[arg-type]
+            np.lib.format.write_array_header_1_0(file, header)
             for chunk in chunks:
                 file.write(np.ascontiguousarray(chunk, dtype).data.cast("B") if chunk.size else b"")
             return self._keep(file, "npy", shape, dtype.name)
@@ -90,7 +95,11 @@ class Store:
         flaw = _flaw(path, ref)
         if flaw and self.remote:
             with self.scratch() as folder:
-                flaw = "it is not in the shared store" if not self.remote.pull(f"objects/{ref.name}", folder / "new") else ""
+                flaw = (
+                    "it is not in the shared store"
+                    if not self.remote.pull(f"objects/{ref.name}", folder / "new")
+                    else ""
+                )
                 flaw = flaw or _flaw(folder / "new", ref)
                 if not flaw:
                     _place(folder / "new", path)
@@ -175,7 +184,7 @@ def _stamp(path: Path) -> tuple[int, int, int]:
 
 def _place(new: Path, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    os.replace(new, path)
+    new.replace(path)
 
 
 class _Hashed:
@@ -212,8 +221,8 @@ def disk_errors(home: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST):
+        if error.errno not in DISK_ERRORS:
             raise
         raise DigitflowError(
-            f"cannot write under {home}: {error.strerror}; free some space there, or set DIGITFLOW_HOME to another folder"
+            f"cannot write under {home}: {error.strerror}; free some space, or set DIGITFLOW_HOME to another folder"
         ) from None

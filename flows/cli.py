@@ -42,7 +42,7 @@ def train(
     json: Annotated[bool, Flag] = False,
     verbose: Annotated[bool, Flag] = False,
 ) -> int:
-    """Train, evaluate, check and save a model. Steps whose inputs, code and libraries are unchanged come from the cache.
+    """Train, evaluate, check and save a model. Steps whose inputs, code and libraries are the same come from the cache.
 
     Example: digitflow train --dataset fashion-mnist --epochs 5 --min-accuracy 0.87
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from artifacts.progress import listening
+from artifacts.progress import Facts, listening
 from artifacts.store import disk_errors
 
 if TYPE_CHECKING:
@@ -50,7 +50,12 @@ def live() -> Iterator[None]:
     if not sys.stderr.isatty():
         yield
         return
-    columns = (TextColumn("{task.description:24}"), BarColumn(24), TextColumn("{task.fields[facts]}"), TimeElapsedColumn())
+    columns = (
+        TextColumn("{task.description:24}"),
+        BarColumn(24),
+        TextColumn("{task.fields[facts]}"),
+        TimeElapsedColumn(),
+    )
     with Progress(*columns, console=Console(stderr=True)) as progress, listening(_Bars(progress)):
         yield
 
@@ -60,12 +65,15 @@ class _Bars:
         self._progress = progress
         self._bars: dict[str, TaskID] = {}
 
-    def __call__(self, step: str, facts: dict[str, float]) -> None:
+    def __call__(self, step: str, facts: Facts) -> None:
         if step not in self._bars:
             self._bars[step] = self._progress.add_task(step, total=None, facts="")
         done, total = facts.pop("done", None), facts.pop("total", None)
         shown = "  ".join(f"{name} {value:.4g}" for name, value in facts.items())
-        self._progress.update(self._bars[step], completed=done, total=total or None, **({"facts": shown} if shown else {}))
+        if shown:
+            self._progress.update(self._bars[step], facts=shown)
+        if total:
+            self._progress.update(self._bars[step], completed=done, total=total)
 
 
 def show_outcome(outcome: "Outcome", as_json: bool) -> None:

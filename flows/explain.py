@@ -107,7 +107,9 @@ def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
         return {prefix: value["sha256"]}
     if not isinstance(value, dict):
         return {prefix: value}
-    return {k: v for name, item in value.items() for k, v in _flat(item, f"{prefix}.{name}" if prefix else name).items()}
+    return {
+        k: v for name, item in value.items() for k, v in _flat(item, f"{prefix}.{name}" if prefix else name).items()
+    }
 
 
 def _short(value: Any) -> str:

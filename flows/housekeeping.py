@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
-from cyclopts import App, Parameter
+from cyclopts import App
 from pydantic import ByteSize, TypeAdapter, ValidationError
 
 from artifacts.errors import UsageError

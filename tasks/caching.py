@@ -17,6 +17,7 @@ from prefect.transactions import IsolationLevel
 from prefect.utilities.callables import get_call_parameters
 
 from artifacts.calls import Call
+from artifacts.progress import tell
 from artifacts.records import recall, remember
 from artifacts.runs import Run
 from artifacts.settings import Settings
@@ -35,8 +36,8 @@ class ByContent(CachePolicy):
     def compute_key(
         self, task_ctx: TaskRunContext, inputs: dict[str, Any], flow_parameters: dict[str, Any], **_: Any
     ) -> str:
-        assert isinstance(task_ctx.task, Step)
-        return task_ctx.task.describe(inputs).key
+        step: Step[Any, Any] = task_ctx.task  # type: ignore[assignment]  # only steps have this policy
+        return step.describe(inputs).key
 
 
 class Records(WritableFileSystem):
@@ -85,7 +86,7 @@ class Locks(LockManager):
         self._held.pop(key)[1].release()
 
     def is_locked(self, key: str) -> bool:
-        return not self.wait_for_lock(key, timeout=0)
+        return not self.wait_for_lock(key, timeout=0.0)
 
     def is_lock_holder(self, key: str, holder: str) -> bool:
         return key in self._held and self._held[key][0] == holder
@@ -140,10 +141,12 @@ class Step(Task[P, R]):
             return stand_in(self, arguments)  # type: ignore[no-any-return]
         run = Run.current()
         if run is None:
-            return super().__call__(*args, **kwargs)  # type: ignore[no-any-return, call-overload]
+            return super().__call__(*args, **kwargs)
         started = time.perf_counter()
-        state = super().__call__(*args, return_state=True, **kwargs)  # type: ignore[call-overload]
+        tell(self.name)
+        state = super().__call__(*args, return_state=True, **kwargs)
         result: R = state.result()
+        tell(self.name, done=1, total=1)
         run.note(self.describe(arguments), state.name == "Cached", time.perf_counter() - started, result)
         return result
 

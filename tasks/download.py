@@ -12,7 +12,7 @@ import numpy as np
 import stamina
 
 from artifacts import idx
-from artifacts.datasets import FILES, SAMPLE, Mirrors, Source, Splits
+from artifacts.datasets import FILES, SAMPLE, SOURCES, Mirrors, Source, Splits
 from artifacts.errors import BadSource, DigitflowError, Unreachable
 from artifacts.progress import tell
 from artifacts.store import Ref, Store
@@ -47,7 +47,7 @@ def fetch_file(number: int, source: Source, mirrors: Mirrors, store: Store) -> R
     raise (Unreachable if nowhere else BadSource)(
         f"{source.name}: no mirror serves {FILES[number]}: "
         + "; ".join(f"{url} ({reason})" for url, reason in reasons.items())
-        + "; check the network, or name another mirror in DIGITFLOW_MIRRORS"
+        + ("; check the network, or name another mirror in DIGITFLOW_MIRRORS" if source.name in SOURCES else "")
     )
 
 

@@ -16,6 +16,4 @@ def evaluate(weights: Ref, images: Ref, targets: Ref, hyperparameters: Hyperpara
     truth = store.get(targets)
     probabilities = predict(weights, store.get(images), truth.shape[1], hyperparameters, store)
     evaluation = measure(probabilities, truth.argmax(axis=1).astype(np.uint8))
-    return Scored(
-        evaluation=store.put_json(evaluation.model_dump(mode="json")), probabilities=store.put(probabilities)
-    )
+    return Scored(evaluation=store.put_json(evaluation.model_dump(mode="json")), probabilities=store.put(probabilities))

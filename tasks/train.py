@@ -25,10 +25,14 @@ History = dict[str, list[float]]
 @step("train", shaped_by=("keras", "tensorflow", "numpy"))
 def train(images: Ref, targets: Ref, hyperparameters: Hyperparameters, seed: int, store: Store) -> Trained:
     """Train on images (n, height, width, 1) and targets (n, classes); keep the weights of the last epoch."""
+    from artifacts.network import build
+
     network, history = fit(store.get(images), store.get(targets), hyperparameters, seed)
+    bare = build(hyperparameters, images.shape[1:], targets.shape[1])  # without the optimiser, two thirds of the file
+    bare.set_weights(network.get_weights())
     with store.scratch() as folder:
         path = folder / "network.weights.h5"
-        network.save_weights(path)
+        bare.save_weights(path)
         weights = store.put_bytes(path.read_bytes(), "weights.h5")
     return Trained(weights=weights, history=store.put_json(history))
 
@@ -48,7 +52,8 @@ def fit(images: Images, targets: Targets, hyperparameters: Hyperparameters, seed
     compile_for_training(network, hp, math.ceil(len(images) / hp.batch_size))
     history: History = {"loss": [], "accuracy": []}
     for epoch in range(hp.epochs):
-        batches = _batches(images, targets, np.random.default_rng((seed, epoch)).permutation(len(images)), hp.batch_size)
+        order = np.random.default_rng((seed, epoch)).permutation(len(images))
+        batches = _batches(images, targets, order, hp.batch_size)
         fitted = network.fit(batches, initial_epoch=epoch, epochs=epoch + 1, verbose=0, shuffle=False)
         _note(history, fitted.history["loss"][-1], _accuracy(network, images, targets))
         tell("train", done=epoch + 1, total=hp.epochs, loss=history["loss"][-1], accuracy=history["accuracy"][-1])

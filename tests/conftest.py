@@ -60,10 +60,7 @@ def digits_folder(tmp_path: Path, digits: Arrays) -> Path:
 @pytest.fixture(scope="session")
 def mnist_folder() -> Path:
     """The four gzipped files of the real MNIST. CI names their folder in DIGITFLOW_TEST_MNIST."""
-    folder = os.environ.get("DIGITFLOW_TEST_MNIST")
-    if not folder:
-        pytest.skip("DIGITFLOW_TEST_MNIST does not name a folder with the four MNIST files")
-    return Path(folder)
+    return Path(os.environ["DIGITFLOW_TEST_MNIST"])
 
 
 @pytest.fixture(scope="session")
@@ -93,3 +90,37 @@ class _Quiet(http.server.SimpleHTTPRequestHandler):
 @pytest.fixture(scope="session")
 def mnist_mirror(mnist_folder: Path) -> Iterator[str]:
     yield from serve(mnist_folder)
+
+
+@pytest.fixture(scope="session")
+def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """One Prefect server for the whole session, which this process and those it starts talk to; yields its URL."""
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    from flows.server import Server, flush
+
+    server = Server(tmp_path_factory.mktemp("prefect"))
+    server.start()
+    with pytest.MonkeyPatch.context() as patch, temporary_settings({PREFECT_API_URL: server.url}):
+        patch.setenv("PREFECT_API_URL", server.url)
+        server.wait()
+        yield server.url
+        flush()
+    server.stop()
+
+
+_left_out = pytest.StashKey[int]()
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Where the real MNIST is not at hand, leave out the tests that need it."""
+    needy = [item for item in items if item.get_closest_marker("full_mnist")]
+    if needy and not os.environ.get("DIGITFLOW_TEST_MNIST"):
+        config.stash[_left_out] = len(needy)
+        config.hook.pytest_deselected(items=needy)
+        items[:] = [item for item in items if item not in needy]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    if count := config.stash.get(_left_out, 0):
+        terminalreporter.write_line(f"{count} tests left out: DIGITFLOW_TEST_MNIST names no folder with the real MNIST")

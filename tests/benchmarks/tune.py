@@ -1,6 +1,6 @@
 """Choose hyperparameters on a validation split of the training images; the test images are not even read.
 
-    python tests/benchmarks/tune.py tutorial --vary learning_rate=0.003,0.01 --vary batch_size=64,128 --seeds 3
+python tests/benchmarks/tune.py tutorial --vary learning_rate=0.003,0.01 --vary batch_size=64,128 --seeds 3
 """
 
 import argparse
@@ -10,7 +10,6 @@ import time
 from statistics import mean, stdev
 
 import numpy as np
-
 
 from artifacts.hyperparameters import RECIPES, Hyperparameters
 from artifacts.prediction import probabilities

@@ -1,0 +1,131 @@
+"""A fingerprint changes with what decides a result, and with nothing else."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SCRIPT = """
+import json, sys
+from artifacts.fingerprint import fingerprint
+
+found = {task: fingerprint(*task.rsplit(".", 1)) for task in sys.argv[1:]}
+assert not {"keras", "tensorflow", "prefect", "numpy", "tasks"} & set(sys.modules)
+print(json.dumps(found))
+"""
+TASKS = (
+    "tasks.download.download",
+    "tasks.validate.validate",
+    "tasks.normalise.normalise_and_reshape",
+    "tasks.one_hot.one_hot_encode",
+    "tasks.train.train",
+    "tasks.evaluate.evaluate",
+    "tasks.check.check_gate",
+    "tasks.save.save_weights",
+    "tasks.report.report",
+)
+Prints = dict[str, dict[str, str]]
+
+
+def fingerprints(tree: Path) -> Prints:
+    """The fingerprints of all tasks of the code in `tree`, taken by a new process that imports none of them."""
+    command = [sys.executable, "-c", SCRIPT, *TASKS]
+    env = {"PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1"}
+    found: Prints = json.loads(subprocess.run(command, cwd=tree, env=env, check=True, capture_output=True).stdout)
+    return found
+
+
+@pytest.fixture(scope="module")
+def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the code, which others may edit while the tests run."""
+    tree = tmp_path_factory.mktemp("pristine")
+    for room in ("artifacts", "tasks", "flows"):
+        shutil.copytree(ROOT / room, tree / room, ignore=shutil.ignore_patterns("home", "__pycache__"))
+    return tree
+
+
+@pytest.fixture(scope="module")
+def before(pristine: Path) -> Prints:
+    return fingerprints(pristine)
+
+
+@pytest.fixture
+def tree(pristine: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(pristine, tmp_path / "tree"))
+
+
+def edit(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("    return images[...,", "    # why\n\n    return (images)[...,"),
+        ('"""Map uint8 pixels', '"""Send uint8 pixels'),
+        ("(images: RawImages) -> Images", "(images)"),
+        ('@step("normalise-and-reshape", shaped_by=("numpy",))', '@step("renamed")'),
+        ("import numpy as np\n", "import os\n\nimport numpy as np\n\n\ndef unused() -> None: ...\n"),
+    ],
+)
+def test_harmless_edits_keep_it(old: str, new: str, tree: Path, before: Prints) -> None:
+    """Comments, layout, docstrings, annotations, a task's own decorator and what it does not reach do not count."""
+    edit(tree / "tasks/normalise.py", old, new)
+    assert fingerprints(tree) == before
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "definition", "tasks"),
+    [
+        (
+            "artifacts/network.py",
+            "len(values) - 1)]",
+            "len(values) - 2)]",
+            "artifacts.network:at",
+            "train evaluate save",
+        ),
+        ("tasks/train.py", "PROBE = 5000", "PROBE = 4000", "tasks.train:PROBE", "train"),
+        ("tasks/normalise.py", "np.float32(0.5)", "np.float32(0)", "tasks.normalise:rescale", "normalise"),
+        ("artifacts/arrays.py", "CHUNK = 8192", "CHUNK = 1", "artifacts.arrays:CHUNK", "download validate normalise"),
+        ("artifacts/results.py", "train: Ref\n", "train: Ref | None\n", "artifacts.results:Pair", "normalise one_hot"),
+        ("artifacts/report.html.j2", "<h2>Data", "<h2>The data", "artifacts.report:report.html.j2", "report"),
+    ],
+)
+def test_edits_change_what_reaches_them(
+    file: str, old: str, new: str, definition: str, tasks: str, tree: Path, before: Prints
+) -> None:
+    """An edit changes exactly the tasks that reach it, however deep, and in them exactly what was edited."""
+    edit(tree / file, old, new)
+    after = fingerprints(tree)
+    changed = {task: {name for name in before[task] if before[task][name] != after[task].get(name)} for task in TASKS}
+    assert {task.split(".")[1]: names for task, names in changed.items() if names} == {
+        task: {definition} for task in tasks.split()
+    }
+
+
+def test_new_helpers_are_reached(tree: Path, before: Prints) -> None:
+    """What a task newly calls, in a new module and by an import inside a function, is in its fingerprint."""
+    (tree / "artifacts/extra.py").write_text("def shift(x):\n    return _by(x)\n\ndef _by(x):\n    return x + 1\n")
+    line = "    raw = store.get(images)\n"
+    edit(tree / "tasks/normalise.py", line, f"    import artifacts.extra as extra\n\n{line}    extra.shift(1)\n")
+    task = "tasks.normalise.normalise_and_reshape"
+    assert fingerprints(tree)[task].keys() - before[task].keys() == {"artifacts.extra:shift", "artifacts.extra:_by"}
+
+
+def test_unrelated_files_do_not_count(tree: Path, before: Prints) -> None:
+    """Files that no task reaches may change, come or go."""
+    (tree / "flows/console.py").unlink()
+    (tree / "artifacts/new.py").write_text("CHUNK = 1")
+    edit(tree / "artifacts/settings.py", "DIGITFLOW_", "OTHER_")
+    assert fingerprints(tree) == before
+
+
+def test_roots_come_first(before: Prints) -> None:
+    """The first definition of a fingerprint is the task itself, by which a manifest names it."""
+    assert [next(iter(before[task])) for task in TASKS] == [":".join(task.rsplit(".", 1)) for task in TASKS]

@@ -1,0 +1,170 @@
+"""The cache is right first: what the flow reuses, computes anew, and foretells, on real digits and a real server."""
+
+import shutil
+import threading
+from contextvars import copy_context
+from pathlib import Path
+
+import pytest
+
+from artifacts.gate import Gate
+from artifacts.hyperparameters import Overrides
+from artifacts.records import references
+from artifacts.runs import Manifest, earlier_runs
+from artifacts.settings import Settings
+from artifacts.store import Ref
+from flows.explain import explain
+from flows.plan import Plan
+from flows.training import Outcome, training
+from tests.conftest import Arrays, write_idx
+
+pytestmark = pytest.mark.prefect
+
+STEPS = (
+    "download",
+    "validate",
+    "normalise-and-reshape",
+    "one-hot-encode",
+    "train",
+    "evaluate",
+    "check-gate",
+    "save-weights",
+    "report",
+)
+
+
+@pytest.fixture(scope="module")
+def template(api: str, digits: Arrays, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home after one finished run, beside the data it read; each test works on a copy."""
+    folder = tmp_path_factory.mktemp("template")
+    write_idx(folder / "digits", digits)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DIGITFLOW_HOME", str(folder / "home"))
+        _train(folder)
+    return folder
+
+
+@pytest.fixture
+def world(template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    shutil.copytree(template, tmp_path / "world")
+    monkeypatch.setenv("DIGITFLOW_HOME", str(tmp_path / "world" / "home"))
+    return tmp_path / "world"
+
+
+def _request(folder: Path, **changes: object) -> dict[str, object]:
+    return {
+        "dataset": str(folder / "digits"),
+        "seed": 0,
+        "recipe": "tutorial",
+        "hyperparameters": Overrides(epochs=1),
+        "gate": Gate(min_accuracy=0.1),
+    } | changes
+
+
+def _train(folder: Path, **changes: object) -> Outcome:
+    outcome: Outcome = training(**_request(folder, **changes))
+    return outcome
+
+
+def _computed(outcome: Outcome) -> list[str]:
+    return [task["name"] for task in outcome.tasks if not task["cached"]]
+
+
+def _foretold(folder: Path, **changes: object) -> dict[str, tuple[str, list[str]]]:
+    settings = Settings.load()
+    plan = Plan.of(**_request(folder, **changes), settings=settings)  # type: ignore[arg-type]
+    return {finding.name: (finding.cache, finding.reasons) for finding in explain(plan, settings)}
+
+
+def _latest() -> Manifest:
+    return next(earlier_runs(Settings.load().artifacts))
+
+
+def _refs(step: str) -> list[Ref]:
+    return next(list(references(record.result)) for record in _latest().steps if record.name == step)
+
+
+def test_nothing_changed(world: Path) -> None:
+    """An identical run takes every step from the cache, also from a home that was moved."""
+    assert {name: cache for name, cache in _foretold(world).items() if cache[0] != "hit"} == {}
+
+    assert _computed(_train(world)) == []
+
+
+def test_hyperparameter(world: Path) -> None:
+    """Another number of epochs computes training and what follows from it, and explain-cache names it."""
+    changes = {"hyperparameters": Overrides(epochs=2)}
+    foretold = _foretold(world, **changes)
+    assert foretold["train"] == ("miss", ["input hyperparameters.epochs: 1 → 2"])
+    computed = _computed(_train(world, **changes))
+    assert computed == ["train", "evaluate", "check-gate", "save-weights", "report"]
+    assert [name for name, (cache, _) in foretold.items() if cache != "hit"] == computed
+
+
+def test_library(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another version of Keras computes anew the steps that it shapes, and no other before them."""
+    import artifacts.calls
+
+    real = artifacts.calls._version
+    monkeypatch.setattr(artifacts.calls, "_version", lambda name: "0.0" if name == "keras" else real(name))
+    cache, reasons = _foretold(world)["train"]
+    assert cache == "miss" and reasons == [f"library keras: {real('keras')} → 0.0"]
+    computed = _computed(_train(world))
+    assert {"train", "evaluate", "save-weights"} <= set(computed)
+    assert not {"download", "validate", "normalise-and-reshape", "one-hot-encode"} & set(computed)
+
+
+@pytest.mark.parametrize("harm", ["delete", "truncate", "flip"])
+def test_damaged_artifact(world: Path, harm: str) -> None:
+    """Of any artifact that is deleted, truncated or changed in one bit, the step that made it is computed anew, and no
+    later one, since its result is the same."""
+    store = Settings.load().artifacts
+    made: dict[str, str] = {}
+    for record in _latest().steps:
+        for ref in references(record.result):
+            made.setdefault(ref.name, record.name)
+    for name, step in made.items():
+        path = store.home / "objects" / name
+        sound = path.read_bytes()
+        _harm(path, harm)
+        assert _foretold(world)[step][0] == "miss", name
+        users = {record.name for record in _latest().steps if name in {r.name for r in references(record.result)}}
+        assert set(_computed(_train(world))) == {step} & users, name
+        assert path.read_bytes() == sound, name
+
+
+def _harm(path: Path, harm: str) -> None:
+    data = path.read_bytes()
+    path.unlink()
+    if harm == "truncate":
+        path.write_bytes(data[: len(data) // 2])
+    elif harm == "flip":
+        middle = len(data) // 2
+        path.write_bytes(data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :])
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_damaged_record(world: Path, step: str) -> None:
+    """A record with one wrong byte is as good as none: its step, and only that, is computed anew."""
+    record = next(record for record in _latest().steps if record.name == step)
+    path = world / "home" / "records" / record.key
+    data = bytearray(path.read_bytes())
+    data[-20] ^= 1
+    path.write_bytes(data)
+    assert _computed(_train(world)) == [step]
+
+
+def test_two_at_once(world: Path) -> None:
+    """Of two runs at once, one computes each step; the other waits and takes the result."""
+    changes = {"hyperparameters": Overrides(epochs=2), "seed": 5}
+    outcomes: list[Outcome] = []
+    threads = [
+        threading.Thread(target=copy_context().run, args=(lambda: outcomes.append(_train(world, **changes)),))
+        for _ in range(2)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    by_both = [name for outcome in outcomes for name in _computed(outcome)]
+    assert sorted(by_both) == sorted(["train", "evaluate", "check-gate", "save-weights", "report"])
