@@ -28,6 +28,7 @@ app = App(
     help_epilogue="Settings: DIGITFLOW_HOME (artifacts/home), DIGITFLOW_MIRRORS, DIGITFLOW_TIMEOUT (4 s). "
     "Exit status: 0 passed, 3 rejected by the gate, 2 wrong command line, 1 anything else.",
     version_flags=["--version"],
+    suppress_keyboard_interrupt=False,
 )
 
 for verb in (housekeeping.cache, housekeeping.runs, housekeeping.verify):

@@ -8,6 +8,7 @@ fit alone; the ratio is the first recipe's median over each recipe's, so the mac
 
 import argparse
 import json
+import math
 import os
 import platform
 import time
@@ -16,7 +17,6 @@ from importlib.metadata import version
 from pathlib import Path
 from statistics import mean, median, stdev
 
-import numpy as np
 from scipy.stats import t
 
 from artifacts.hyperparameters import RECIPES, choose
@@ -59,12 +59,11 @@ def table(scores: Scores) -> str:
     for recipe, results in scores.items():
         accuracies, seconds = zip(*results, strict=True)
         spread = stdev(accuracies) if len(results) > 1 else float("nan")
-        half = (
-            float(t.ppf(0.975, len(results) - 1)) * spread / np.sqrt(len(results)) if len(results) > 1 else float("nan")
-        )
+        half = float(t.ppf(0.975, max(len(results) - 1, 1))) * spread / math.sqrt(len(results))
+        low, high = mean(accuracies) - half, mean(accuracies) + half
         lines.append(
-            f"| {recipe} | {mean(accuracies):.2%} ± {spread:.2%} ({mean(accuracies) - half:.2%} to "
-            f"{mean(accuracies) + half:.2%}) | {len(results)} | {median(seconds):.1f} | {reference / median(seconds):.2f} × |"
+            f"| {recipe} | {mean(accuracies):.2%} ± {spread:.2%} ({low:.2%} to {high:.2%}) | {len(results)} "
+            f"| {median(seconds):.1f} | {reference / median(seconds):.2f} × |"
         )
     return "\n".join(lines)
 

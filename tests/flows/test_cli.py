@@ -61,6 +61,34 @@ def eventually(condition: Callable[[], object], seconds: float) -> bool:
     return bool(condition())
 
 
+@contextlib.contextmanager
+def started(*arguments: str, **variables: str | None) -> Iterator[subprocess.Popen[str]]:
+    """The command under way, in a process group of its own, as in a terminal."""
+    process = subprocess.Popen(
+        [*COMMAND, *arguments],
+        cwd=ROOT,
+        env=environment(**variables),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's & makes children ignore it
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def interrupt(process: subprocess.Popen[str]) -> Finished:
+    """Type Ctrl-C and wait for the end."""
+    os.killpg(process.pid, signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    return Finished(process.args, process.returncode, out, err)
+
+
 # What is refused before anything starts
 
 
@@ -274,22 +302,10 @@ def training(shared: Path, own: dict[str, str | None], passed: Finished) -> Iter
     """A command in the middle of a training that would take hours, in a process group of its own."""
     home = shared / "home"
     before = set(home.glob("runs/*/manifest.json"))
-    process = subprocess.Popen(
-        [*COMMAND, "train", "--dataset", str(shared / "data"), "--epochs", "1000", "--batch-size", "1"],
-        cwd=ROOT,
-        env=environment(**own),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's & makes children ignore it
-    )
-    assert eventually(lambda: _steps_done(set(home.glob("runs/*/manifest.json")) - before) == 4, 120)
-    yield process
-    with contextlib.suppress(ProcessLookupError):
-        process.kill()
-    process.communicate()
+    arguments = ("train", "--dataset", str(shared / "data"), "--epochs", "1000", "--batch-size", "1")
+    with started(*arguments, **own) as process:
+        assert eventually(lambda: _steps_done(set(home.glob("runs/*/manifest.json")) - before) == 4, 120)
+        yield process
 
 
 def _steps_done(manifests: set[Path]) -> int:
@@ -304,11 +320,19 @@ needs_proc = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason=
 def test_interrupt(training: subprocess.Popen[str], shared: Path) -> None:
     """Ctrl-C ends a training with 130 and one line; no process and no scratch file is left."""
     time.sleep(3)  # into the fit
-    os.killpg(training.pid, signal.SIGINT)
-    out, err = training.communicate(timeout=60)
-    assert_refused(Finished(training.args, training.returncode, out, err), 130, "interrupted")
+    assert_refused(interrupt(training), 130, "interrupted")
     assert processes_of(shared / "home") == []
     assert_whole(shared / "home")
+
+
+@pytest.mark.prefect
+@needs_proc
+def test_interrupt_while_starting(digits_folder: Path, home: Path) -> None:
+    """Ctrl-C while the server starts ends both likewise."""
+    with started("train", "--dataset", str(digits_folder), PREFECT_API_URL=None) as process:
+        assert eventually(lambda: len(processes_of(home)) == 2, 60)
+        assert_refused(interrupt(process), 130, "interrupted")
+    assert processes_of(home) == []
 
 
 @pytest.mark.prefect
