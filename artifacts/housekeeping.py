@@ -3,7 +3,7 @@
 import contextlib
 import shutil
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from artifacts.records import references
 from artifacts.runs import earlier_runs, is_alive, starting
-from artifacts.store import Ref, Store
+from artifacts.store import Store
 
 SMALL = ("json", "html", "weights.h5")
 """Kinds that a kept run's report, verdict and model consist of. Arrays can always be computed anew."""
@@ -63,18 +63,15 @@ def survey(store: Store) -> list[Usage]:
     ]
 
 
-def prune(
-    store: Store, max_bytes: int | None = None, older_than: float | None = None, keep: Iterable[Ref] = ()
-) -> Pruned:
+def prune(store: Store, max_bytes: int | None = None, older_than: float | None = None) -> Pruned:
     """Evict what was not used for `older_than` seconds, then the least recently used, until `max_bytes` are left.
 
-    What `keep` refers to stays, what a kept run's report, verdict and model consist of, and all that was
-    used since the first of the runs under way began.
+    What a kept run's report, verdict and model consist of stays, and so does all that was used since the
+    first of the runs under way began.
     """
     with starting(store):
         _sweep(store)
         needed, since = _needed(store)
-        needed |= {ref.name for ref in keep}
         files = sorted(_files(store), key=lambda file: file.used)
         left, evicted, freed, kept = sum(file.bytes for file in files), 0, 0, 0
         for file in files:

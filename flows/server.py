@@ -119,13 +119,12 @@ def _serve(descriptor: int) -> None:
     )
     server = uvicorn.Server(config)
     threading.Thread(target=_stop_with_parent, args=(server,), daemon=True).start()
-    config.load()
     server.run()
 
 
 def _stop_with_parent(server: "uvicorn.Server") -> None:  # type: ignore[name-defined]  # noqa: F821
     sys.stdin.buffer.read()
-    if not server.config.loaded:  # Prefect is being imported; its database is untouched
+    if not server.started:  # nobody has told it anything yet, and its database is made in one transaction
         os._exit(1)
     server.should_exit = True
     threading.Event().wait(8)
