@@ -1,5 +1,8 @@
 """The shapes that travel through the pipeline; jaxtyping checks them at run time under pytest."""
 
+import mmap
+from collections.abc import Iterator
+
 import numpy as np
 from jaxtyping import Float32, UInt8
 
@@ -11,3 +14,14 @@ Probabilities = Float32[np.ndarray, "n classes"]
 
 CHUNK = 8192
 """Images handled at once where memory must not grow with the data: 6.4 MB raw, 26 MB as float32."""
+
+
+def chunks(array: np.ndarray) -> Iterator[np.ndarray]:
+    """Slices of CHUNK items along the first axis; those of a memory map leave memory once the next is asked for."""
+    mapping = array
+    while isinstance(mapping, np.ndarray):
+        mapping = mapping.base  # type: ignore[assignment]
+    for i in range(0, len(array), CHUNK):
+        yield array[i : i + CHUNK]
+        if isinstance(mapping, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+            mapping.madvise(mmap.MADV_DONTNEED)

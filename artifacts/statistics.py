@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from artifacts.arrays import CHUNK
+from artifacts.arrays import chunks
 from artifacts.data_report import SplitFacts
 
 
@@ -23,9 +23,7 @@ class Measured:
     def table(self) -> pd.DataFrame:
         sound = self.images.dtype == np.uint8 and self.images.ndim == 3 and self.images.size > 0
         images = self.images if sound else np.empty((0, 1, 1), np.uint8)
-        table = pd.concat(
-            [measure(images[i : i + CHUNK]) for i in range(0, max(1, len(images)), CHUNK)], ignore_index=True
-        )
+        table = pd.concat([measure(images[:0]), *map(measure, chunks(images))], ignore_index=True)
         flat = is_flat(table)
         return table.assign(constant=flat & (table.high > 0), duplicate=table.digest.duplicated() & ~flat)
 

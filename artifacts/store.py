@@ -16,7 +16,7 @@ from typing import IO, Annotated, Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from artifacts.arrays import CHUNK
+from artifacts.arrays import chunks
 from artifacts.errors import ArtifactLost, DigitflowError
 from artifacts.remote import Remote
 
@@ -58,16 +58,16 @@ class Store:
 
     def put(self, array: np.ndarray) -> Ref:
         """Store an array as NPY, C-ordered."""
-        return self.put_chunks(array.shape, array.dtype, (array[i : i + CHUNK] for i in range(0, len(array), CHUNK)))
+        return self.put_chunks(array.shape, array.dtype, chunks(array))
 
-    def put_chunks(self, shape: tuple[int, ...], dtype: np.dtype[Any], chunks: Iterable[np.ndarray]) -> Ref:
+    def put_chunks(self, shape: tuple[int, ...], dtype: np.dtype[Any], parts: Iterable[np.ndarray]) -> Ref:
         """Store an array that arrives in slices along its first axis and is never whole in memory."""
         dtype = np.dtype(dtype)
         with self.scratch() as folder, _Hashed(folder / "array") as file:
             header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
             np.lib.format.write_array_header_1_0(file, header)
-            for chunk in chunks:
-                file.write(np.ascontiguousarray(chunk, dtype).data.cast("B") if chunk.size else b"")
+            for part in parts:
+                file.write(np.ascontiguousarray(part, dtype).data.cast("B") if part.size else b"")
             return self._keep(file, "npy", shape, dtype.name)
 
     def put_bytes(self, data: bytes, kind: Kind) -> Ref:

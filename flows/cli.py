@@ -139,17 +139,29 @@ def main() -> None:
     """Run the command line; turn the errors that a user can cause into one line and an exit status."""
     try:
         status = app(result_action="return_value", exit_on_error=False, print_error=False)
-    except CycloptsError as error:
+    except (Exception, KeyboardInterrupt) as error:
+        status = _told(error)
+    sys.exit(status)
+
+
+def _told(error: BaseException) -> int:
+    """Say in one line what went wrong; raise a bug on, with its traceback."""
+    if _is_interrupt(error):
+        console.say("interrupted; run the same command again to go on")
+        return INTERRUPTED
+    if isinstance(error, CycloptsError):
         cause = error.__cause__
         console.say(f"{explain(cause) if isinstance(cause, ValidationError) else str(error).rstrip('.')}; see --help")
-        status = MISUSED
-    except DigitflowError as error:
+        return MISUSED
+    if isinstance(error, DigitflowError):
         console.say(str(error))
-        status = error.exit_code
-    except KeyboardInterrupt:
-        console.say("interrupted; run the same command again to go on")
-        status = INTERRUPTED
-    sys.exit(status)
+        return error.exit_code
+    raise error
+
+
+def _is_interrupt(error: BaseException | None) -> bool:
+    """Whether Ctrl-C is behind the error: a library whose import it cuts short raises one of its own."""
+    return isinstance(error, KeyboardInterrupt) or bool(error and _is_interrupt(error.__cause__ or error.__context__))
 
 
 if __name__ == "__main__":

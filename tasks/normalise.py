@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from artifacts.arrays import CHUNK, Images, RawImages
+from artifacts.arrays import Images, RawImages, chunks
 from artifacts.datasets import Splits
 from artifacts.results import Pair
 from artifacts.store import Ref, Store
@@ -22,5 +22,4 @@ def normalise_and_reshape(data: Splits, store: Store) -> Pair:
 
 def _rescaled(images: Ref, store: Store) -> Ref:
     raw = store.get(images)
-    chunks = (rescale(raw[i : i + CHUNK]) for i in range(0, len(raw), CHUNK))
-    return store.put_chunks((*raw.shape, 1), np.dtype(np.float32), chunks)
+    return store.put_chunks((*raw.shape, 1), np.dtype(np.float32), map(rescale, chunks(raw)))

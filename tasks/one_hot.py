@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from artifacts.arrays import Labels, Targets
+from artifacts.arrays import Labels, Targets, chunks
 from artifacts.datasets import Splits
 from artifacts.results import Pair
-from artifacts.store import Store
+from artifacts.store import Ref, Store
 from tasks.caching import step
 
 
@@ -19,6 +19,10 @@ def one_hot(labels: Labels, classes: int) -> Targets:
 @step("one-hot-encode", shaped_by=("numpy",))
 def one_hot_encode(data: Splits, store: Store) -> Pair:
     """Encode both splits over as many classes as the training labels span."""
-    train, test = store.get(data.train.labels), store.get(data.test.labels)
-    classes = int(train.max()) + 1
-    return Pair(train=store.put(one_hot(train, classes)), test=store.put(one_hot(test, classes)))
+    classes = int(store.get(data.train.labels).max()) + 1
+    return Pair(train=_encoded(data.train.labels, classes, store), test=_encoded(data.test.labels, classes, store))
+
+
+def _encoded(labels: Ref, classes: int, store: Store) -> Ref:
+    rows = (one_hot(part, classes) for part in chunks(store.get(labels)))
+    return store.put_chunks((*labels.shape, classes), np.dtype(np.float32), rows)

@@ -203,7 +203,7 @@ def test_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     data = clean()
     data["train_images"][41] = data["train_images"][2]
     whole = look(data)
-    monkeypatch.setattr("artifacts.statistics.CHUNK", 7)
+    monkeypatch.setattr("artifacts.arrays.CHUNK", 7)
     assert look(data) == whole
 
 

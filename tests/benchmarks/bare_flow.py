@@ -1,0 +1,18 @@
+"""What Prefect itself costs: a flow of nine trivial tasks, cached by their inputs."""
+
+from prefect import flow, task
+from prefect.cache_policies import INPUTS
+
+
+@task(cache_policy=INPUTS, persist_result=True)
+def trivial(number: int) -> int:
+    return number
+
+
+@flow
+def bare() -> list[int]:
+    return [trivial(number) for number in range(9)]
+
+
+if __name__ == "__main__":
+    bare()

@@ -1,0 +1,50 @@
+"""Peak memory and time of the steps before training, each size in a process of its own, on synthetic images.
+
+python tests/benchmarks/memory.py 125000 500000 1000000
+"""
+
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+from artifacts.arrays import CHUNK
+from artifacts.datasets import Split, Splits
+from artifacts.store import Store
+from tasks.normalise import normalise_and_reshape
+from tasks.one_hot import one_hot_encode
+from tasks.validate import validate
+
+
+def synthetic(count: int, seed: int, store: Store) -> Split:
+    """Noise images of 28 by 28 pixels and their labels."""
+    random = np.random.default_rng(seed)
+    sizes = [min(CHUNK, count - start) for start in range(0, count, CHUNK)]
+    images = (random.integers(0, 256, (size, 28, 28), np.uint8) for size in sizes)
+    labels = store.put(np.arange(count, dtype=np.uint32).astype(np.uint8) % 10)
+    return Split(images=store.put_chunks((count, 28, 28), np.dtype(np.uint8), images), labels=labels)
+
+
+def prepare(count: int, home: Path) -> None:
+    """Validate, normalise and encode `count` images; print peak memory in MB and seconds."""
+    store = Store(home)
+    data = Splits(train=synthetic(count, 0, store), test=synthetic(10_000, 1, store))
+    started = time.perf_counter()
+    checked = validate.fn(data, 10, store)
+    normalise_and_reshape.fn(checked.data, store)
+    one_hot_encode.fn(checked.data, store)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e9
+    print(f"{count:>9,} images  {peak:6.2f} GB  {time.perf_counter() - started:6.1f} s", flush=True)  # noqa: T201
+
+
+if __name__ == "__main__":
+    if len(sys.argv) == 3 and sys.argv[1] == "--one":
+        with tempfile.TemporaryDirectory() as folder:
+            prepare(int(sys.argv[2]), Path(folder))
+    else:
+        for size in sys.argv[1:]:
+            subprocess.run([sys.executable, __file__, "--one", size], check=True)
