@@ -3,9 +3,7 @@
 import math
 from typing import TYPE_CHECKING
 
-import keras
-from keras import layers
-
+from artifacts.backend import keras
 from artifacts.errors import UsageError
 from artifacts.hyperparameters import Hyperparameters
 
@@ -25,20 +23,20 @@ def build(hyperparameters: Hyperparameters, image_shape: "Sequence[int]", classe
         for i, filters in enumerate(hp.filters):
             size, stride, pool = at(hp.kernel_size, i), at(hp.strides, i), at(hp.pool, i)
             name = f"convolution_{i}"
-            network.add(layers.Conv2D(filters, size, stride, hp.padding, activation=hp.activation, name=name))
+            network.add(keras.layers.Conv2D(filters, size, stride, hp.padding, activation=hp.activation, name=name))
             if pool > 1:
-                network.add(layers.MaxPooling2D(pool, name=f"pool_{i}"))
+                network.add(keras.layers.MaxPooling2D(pool, name=f"pool_{i}"))
     except ValueError:
         raise UsageError(
             f"images of {image_shape[0]} by {image_shape[1]} pixels are too small for convolution {i + 1} "
             f"of {len(hp.filters)}; use larger images, smaller kernels and pools, or padding 'same'"
         ) from None
-    network.add(layers.Flatten(name="flatten"))
+    network.add(keras.layers.Flatten(name="flatten"))
     for i, width in enumerate(hp.dense):
-        network.add(layers.Dense(width, activation=hp.activation, name=f"dense_{i}"))
+        network.add(keras.layers.Dense(width, activation=hp.activation, name=f"dense_{i}"))
     if hp.dropout:
-        network.add(layers.Dropout(hp.dropout, name="dropout"))
-    network.add(layers.Dense(classes, activation="softmax", name="classes"))
+        network.add(keras.layers.Dropout(hp.dropout, name="dropout"))
+    network.add(keras.layers.Dense(classes, activation="softmax", name="classes"))
     return network
 
 

@@ -130,6 +130,7 @@ def machine() -> dict[str, str | int]:
         "processor": platform.processor() or platform.machine(),
         "cores": os.cpu_count() or 1,
         "python": sys.version.split()[0],
+        "onednn": os.environ.get("TF_ENABLE_ONEDNN_OPTS", ""),
         **{name: version(name) for name in ("keras", "tensorflow", "numpy", "prefect")},
     }
 

@@ -111,7 +111,7 @@ def _preload(plan: Plan, settings: Settings) -> None:
     from flows.explain import explain as foretell
 
     if any(finding.cache != "hit" and "keras" in finding.shaped_by for finding in foretell(plan, settings)):
-        import keras  # noqa: F401
+        import artifacts.backend  # noqa: F401
 
 
 @contextmanager

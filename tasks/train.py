@@ -42,8 +42,7 @@ def fit(images: Images, targets: Targets, hyperparameters: Hyperparameters, seed
 
     The seed decides initial weights, order and dropout. Raises TrainingDiverged if the loss is no longer finite.
     """
-    import keras
-
+    from artifacts.backend import keras
     from artifacts.network import build, compile_for_training
 
     keras.utils.set_random_seed(seed)
@@ -78,7 +77,7 @@ def _accuracy(network: "keras.Model", images: Images, targets: Targets) -> float
 
 def _batches(images: Images, targets: Targets, order: np.ndarray, size: int) -> Any:
     """One pass over the images in the given order, read batch by batch from their memory maps."""
-    import keras
+    from artifacts.backend import keras
 
     class Batches(keras.utils.PyDataset):  # type: ignore[misc]
         def __len__(self) -> int:

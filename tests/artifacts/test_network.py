@@ -2,9 +2,9 @@
 
 from typing import Any
 
-import keras
 import pytest
 
+from artifacts.backend import keras
 from artifacts.errors import UsageError
 from artifacts.hyperparameters import RECIPES, Hyperparameters, Recipe
 from artifacts.network import OneCycle, at, build, compile_for_training

@@ -1,9 +1,9 @@
 """Training learns, repeats itself exactly, and says when it cannot go on."""
 
-import keras
 import numpy as np
 import pytest
 
+from artifacts.backend import keras
 from artifacts.errors import TrainingDiverged
 from artifacts.evaluation import measure
 from artifacts.hyperparameters import Hyperparameters

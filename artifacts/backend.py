@@ -1,0 +1,11 @@
+"""Keras, after the settings that TensorFlow reads only while it is imported. Import Keras from here."""
+
+import os
+
+# without oneDNN, which TensorFlow leaves off on processors without AVX-512, a fit takes three to five times as long
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import keras
+
+__all__ = ["keras"]
