@@ -1,12 +1,23 @@
-"""The checks that a model passes before its weights are saved for use."""
+"""The checks that a model passes before it is used: on its own, against the champion, and in operation."""
+
+from collections.abc import Iterator
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from artifacts.arrays import Labels, Probabilities
 from artifacts.evaluation import Evaluation
+from artifacts.significance import (
+    calibration_error,
+    difference_interval,
+    discordant,
+    non_inferiority,
+    superiority,
+)
 
 
 class Gate(BaseModel):
-    """What a model must reach."""
+    """What a model must reach. An unset limit is not checked."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -15,12 +26,36 @@ class Gate(BaseModel):
         ge=0,
         le=1,
         description="Least top-1 accuracy on the test images; unset: the recipe's own on a known data set, "
-        "else the share of the most frequent class",
+        "else more than the share of the most frequent class",
     )
+    accuracy_bound: Literal["estimate", "lower"] = Field(
+        "estimate", description="Hold the accuracy itself, or the lower end of its 95 % Wilson interval, against it"
+    )
+    min_recall: float | None = Field(None, ge=0, le=1, description="Least recall of any class")
+    max_loss: float | None = Field(None, gt=0, description="Greatest mean cross-entropy, in nats")
+    max_calibration_error: float | None = Field(None, ge=0, le=1, description="Greatest expected calibration error")
+    against_champion: Literal["none", "non-inferior", "superior"] = Field(
+        "non-inferior", description="What to show against the champion on the same images"
+    )
+    margin: float = Field(0.005, gt=0, lt=1, description="Loss of accuracy that non-inferiority tolerates")
+    significance: float = Field(0.05, gt=0, lt=0.5, description="Level of the one-sided test against the champion")
+    max_weights_bytes: int | None = Field(None, gt=0, description="Greatest size of the weights file")
+    max_latency_ms: float | None = Field(None, gt=0, description="Greatest median latency of one image, in ms")
+    min_throughput: float | None = Field(None, gt=0, description="Least images per second in batches")
+
+
+class Rehearsal(BaseModel):
+    """How the saved weights do in a fresh process: what `tasks.rehearse` measured."""
+
+    model_config = ConfigDict(frozen=True)
+
+    weights_bytes: int
+    latency_ms: float
+    throughput: float
 
 
 class Check(BaseModel):
-    """One measured value against one threshold."""
+    """One measured value against one threshold, and what was asked of it in words."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -29,33 +64,94 @@ class Check(BaseModel):
     threshold: float
     interval: tuple[float, float] | None = None
     passed: bool
+    asked: str
 
 
 class Verdict(BaseModel):
-    """All checks, and whether every one was passed."""
+    """All checks, and whether every one was passed. `threshold` is the accuracy that was asked."""
 
     model_config = ConfigDict(frozen=True)
 
     passed: bool
     threshold: float
     checks: tuple[Check, ...]
+    champion: str
+    """The champion that the model was held against, or why it was not."""
 
     @property
     def reason(self) -> str:
         """Why the model was rejected, or that it was not, in one line."""
-        failed = [f"{c.name} {c.value:.6g} is below {c.threshold:.6g}" for c in self.checks if not c.passed]
+        failed = [f"{c.name} is {c.value:.6g}, not {c.asked} {c.threshold:.6g}" for c in self.checks if not c.passed]
         return "; ".join(failed) or "every check passed"
 
 
-def decide(evaluation: Evaluation, gate: Gate) -> Verdict:
-    """Hold an evaluation against the gate. Without a threshold, a model must beat always guessing one class."""
-    chance = max(c.support for c in evaluation.per_class) / evaluation.count
-    threshold = chance if gate.min_accuracy is None else gate.min_accuracy
-    accuracy = Check(
-        name="accuracy",
-        value=evaluation.accuracy,
-        threshold=threshold,
-        interval=evaluation.interval,
-        passed=evaluation.accuracy >= threshold,
+def decide(
+    gate: Gate,
+    evaluation: Evaluation,
+    probabilities: Probabilities,
+    labels: Labels,
+    rehearsal: Rehearsal | None = None,
+    champion: Probabilities | None = None,
+    champion_name: str = "no champion yet",
+) -> Verdict:
+    """Hold a model against the gate: its evaluation, its predictions beside the champion's on the same images, and its
+    rehearsal. Without a threshold, a model must be better than always guessing one class.
+    """
+    accuracy = _accuracy(gate, evaluation)
+    checks = [accuracy, *_absolute(gate, evaluation, probabilities, labels)]
+    if champion is not None and gate.against_champion != "none":
+        checks.append(_against(gate, discordant(probabilities, champion, labels)))
+    if rehearsal is not None:
+        checks += _operational(gate, rehearsal)
+    return Verdict(
+        passed=all(check.passed for check in checks),
+        threshold=accuracy.threshold,
+        checks=tuple(checks),
+        champion=champion_name,
     )
-    return Verdict(passed=accuracy.passed, threshold=threshold, checks=(accuracy,))
+
+
+def _accuracy(gate: Gate, evaluation: Evaluation) -> Check:
+    value = evaluation.accuracy if gate.accuracy_bound == "estimate" else evaluation.interval[0]
+    name = "accuracy" if gate.accuracy_bound == "estimate" else "accuracy (lower bound)"
+    if gate.min_accuracy is not None:
+        check = _at_least(name, value, gate.min_accuracy)
+    else:
+        chance = max(c.support for c in evaluation.per_class) / evaluation.count
+        check = Check(name=name, value=value, threshold=chance, passed=value > chance, asked="above")
+    return check.model_copy(update={"interval": evaluation.interval})
+
+
+def _absolute(gate: Gate, evaluation: Evaluation, guesses: Probabilities, labels: Labels) -> Iterator[Check]:
+    if gate.min_recall is not None:
+        worst = min((c for c in evaluation.per_class if c.support), key=lambda c: c.recall)
+        yield _at_least(f"recall of class {worst.label}, the worst", worst.recall, gate.min_recall)
+    if gate.max_loss is not None:
+        yield _at_most("loss", evaluation.loss, gate.max_loss)
+    if gate.max_calibration_error is not None:
+        yield _at_most("calibration error", calibration_error(guesses, labels), gate.max_calibration_error)
+
+
+def _against(gate: Gate, counts: tuple[int, int, int]) -> Check:
+    gained, lost, count = counts
+    p = superiority(gained, lost) if gate.against_champion == "superior" else non_inferiority(*counts, gate.margin)
+    what = "better" if gate.against_champion == "superior" else f"not worse by {gate.margin:.2%}"
+    name = f"p-value of being {what} than the champion ({gained} gained, {lost} lost of {count})"
+    return _at_most(name, p, gate.significance).model_copy(update={"interval": difference_interval(*counts)})
+
+
+def _operational(gate: Gate, rehearsal: Rehearsal) -> Iterator[Check]:
+    if gate.max_weights_bytes is not None:
+        yield _at_most("bytes of weights", rehearsal.weights_bytes, gate.max_weights_bytes)
+    if gate.max_latency_ms is not None:
+        yield _at_most("latency of one image, ms", rehearsal.latency_ms, gate.max_latency_ms)
+    if gate.min_throughput is not None:
+        yield _at_least("images per second", rehearsal.throughput, gate.min_throughput)
+
+
+def _at_least(name: str, value: float, threshold: float) -> Check:
+    return Check(name=name, value=value, threshold=threshold, passed=value >= threshold, asked="at least")
+
+
+def _at_most(name: str, value: float, threshold: float) -> Check:
+    return Check(name=name, value=value, threshold=threshold, passed=value <= threshold, asked="at most")

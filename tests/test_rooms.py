@@ -71,7 +71,7 @@ def test_tasks_do_not_know_each_other() -> None:
 
 
 def test_nothing_happens_on_import(tmp_path: Path) -> None:
-    """Importing every module prints nothing, makes no file and, but for the two that import Keras, loads no TensorFlow."""
+    """Importing every module prints nothing and makes no file; only the two that import Keras load TensorFlow."""
     working, home = tmp_path / "working", tmp_path / "home"
     working.mkdir()
     light = [module for module in MODULES if module not in ("artifacts.backend", "artifacts.network")]
