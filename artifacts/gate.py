@@ -1,4 +1,4 @@
-"""The checks that a model passes before it is used: on its own, against the champion, and in operation."""
+"""The checks that a model passes before it is used: on its own, against an earlier one, and in operation."""
 
 from collections.abc import Iterator
 from typing import Literal
@@ -34,11 +34,11 @@ class Gate(BaseModel):
     min_recall: float | None = Field(None, ge=0, le=1, description="Least recall of any class")
     max_loss: float | None = Field(None, gt=0, description="Greatest mean cross-entropy, in nats")
     max_calibration_error: float | None = Field(None, ge=0, le=1, description="Greatest expected calibration error")
-    against_champion: Literal["none", "non-inferior", "superior"] = Field(
-        "non-inferior", description="What to show against the champion on the same images"
+    against_rival: Literal["non-inferior", "superior"] = Field(
+        "non-inferior", description="What to show against an earlier model on the same images, if one is named"
     )
     margin: float = Field(0.005, gt=0, lt=1, description="Loss of accuracy that non-inferiority tolerates")
-    significance: float = Field(0.05, gt=0, lt=0.5, description="Level of the one-sided test against the champion")
+    significance: float = Field(0.05, gt=0, lt=0.5, description="Level of the one-sided test against it")
     max_weights_bytes: int | None = Field(None, gt=0, description="Greatest size of the weights file")
     max_latency_ms: float | None = Field(None, gt=0, description="Greatest median latency of one image, in ms")
     min_throughput: float | None = Field(None, gt=0, description="Least images per second in batches")
@@ -75,8 +75,8 @@ class Verdict(BaseModel):
     passed: bool
     threshold: float
     checks: tuple[Check, ...]
-    champion: str
-    """The champion that the model was held against, or why it was not."""
+    rival: str | None = None
+    """The run whose model it was held against, if any."""
 
     @property
     def reason(self) -> str:
@@ -91,23 +91,22 @@ def decide(
     probabilities: Probabilities,
     labels: Labels,
     rehearsal: Rehearsal | None = None,
-    champion: Probabilities | None = None,
-    champion_name: str = "no champion yet",
+    rival: tuple[str, Probabilities] | None = None,
 ) -> Verdict:
-    """Hold a model against the gate: its evaluation, its predictions beside the champion's on the same images, and its
-    rehearsal. Without a threshold, a model must be better than always guessing one class.
+    """Hold a model against the gate: its evaluation, its rehearsal, and its predictions beside those of a rival, the
+    model of a named run, on the same images. Without a threshold, it must be better than always guessing one class.
     """
     accuracy = _accuracy(gate, evaluation)
     checks = [accuracy, *_absolute(gate, evaluation, probabilities, labels)]
-    if champion is not None and gate.against_champion != "none":
-        checks.append(_against(gate, discordant(probabilities, champion, labels)))
+    if rival is not None:
+        checks.append(_against(gate, rival[0], discordant(probabilities, rival[1], labels)))
     if rehearsal is not None:
         checks += _operational(gate, rehearsal)
     return Verdict(
         passed=all(check.passed for check in checks),
         threshold=accuracy.threshold,
         checks=tuple(checks),
-        champion=champion_name,
+        rival=rival[0] if rival else None,
     )
 
 
@@ -132,17 +131,17 @@ def _absolute(gate: Gate, evaluation: Evaluation, guesses: Probabilities, labels
         yield _at_most("calibration error", calibration_error(guesses, labels), gate.max_calibration_error)
 
 
-def _against(gate: Gate, counts: tuple[int, int, int]) -> Check:
+def _against(gate: Gate, rival: str, counts: tuple[int, int, int]) -> Check:
     gained, lost, count = counts
-    p = superiority(gained, lost) if gate.against_champion == "superior" else non_inferiority(*counts, gate.margin)
-    what = "better" if gate.against_champion == "superior" else f"not worse by {gate.margin:.2%}"
-    name = f"p-value of being {what} than the champion ({gained} gained, {lost} lost of {count})"
+    p = superiority(gained, lost) if gate.against_rival == "superior" else non_inferiority(*counts, gate.margin)
+    what = "better" if gate.against_rival == "superior" else f"not worse by {gate.margin:.2%}"
+    name = f"p-value of being {what} than {rival} ({gained} gained, {lost} lost of {count})"
     return _at_most(name, p, gate.significance).model_copy(update={"interval": difference_interval(*counts)})
 
 
 def _operational(gate: Gate, rehearsal: Rehearsal) -> Iterator[Check]:
     if gate.max_weights_bytes is not None:
-        yield _at_most("bytes of weights", rehearsal.weights_bytes, gate.max_weights_bytes)
+        yield _at_most("bytes of weights", float(rehearsal.weights_bytes), float(gate.max_weights_bytes))
     if gate.max_latency_ms is not None:
         yield _at_most("latency of one image, ms", rehearsal.latency_ms, gate.max_latency_ms)
     if gate.min_throughput is not None:

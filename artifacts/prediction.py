@@ -1,29 +1,47 @@
-"""From saved weights to probabilities, the same way wherever they are used."""
+"""From pixels and saved weights to probabilities, the same way wherever they are used."""
+
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from artifacts.arrays import Images, Probabilities
+from artifacts.arrays import Images, Probabilities, RawImages
 from artifacts.errors import ArtifactLost
 from artifacts.hyperparameters import Hyperparameters
 from artifacts.store import Ref, Store
 
+if TYPE_CHECKING:
+    from artifacts.backend import keras
+
 BATCH = 1024
+
+
+def rescale(images: RawImages) -> Images:
+    """Map uint8 pixels in [0, 255] to float32 in [-0.5, 0.5] and add the channel axis."""
+    return images[..., np.newaxis] / np.float32(255) - np.float32(0.5)
+
+
+def load(
+    weights: Ref, shape: tuple[int, ...], classes: int, hyperparameters: Hyperparameters, store: Store
+) -> "keras.Model":
+    """A new network for images of `shape` (height, width, 1), with the stored weights. Raises ArtifactLost."""
+    from artifacts.network import build
+
+    network = build(hyperparameters, shape, classes)
+    try:
+        network.load_weights(store.path(weights))
+    except (OSError, ValueError, KeyError) as error:
+        raise ArtifactLost(f"the weights {weights.sha256[:12]}… do not fit the network: {error}") from None
+    return network
 
 
 def predict(
     weights: Ref, images: Images, classes: int, hyperparameters: Hyperparameters, store: Store
 ) -> Probabilities:
-    """Probabilities (n, classes) of a freshly built network with the stored weights. Raises ArtifactLost."""
-    from artifacts.network import build
-
-    network = build(hyperparameters, images.shape[1:], classes)
-    try:
-        network.load_weights(store.path(weights))
-    except (OSError, ValueError, KeyError) as error:
-        raise ArtifactLost(f"the weights {weights.sha256[:12]}… do not fit the network: {error}") from None
-    return probabilities(network, images)
+    """Probabilities (n, classes) of a new network with the stored weights. Raises ArtifactLost."""
+    return probabilities(load(weights, images.shape[1:], classes, hyperparameters, store), images)
 
 
-def probabilities(network: "keras.Model", images: Images) -> Probabilities:  # type: ignore[name-defined]  # noqa: F821
+def probabilities(network: "keras.Model", images: Images) -> Probabilities:
     """Probabilities (n, classes) float32 of a network in memory, a batch at a time."""
-    return np.concatenate([network.predict_on_batch(images[i : i + BATCH]) for i in range(0, len(images), BATCH)])
+    batches = [network.predict_on_batch(images[i : i + BATCH]) for i in range(0, len(images), BATCH)]
+    return np.concatenate(batches)

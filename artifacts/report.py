@@ -96,8 +96,8 @@ def _checks(verdict: Verdict) -> Table:
 def _check(check: Check) -> tuple[str, ...]:
     word = "passed" if check.passed else "rejected"
     if check.interval is None:  # not a proportion
-        return check.name, plain(check.value), plain(check.threshold), "none", word
-    return check.name, percent(check.value), percent(check.threshold), span(check.interval), word
+        return check.name, plain(check.value), f"{check.asked} {plain(check.threshold)}", "none", word
+    return check.name, percent(check.value), f"{check.asked} {percent(check.threshold)}", span(check.interval), word
 
 
 def _classes(evaluation: Evaluation) -> Table:

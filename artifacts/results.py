@@ -38,6 +38,14 @@ class Scored(_Result):
     probabilities: Ref
 
 
+class Rival(_Result):
+    """An earlier run's model, by what it predicted for which raw test images."""
+
+    run: str
+    images: Ref
+    probabilities: Ref
+
+
 class Reported(_Result):
     """The report as one HTML page, and its parts as Markdown (JSON: key to text) for Prefect's UI."""
 

@@ -14,6 +14,7 @@ from filelock import FileLock, Timeout
 from pydantic import BaseModel, Field, ValidationError
 
 from artifacts.calls import Call
+from artifacts.errors import UsageError
 from artifacts.store import Store, disk_errors
 
 _current: ContextVar["Run | None"] = ContextVar("run", default=None)
@@ -101,6 +102,16 @@ def earlier_runs(store: Store) -> Iterator[Manifest]:
     for path in sorted((store.home / "runs").glob("*/manifest.json"), reverse=True):
         with contextlib.suppress(OSError, ValidationError):
             yield Manifest.model_validate_json(path.read_bytes())
+
+
+def find(store: Store, run: str) -> Manifest:
+    """The manifest of a run, by its name or an unambiguous part of it. Raises UsageError."""
+    matches = [manifest for manifest in earlier_runs(store) if run in manifest.run]
+    exact = [manifest for manifest in matches if manifest.run == run]
+    if len(exact or matches) != 1:
+        which = ", ".join(manifest.run for manifest in matches[:5]) or "none does"
+        raise UsageError(f"{run!r} should name one run, but of the runs there, {which} match; see: digitflow runs")
+    return (exact or matches)[0]
 
 
 def is_alive(store: Store, run: str) -> bool:

@@ -8,11 +8,10 @@ from pydantic import ByteSize, TypeAdapter, ValidationError
 
 from artifacts.errors import UsageError
 from artifacts.housekeeping import prune, survey
-from artifacts.runs import Manifest, earlier_runs, is_alive
+from artifacts.runs import Manifest, earlier_runs, find, is_alive
 from artifacts.settings import Settings
 from flows import console
 from flows.request import Flag
-from flows.verify import find
 from flows.verify import verify as verify_run
 
 cache = App(name="cache", help="Show how much disk the stored artifacts take, by kind and by last use.")

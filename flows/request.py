@@ -1,13 +1,16 @@
 """What the command line asks of a training run: the options that `train` and `explain-cache` share."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Group, Parameter
 from cyclopts.validators import Number
+from pydantic import ValidationError
 
+from artifacts.errors import UsageError
 from artifacts.gate import Gate
-from artifacts.hyperparameters import Overrides, Recipe
+from artifacts.hyperparameters import Overrides, Recipe, explain
 
 WHAT = Group("What to train", sort_key=0)
 GATE = Group("Gate", sort_key=1)
@@ -35,6 +38,12 @@ class Request:
     """Least accuracy on the test images. Default: 0.974 for the tutorial on MNIST; else the recipe's own,
     or, for your own data, the share of the most frequent class."""
 
+    gate: Annotated[Path | None, Parameter(group=GATE)] = None
+    "JSON file with further limits: see the fields of Gate in artifacts/gate.py."
+
+    against: Annotated[str | None, Parameter(group=GATE)] = None
+    "An earlier run whose model it must not be worse than, on the same images; see: digitflow runs"
+
     hyperparameters: Annotated[Overrides | None, Parameter(name="*", group=HYPERPARAMETERS)] = None
 
     def parameters(self, **changes: Any) -> dict[str, Any]:
@@ -44,5 +53,15 @@ class Request:
             "recipe": self.recipe,
             "seed": self.seed,
             "hyperparameters": self.hyperparameters or Overrides(),
-            "gate": Gate(min_accuracy=self.min_accuracy),
+            "gate": self._gate(),
+            "against": self.against,
         } | changes
+
+    def _gate(self) -> Gate:
+        try:
+            gate = Gate.model_validate_json(self.gate.read_bytes()) if self.gate else Gate()
+        except OSError as error:
+            raise UsageError(f"the gate {self.gate} cannot be read: {error.strerror}") from None
+        except ValidationError as error:
+            raise UsageError(f"the gate {self.gate} is unusable: {explain(error)}") from None
+        return gate if self.min_accuracy is None else gate.model_copy(update={"min_accuracy": self.min_accuracy})

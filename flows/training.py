@@ -23,6 +23,7 @@ from tasks.download import download
 from tasks.evaluate import evaluate
 from tasks.normalise import normalise_and_reshape
 from tasks.one_hot import one_hot_encode
+from tasks.rehearse import rehearse
 from tasks.report import report
 from tasks.save import save_weights
 from tasks.train import train
@@ -64,6 +65,7 @@ def training(
     seed: Annotated[int, Field(ge=0, lt=2**32, description="Decides initial weights, order and dropout")] = 0,
     hyperparameters: Annotated[Overrides, Field(description="What replaces the recipe's own")] = Overrides(),  # noqa: B008
     gate: Annotated[Gate, Field(description="What the model must reach")] = Gate(),  # noqa: B008
+    against: Annotated[str | None, Field(description="An earlier run whose model to hold it against")] = None,
 ) -> Any:
     """Download, validate, train, evaluate, check and save.
 
@@ -71,7 +73,7 @@ def training(
     """
     started = time.monotonic()
     settings = Settings.load()
-    plan = Plan.of(dataset, recipe, seed, hyperparameters, gate, settings)
+    plan = Plan.of(dataset, recipe, seed, hyperparameters, gate, settings, against)
     with _recorded(plan, settings) as run:
         outcome = _conclude(plan, pipeline(plan, settings), run, started)
     return outcome if outcome.gate.passed else Completed(name="Rejected", message=outcome.gate.reason, data=outcome)
@@ -86,7 +88,8 @@ def pipeline(plan: Plan, settings: Settings) -> Results:
     targets = one_hot_encode(checked.data, store)
     trained = train(images.train, targets.train, hp, plan.seed, store)
     scored = evaluate(trained.weights, images.test, targets.test, hp, store)
-    verdict = check_gate(scored.evaluation, plan.gate, store)
+    rehearsed = rehearse(trained.weights, checked.data.test.images, scored.probabilities, hp, store)
+    verdict = check_gate(scored, checked.data.test, rehearsed, plan.rival, plan.gate, store)
     weights = save_weights(trained.weights, images.test, scored.probabilities, hp, store)
     page = report(plan.title, hp, checked, trained, scored, verdict, store)
     return Results(scored, verdict, weights, page)

@@ -5,10 +5,9 @@ from typing import Literal
 
 from pydantic import BaseModel
 
-from artifacts.errors import UsageError
 from artifacts.fingerprint import fingerprint
 from artifacts.records import references
-from artifacts.runs import Manifest, StepRecord, earlier_runs
+from artifacts.runs import Manifest, StepRecord
 from artifacts.store import Ref, Store
 
 Holds = Literal["holds", "missing", "differs"]
@@ -20,16 +19,6 @@ class Claim(BaseModel):
     step: str
     what: str
     state: Holds
-
-
-def find(store: Store, run: str) -> Manifest:
-    """The manifest of a run, by its name or an unambiguous part of it. Raises UsageError."""
-    matches = [manifest for manifest in earlier_runs(store) if run in manifest.run]
-    exact = [manifest for manifest in matches if manifest.run == run]
-    if len(exact or matches) != 1:
-        which = ", ".join(manifest.run for manifest in matches[:5]) or "none does"
-        raise UsageError(f"{run!r} should name one run, but of the runs there, {which} match; see: digitflow runs")
-    return (exact or matches)[0]
 
 
 def verify(store: Store, manifest: Manifest) -> list[Claim]:

@@ -2,16 +2,12 @@
 
 import numpy as np
 
-from artifacts.arrays import Images, RawImages, chunks
+from artifacts.arrays import chunks
 from artifacts.datasets import Splits
+from artifacts.prediction import rescale
 from artifacts.results import Pair
 from artifacts.store import Ref, Store
 from tasks.caching import step
-
-
-def rescale(images: RawImages) -> Images:
-    """Map uint8 pixels in [0, 255] to float32 in [-0.5, 0.5] and add the channel axis."""
-    return images[..., np.newaxis] / np.float32(255) - np.float32(0.5)
 
 
 @step("normalise-and-reshape", shaped_by=("numpy",))

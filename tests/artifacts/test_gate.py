@@ -1,4 +1,6 @@
-"""The gate lets through what reaches its threshold, and nothing else."""
+"""The gate lets through what reaches every limit that is set, and nothing else."""
+
+from typing import Any
 
 import numpy as np
 import pytest
@@ -6,39 +8,89 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from artifacts.evaluation import Evaluation, measure
-from artifacts.gate import Gate, Verdict, decide
+from artifacts.evaluation import measure
+from artifacts.gate import Gate, Rehearsal, Verdict, decide
+
+REHEARSAL = Rehearsal(weights_bytes=1000, latency_ms=2.0, throughput=500.0)
 
 
-def evaluation(correct: int, supports: tuple[int, ...]) -> Evaluation:
-    """Of images with these classes, the first `correct` are recognised and the others taken for the next class."""
+def model(correct: int, supports: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """Probabilities and labels: of images with these classes, the first `correct` are recognised, the others taken for
+    the next class."""
     labels = np.repeat(np.arange(len(supports)), supports).astype(np.uint8)
     guesses = np.where(np.arange(len(labels)) < correct, labels, (labels + np.intp(1)) % len(supports))
-    return measure(np.eye(len(supports), dtype=np.float32)[guesses], labels)
+    return np.eye(len(supports), dtype=np.float32)[guesses], labels
+
+
+def verdict(gate: Gate, correct: int, supports: tuple[int, ...], rival: int | None = None) -> Verdict:
+    guesses, labels = model(correct, supports)
+    other = None if rival is None else ("earlier", model(rival, supports)[0])
+    return decide(gate, measure(guesses, labels), guesses, labels, REHEARSAL, other)
 
 
 @settings(deadline=None, max_examples=50)
 @given(st.integers(0, 40), st.floats(0, 1))
 def test_passed_means_reached(correct: int, threshold: float) -> None:
     """A model passes if and only if its accuracy is at least the threshold, and the verdict survives JSON."""
-    verdict = decide(evaluation(correct, (20, 20)), Gate(min_accuracy=threshold))
-    assert verdict.passed == (correct / 40 >= threshold) == all(check.passed for check in verdict.checks)
-    assert verdict.threshold == threshold
-    assert Verdict.model_validate_json(verdict.model_dump_json()) == verdict
+    told = verdict(Gate(min_accuracy=threshold), correct, (20, 20))
+    assert told.passed == (correct / 40 >= threshold) == all(check.passed for check in told.checks)
+    assert told.threshold == threshold
+    assert Verdict.model_validate_json(told.model_dump_json()) == told
 
 
-@pytest.mark.parametrize(("correct", "passed"), [(29, False), (30, True)])
+@pytest.mark.parametrize(("correct", "passed"), [(30, False), (31, True)])
 def test_without_threshold_guessing_must_be_beaten(correct: int, passed: bool) -> None:
-    """Without a threshold, a model must reach the share of the most frequent class."""
-    verdict = decide(evaluation(correct, (10, 30)), Gate())
-    assert (verdict.threshold, verdict.passed) == (0.75, passed)
+    """Without a threshold, a model must do better than always guessing the most frequent class."""
+    told = verdict(Gate(), correct, (10, 30))
+    assert (told.threshold, told.passed) == (0.75, passed)
+
+
+def test_lower_bound() -> None:
+    """Held against its lower Wilson bound, a model needs images enough to prove its accuracy."""
+    gate = Gate(min_accuracy=0.9, accuracy_bound="lower")
+    assert not verdict(gate, 38, (20, 20)).passed
+    assert verdict(gate, 3800, (2000, 2000)).passed
+
+
+@pytest.mark.parametrize(
+    ("limit", "too_strict"),
+    [
+        ({"min_recall": 0.5}, {"min_recall": 0.51}),
+        ({"max_loss": 5.0}, {"max_loss": 1.0}),
+        ({"max_calibration_error": 0.25}, {"max_calibration_error": 0.2}),
+        ({"max_weights_bytes": 1000}, {"max_weights_bytes": 999}),
+        ({"max_latency_ms": 2.0}, {"max_latency_ms": 1.9}),
+        ({"min_throughput": 500.0}, {"min_throughput": 501.0}),
+    ],
+)
+def test_each_limit(limit: dict[str, Any], too_strict: dict[str, Any]) -> None:
+    """Each limit that is set is one more check, which passes at its value and fails beyond it."""
+    assert verdict(Gate(min_accuracy=0.5, **limit), 30, (20, 20)).passed
+    told = verdict(Gate(min_accuracy=0.5, **too_strict), 30, (20, 20))
+    assert [check.passed for check in told.checks] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("correct", "rival", "kind", "passed"),
+    [
+        (950, 950, "non-inferior", True),
+        (950, 950, "superior", False),
+        (955, 950, "superior", True),
+        (954, 950, "superior", False),
+        (930, 950, "non-inferior", False),
+    ],
+)
+def test_rival(correct: int, rival: int, kind: str, passed: bool) -> None:
+    """Against a rival on the same images, the exact test at 5 % decides superiority (5 gains of 5: p = 1/32), and the
+    margin of half a point non-inferiority."""
+    told = verdict(Gate(min_accuracy=0.5, against_rival=kind), correct, (500, 500), rival)
+    assert told.passed == passed and told.rival == "earlier"
 
 
 def test_reason_names_both_numbers() -> None:
-    """A rejection says which value is below which threshold; a pass says that every check was passed."""
-    measured = evaluation(30, (20, 20))
-    assert decide(measured, Gate(min_accuracy=0.9)).reason == "accuracy 0.7500 is below 0.9000"
-    assert decide(measured, Gate(min_accuracy=0.75)).reason == "every check passed"
+    """A rejection says which value is not what was asked; a pass says that every check was passed."""
+    assert verdict(Gate(min_accuracy=0.9), 30, (20, 20)).reason == "accuracy is 0.75, not at least 0.9"
+    assert verdict(Gate(min_accuracy=0.75), 30, (20, 20)).reason == "every check passed"
 
 
 @pytest.mark.parametrize("fields", [{"min_accuracy": 1.01}, {"min_accuracy": -0.1}, {"min_acuracy": 0.9}])

@@ -55,7 +55,7 @@ def run(
         hyperparameters={"epochs": 2, "layers": [32, 10], "augment": False},
         evaluation=evaluation,
         history={"loss": [1.2, 0.4], "accuracy": [0.6, 0.9], "learning_rate": [0.01, 0.01], "seconds": [3.1, 3.0]},
-        verdict=decide(evaluation, Gate(min_accuracy=threshold)),
+        verdict=decide(Gate(min_accuracy=threshold), evaluation, probabilities, labels),
         data_report={"errors": [], "warnings": [problem], "train": split, "test": None},
         lineage={"weights": "ab" * 32},
     )

@@ -78,7 +78,7 @@ def test_discordant() -> None:
 
 
 def test_calibration() -> None:
-    """A model that is right as often as it is sure has no calibration error; one that is always sure and half right 0.5."""
+    """Being right as often as one is sure is no calibration error; being always sure and half right is 0.5."""
     labels = np.zeros(1000, np.uint8)
     sure = np.tile(np.array([[1, 0], [0, 1]], np.float32), (500, 1))
     assert calibration_error(sure, labels) == pytest.approx(0.5)

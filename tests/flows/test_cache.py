@@ -27,6 +27,7 @@ STEPS = (
     "one-hot-encode",
     "train",
     "evaluate",
+    "rehearse",
     "check-gate",
     "save-weights",
     "report",
@@ -97,7 +98,7 @@ def test_hyperparameter(world: Path) -> None:
     foretold = _foretold(world, **changes)
     assert foretold["train"] == ("miss", ["input hyperparameters.epochs: 1 → 2"])
     computed = _computed(_train(world, **changes))
-    assert computed == ["train", "evaluate", "check-gate", "save-weights", "report"]
+    assert computed == ["train", "evaluate", "rehearse", "check-gate", "save-weights", "report"]
     assert [name for name, (cache, _) in foretold.items() if cache != "hit"] == computed
 
 
@@ -167,4 +168,4 @@ def test_two_at_once(world: Path) -> None:
     for thread in threads:
         thread.join()
     by_both = [name for outcome in outcomes for name in _computed(outcome)]
-    assert sorted(by_both) == sorted(["train", "evaluate", "check-gate", "save-weights", "report"])
+    assert sorted(by_both) == sorted(["train", "evaluate", "rehearse", "check-gate", "save-weights", "report"])
