@@ -90,10 +90,10 @@ def test_harmless_edits_keep_it(old: str, new: str, tree: Path, before: Prints) 
             "len(values) - 1)]",
             "len(values) - 2)]",
             "artifacts.network:at",
-            "train evaluate save",
+            "train evaluate rehearse save",
         ),
         ("tasks/train.py", "PROBE = 5000", "PROBE = 4000", "tasks.train:PROBE", "train"),
-        ("artifacts/prediction.py", "np.float32(0.5)", "np.float32(0)", "artifacts.prediction:rescale", "normalise"),
+        ("artifacts/prediction.py", "np.float32(0.5)", "np.float32(0)", "artifacts.prediction:rescale", "normalise rehearse"),
         (
             "artifacts/arrays.py",
             "CHUNK = 8192",
