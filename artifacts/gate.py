@@ -82,7 +82,8 @@ class Verdict(BaseModel):
     def reason(self) -> str:
         """Why the model was rejected, or that it was not, in one line."""
         failed = [f"{c.name} is {c.value:.6g}, not {c.asked} {c.threshold:.6g}" for c in self.checks if not c.passed]
-        return "; ".join(failed) or "every check passed"
+        passed = [f"{c.name} is {c.value:.6g}, {c.asked} {c.threshold:.6g}" for c in self.checks]
+        return "; ".join(failed or passed)
 
 
 def decide(

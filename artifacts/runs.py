@@ -36,7 +36,7 @@ class Manifest(BaseModel):
 
     schema_version: Literal[1] = 1
     run: str
-    status: Literal["running", "passed", "rejected", "failed"] = "running"
+    status: Literal["running", "passed", "rejected", "failed", "interrupted"] = "running"
     dataset: str
     recipe: str
     seed: int
@@ -74,7 +74,8 @@ class Run:
             with alive:
                 yield run
         except BaseException as error:
-            run.finish("failed", error=str(error) or type(error).__name__)
+            interrupted = isinstance(error, KeyboardInterrupt)
+            run.finish("interrupted" if interrupted else "failed", error=str(error) or type(error).__name__)
             raise
         finally:
             _current.reset(token)
@@ -87,10 +88,10 @@ class Run:
         )
         self.save()
 
-    def finish(self, status: Literal["passed", "rejected", "failed"], **facts: Any) -> None:
+    def finish(self, status: Literal["passed", "rejected", "failed", "interrupted"], **facts: Any) -> None:
         """Note how the run ended."""
         self.manifest = self.manifest.model_copy(update={"status": status, "ended": _now(), **facts})
-        with contextlib.suppress(Exception) if status == "failed" else contextlib.nullcontext():
+        with contextlib.suppress(Exception) if status in ("failed", "interrupted") else contextlib.nullcontext():
             self.save()  # the error that ended the run matters more than one while noting it
 
     def save(self) -> None:

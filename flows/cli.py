@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.metadata import version
 from typing import Annotated
 
 from cyclopts import App, CycloptsError
@@ -13,6 +14,7 @@ from pydantic import ValidationError
 from artifacts.datasets import SAMPLE
 from artifacts.errors import DigitflowError
 from artifacts.hyperparameters import explain
+from artifacts.progress import tell
 from artifacts.settings import Settings
 from flows import console, housekeeping
 from flows.plan import PATIENCE, Plan
@@ -25,8 +27,9 @@ INTERRUPTED = 130
 app = App(
     name="digitflow",
     help="Train image classifiers in a pipeline whose cache, gate and weights can be trusted.",
-    help_epilogue="Settings: DIGITFLOW_HOME (artifacts/home), DIGITFLOW_MIRRORS, DIGITFLOW_TIMEOUT (4 s). "
-    "Exit status: 0 passed, 3 rejected by the gate, 2 wrong command line, 1 anything else.",
+    help_epilogue="Settings, as environment variables: DIGITFLOW_HOME, _MIRRORS, _TIMEOUT, _STORE, _MAX_SIZE. "
+    "Exit status: 0 done (the model passed), 3 the gate rejected it, 2 wrong command line, 1 anything else.",
+    version=lambda: version("digitflow"),
     version_flags=["--version"],
     suppress_keyboard_interrupt=False,
 )
@@ -67,6 +70,7 @@ def train(
             plan = Plan.of(**parameters, settings=settings)
         _preload(plan, settings)
         ready()
+        tell("start", done=1, total=1)
         from flows.training import training
 
         outcome = training(**parameters)
@@ -92,7 +96,8 @@ def explain_cache(*, request: Request | None = None, json: Annotated[bool, Flag]
     if json:
         console.show_json([finding.model_dump(mode="json") for finding in findings])
     else:
-        console.show_table([(finding.name, finding.cache, "; ".join(finding.reasons)) for finding in findings])
+        rows = [(finding.name, finding.cache, "; ".join(finding.reasons)) for finding in findings]
+        console.show_table([("STEP", "CACHE", "WHY"), *rows])
     return 0
 
 
@@ -120,13 +125,14 @@ def _prefect(settings: Settings, verbose: bool) -> Iterator[Callable[[], None]]:
 
     Yields a function that returns when the server is up; much can be done meanwhile.
     """
-    from flows.server import embedded, flush, is_configured
+    from flows.server import await_configured, embedded, flush, is_configured
 
     if not verbose:
         os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
     with console.native_output_in(settings.home / "native.log"), console.live():
+        tell("start")
         if is_configured():
-            yield lambda: None
+            yield await_configured
             return
         with embedded(settings.home / "prefect") as server:
             try:
@@ -139,6 +145,10 @@ def main() -> None:
     """Run the command line; turn the errors that a user can cause into one line and an exit status."""
     try:
         status = app(result_action="return_value", exit_on_error=False, print_error=False)
+        sys.stdout.flush()
+    except BrokenPipeError:  # who read our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = 1
     except (Exception, KeyboardInterrupt) as error:
         status = _told(error)
     sys.exit(status)

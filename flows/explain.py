@@ -1,5 +1,6 @@
 """Foretell what a run would take from the cache, and name what changed where it would not."""
 
+import re
 from collections.abc import Iterator
 from typing import Any, Literal, get_type_hints
 
@@ -55,7 +56,7 @@ class _Oracle:
     def __call__(self, step: Step[Any, Any], arguments: dict[str, Any]) -> Any:
         awaited = {value.step for value in arguments.values() if isinstance(value, _Unknown)}
         if awaited:
-            return self._find(step, "depends", [f"on what {' and '.join(sorted(awaited))} will give"])
+            return self._find(step, "depends", [f"on what {', '.join(sorted(awaited))} will give"])
         call = step.describe(arguments)
         content = recall(self._store, call.key)
         if content is not None:
@@ -113,5 +114,5 @@ def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
 
 
 def _short(value: Any) -> str:
-    text = str(value)
-    return f"{text[:12]}…" if len(text) == 64 else text
+    text = re.sub(r"([0-9a-f]{12})[0-9a-f]{52}", r"\1…", str(value))
+    return text if len(text) <= 60 else f"{text[:60]}…"

@@ -35,7 +35,7 @@ def show(*, json: Annotated[bool, Flag] = False) -> int:
         for usage in usages
     ]
     total = ("all", str(sum(u.files for u in usages)), _size(sum(u.bytes for u in usages)), "", "")
-    console.show_table([("KIND", "FILES", "SIZE", "FIRST USED", "LAST USED"), *rows, total])
+    console.show_table([("KIND", "FILES", "SIZE", "LEAST RECENT", "MOST RECENT USE"), *rows, total])
     return 0
 
 

@@ -17,7 +17,7 @@ GATE = Group("Gate", sort_key=1)
 HOW = Group("How to run", sort_key=2)
 HYPERPARAMETERS = Group("Hyperparameters (default: the recipe's own)", sort_key=3)
 
-Flag = Parameter(group=HOW, negative="")
+Flag = Parameter(group=HOW, negative="", show_default=False)
 
 
 @Parameter(name="*")
@@ -44,7 +44,9 @@ class Request:
     against: Annotated[str | None, Parameter(group=GATE)] = None
     "An earlier run whose model it must not be worse than, on the same images; see: digitflow runs"
 
-    hyperparameters: Annotated[Overrides | None, Parameter(name="*", group=HYPERPARAMETERS)] = None
+    hyperparameters: Annotated[
+        Overrides | None, Parameter(name="*", group=HYPERPARAMETERS, consume_multiple=True, negative="")
+    ] = None
 
     def parameters(self, **changes: Any) -> dict[str, Any]:
         """The parameters of the flow `training`, some of them changed."""

@@ -111,6 +111,28 @@ def flush() -> None:
         APILogWorker.drain_all(timeout=5)
 
 
+def await_configured() -> None:
+    """Return if the server that the user named answers and lets us in. Raises DigitflowError."""
+    import httpx
+    from prefect.client.orchestration import get_client
+    from prefect.exceptions import PrefectHTTPStatusError
+    from prefect.settings import PREFECT_API_URL
+
+    url = PREFECT_API_URL.value()
+    try:
+        httpx.get(f"{url}/health", timeout=10)
+        with get_client(sync_client=True) as client:
+            client.read_flows(limit=1)
+    except PrefectHTTPStatusError as error:
+        raise DigitflowError(
+            f"Prefect's server {url} refuses us: {error.response.status_code}; set PREFECT_API_AUTH_STRING"
+        ) from None
+    except httpx.HTTPError as error:
+        raise DigitflowError(
+            f"Prefect's server {url} does not answer ({error}); start it, or unset PREFECT_API_URL to do without"
+        ) from None
+
+
 def _serve(descriptor: int) -> None:
     import uvicorn
 

@@ -1,5 +1,6 @@
 """The flow `training`: from the name of a data set to weights that passed the gate, or a verdict that says why not."""
 
+import json
 import re
 import time
 from datetime import UTC, datetime
@@ -10,14 +11,17 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.states import Completed
 from pydantic import BaseModel, Field
 
+from artifacts.errors import InvalidData
 from artifacts.evaluation import Evaluation
 from artifacts.gate import Gate, Verdict
+from artifacts.housekeeping import prune
 from artifacts.hyperparameters import Overrides, Recipe
-from artifacts.results import Reported, Scored
+from artifacts.results import Reported, Scored, Validated
 from artifacts.runs import Run
 from artifacts.settings import Settings
 from artifacts.store import Ref
 from flows.plan import Plan
+from tasks.caching import RECORDS
 from tasks.check import check_gate
 from tasks.download import download
 from tasks.evaluate import evaluate
@@ -33,6 +37,7 @@ from tasks.validate import validate
 class Results(NamedTuple):
     """What the steps of a run came to."""
 
+    validated: Validated
     scored: Scored
     verdict: Ref
     weights: Ref
@@ -50,33 +55,51 @@ class Outcome(BaseModel):
     interval: tuple[float, float]
     predictions: tuple[int, ...]
     gate: Verdict
+    warnings: list[str]
     weights: str
     report: str
     tasks: list[dict[str, Any]]
     seconds: float
 
 
-@flow(name="training", persist_result=False)
+@flow(name="training", persist_result=False, result_serializer="json")
 def training(
-    dataset: Annotated[
-        str, Field(description="mnist, fashion-mnist, mnist-sample, or the path of a folder with four IDX files")
-    ] = "mnist",
-    recipe: Annotated[Recipe, Field(description="Named set of hyperparameters")] = "tutorial",
-    seed: Annotated[int, Field(ge=0, lt=2**32, description="Decides initial weights, order and dropout")] = 0,
-    hyperparameters: Annotated[Overrides, Field(description="What replaces the recipe's own")] = Overrides(),  # noqa: B008
-    gate: Annotated[Gate, Field(description="What the model must reach")] = Gate(),  # noqa: B008
-    against: Annotated[str | None, Field(description="An earlier run whose model to hold it against")] = None,
+    dataset: str = "mnist",
+    recipe: Recipe = "tutorial",
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0,
+    hyperparameters: Overrides = Overrides(),  # noqa: B008  # frozen
+    gate: Gate = Gate(),  # noqa: B008
+    against: str | None = None,
 ) -> Any:
     """Download, validate, train, evaluate, check and save.
 
     Returns an `Outcome`; a model that the gate rejects ends the run as Completed, named "Rejected".
+
+    Args:
+        dataset: mnist, fashion-mnist, mnist-sample, or the path of a folder with the four IDX files
+        recipe: Named set of hyperparameters
+        seed: Decides initial weights, order and dropout
+        hyperparameters: What replaces the recipe's own
+        gate: What the model must reach
+        against: An earlier run whose model to hold it against, on the same images
     """
     started = time.monotonic()
     settings = Settings.load()
     plan = Plan.of(dataset, recipe, seed, hyperparameters, gate, settings, against)
     with _recorded(plan, settings) as run:
-        outcome = _conclude(plan, pipeline(plan, settings), run, started)
+        try:
+            outcome = _conclude(plan, pipeline(plan, settings), run, started)
+        except InvalidData as error:
+            path = run.store.write(f"{run.folder}/data-report.json", json.dumps(error.report, indent=1).encode())
+            raise InvalidData(f"{plan.source.name}: {error}; correct the data and run again, see {path}") from None
+    if settings.max_size is not None:
+        prune(settings.artifacts, settings.max_size)
     return outcome if outcome.gate.passed else Completed(name="Rejected", message=outcome.gate.reason, data=outcome)
+
+
+training.result_storage = (
+    RECORDS  # where a failed run's exception goes, as JSON; Prefect's own place is no home of ours
+)
 
 
 def pipeline(plan: Plan, settings: Settings) -> Results:
@@ -92,7 +115,7 @@ def pipeline(plan: Plan, settings: Settings) -> Results:
     verdict = check_gate(scored, checked.data.test, rehearsed, plan.rival, plan.gate, store)
     weights = save_weights(trained.weights, images.test, scored.probabilities, hp, store)
     page = report(plan.title, hp, checked, trained, scored, verdict, store)
-    return Results(scored, verdict, weights, page)
+    return Results(checked, scored, verdict, weights, page)
 
 
 def _recorded(plan: Plan, settings: Settings) -> Any:
@@ -130,6 +153,7 @@ def _conclude(plan: Plan, results: Results, run: Run, started: float) -> Outcome
         interval=evaluation.interval,
         predictions=evaluation.predictions,
         gate=verdict,
+        warnings=[problem["message"] for problem in store.get_json(results.validated.report)["warnings"]],
         weights=str(weights),
         report=str(page),
         tasks=[step.model_dump(include={"name", "cached", "seconds"}) for step in run.manifest.steps],

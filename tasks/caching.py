@@ -113,6 +113,8 @@ class Locks(LockManager):
         return FileLock(folder / f"{key}.lock", thread_local=False)
 
 
+RECORDS = Records()
+
 BY_CONTENT = ByContent(isolation_level=IsolationLevel.SERIALIZABLE, lock_manager=Locks())
 
 
@@ -128,7 +130,7 @@ class Step(Task[P, R]):
             result_serializer="json",
             cache_result_in_memory=False,  # each use verifies the bytes
         )
-        self.result_storage = Records()  # not as an argument: there Prefect demands a block saved on a server
+        self.result_storage = RECORDS  # not as an argument: there Prefect demands a block saved on a server
         self.shaped_by = shaped_by
 
     def describe(self, arguments: dict[str, Any]) -> Call:

@@ -53,7 +53,14 @@ def fit(images: Images, targets: Targets, hyperparameters: Hyperparameters, seed
     for epoch in range(hp.epochs):
         order = np.random.default_rng((seed, epoch)).permutation(len(images))
         batches = _batches(images, targets, order, hp.batch_size)
-        fitted = network.fit(batches, initial_epoch=epoch, epochs=epoch + 1, verbose=0, shuffle=False)
+        watch = keras.callbacks.LambdaCallback(
+            on_train_batch_end=lambda step, logs, epoch=epoch: tell(
+                "train", done=epoch + step / len(batches), total=hp.epochs, loss=float(logs["loss"])
+            )
+        )
+        fitted = network.fit(
+            batches, initial_epoch=epoch, epochs=epoch + 1, verbose=0, shuffle=False, callbacks=[watch]
+        )
         _note(history, fitted.history["loss"][-1], _accuracy(network, images, targets))
         tell("train", done=epoch + 1, total=hp.epochs, loss=history["loss"][-1], accuracy=history["accuracy"][-1])
     return network, history

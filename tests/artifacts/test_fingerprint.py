@@ -93,7 +93,13 @@ def test_harmless_edits_keep_it(old: str, new: str, tree: Path, before: Prints) 
             "train evaluate rehearse save",
         ),
         ("tasks/train.py", "PROBE = 5000", "PROBE = 4000", "tasks.train:PROBE", "train"),
-        ("artifacts/prediction.py", "np.float32(0.5)", "np.float32(0)", "artifacts.prediction:rescale", "normalise rehearse"),
+        (
+            "artifacts/prediction.py",
+            "np.float32(0.5)",
+            "np.float32(0)",
+            "artifacts.prediction:rescale",
+            "normalise rehearse",
+        ),
         (
             "artifacts/arrays.py",
             "CHUNK = 8192",

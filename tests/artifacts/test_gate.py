@@ -88,9 +88,9 @@ def test_rival(correct: int, rival: int, kind: str, passed: bool) -> None:
 
 
 def test_reason_names_both_numbers() -> None:
-    """A rejection says which value is not what was asked; a pass says that every check was passed."""
+    """A rejection says which value is not what was asked; a pass, which are."""
     assert verdict(Gate(min_accuracy=0.9), 30, (20, 20)).reason == "accuracy is 0.75, not at least 0.9"
-    assert verdict(Gate(min_accuracy=0.75), 30, (20, 20)).reason == "every check passed"
+    assert verdict(Gate(min_accuracy=0.75), 30, (20, 20)).reason == "accuracy is 0.75, at least 0.75"
 
 
 @pytest.mark.parametrize("fields", [{"min_accuracy": 1.01}, {"min_accuracy": -0.1}, {"min_acuracy": 0.9}])
