@@ -17,7 +17,8 @@ def fingerprint(module: str, function: str) -> dict[str, str]:
     """Map each definition that `function` reaches, as "module:name", to a digest of its code.
 
     Reached is what is named, transitively, inside the project: functions, classes, constants, also
-    through imports inside functions, and files beside a module, such as templates. Comments, docstrings,
+    through imports inside functions, files beside a module, such as templates, and what a module does when it
+    is imported, as "module:". Comments, docstrings,
     layout and the annotations of functions do not count; neither do the decorators of `function` itself,
     which say how to run it. Read once a process: what is imported does not change when its file does.
     """
@@ -31,6 +32,10 @@ def _reach(module: str, name: str, found: dict[str, str], is_root: bool = False)
     source = _source(module)
     if key in found or source is None:
         return
+    if source.effects and f"{module}:" not in found:
+        found[f"{module}:"] = hashlib.sha256("\n".join(map(ast.unparse, source.effects)).encode()).hexdigest()
+        for node in source.effects:
+            _follow(module, source, node, found)
     if name in source.definitions:
         nodes = [_essence(node, is_root) for node in source.definitions[name]]
         found[key] = hashlib.sha256("\n".join(map(ast.unparse, nodes)).encode()).hexdigest()
@@ -42,7 +47,7 @@ def _reach(module: str, name: str, found: dict[str, str], is_root: bool = False)
 
 
 def _follow(module: str, source: "_Source", node: ast.AST, found: dict[str, str]) -> None:
-    imports = source.imports | _imports(node)
+    imports = source.imports | _imports(module, node)
     for name, *attributes in _names(node):
         if name in imports:
             _follow_import(imports[name], tuple(attributes), found)
@@ -68,18 +73,19 @@ def _files(module: str, folder: Path, node: ast.AST) -> dict[str, str]:
 
 @dataclass
 class _Source:
-    """The top level of one module: what it defines and what it imports from the project."""
+    """The top level of one module: what it defines, what it imports from the project, and what it does besides."""
 
     path: Path
     definitions: dict[str, list[ast.stmt]] = field(default_factory=dict)
     imports: dict[str, tuple[str, str | None]] = field(default_factory=dict)
+    effects: list[ast.stmt] = field(default_factory=list)
 
 
 def _source(module: str) -> _Source | None:
     if module.split(".")[0] not in ROOMS:
         return None
     path = _path(module)
-    return _parse(path) if path else None
+    return _parse(module, path) if path else None
 
 
 @cache
@@ -91,12 +97,14 @@ def _path(module: str) -> Path | None:
 
 
 @cache
-def _parse(path: Path) -> _Source:
+def _parse(module: str, path: Path) -> _Source:
     tree = ast.parse(path.read_bytes())
-    source = _Source(path, imports=_imports(tree))
+    source = _Source(path, imports=_imports(module, tree))
     for statement in tree.body:
         for name in _defined(statement):
             source.definitions.setdefault(name, []).append(statement)
+        if _has_effect(statement):
+            source.effects.append(statement)
     return source
 
 
@@ -106,14 +114,27 @@ def _defined(statement: ast.stmt) -> list[str]:
     if isinstance(statement, ast.Assign | ast.AnnAssign | ast.AugAssign):
         targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
         return [node.id for target in targets for node in ast.walk(target) if isinstance(node, ast.Name)]
-    return []
+    inside = [part for part in ast.iter_child_nodes(statement) if isinstance(part, ast.stmt | ast.excepthandler)]
+    return [name for part in inside for name in _defined(part)]  # type: ignore[arg-type]
 
 
-def _imports(node: ast.AST) -> dict[str, tuple[str, str | None]]:
+def _has_effect(statement: ast.stmt) -> bool:
+    """Whether a statement does something when its module is imported; what is only for type checkers does not."""
+    if isinstance(statement, ast.If):
+        return not re.match(r"TYPE_CHECKING|__name__", ast.unparse(statement.test))
+    is_text = isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
+    definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Assign | ast.AnnAssign
+    return not is_text and not isinstance(statement, definition | ast.Import | ast.ImportFrom)
+
+
+def _imports(module: str, node: ast.AST) -> dict[str, tuple[str, str | None]]:
     found: dict[str, tuple[str, str | None]] = {}
     for item in ast.walk(node):
-        if isinstance(item, ast.ImportFrom) and item.module and item.module.split(".")[0] in ROOMS:
-            found |= {alias.asname or alias.name: (item.module, alias.name) for alias in item.names}
+        if isinstance(item, ast.ImportFrom):
+            enclosing = module.split(".")[: -item.level] if item.level else []
+            source = ".".join([*enclosing, *([item.module] if item.module else [])])
+            if source.split(".")[0] in ROOMS:
+                found |= {alias.asname or alias.name: (source, alias.name) for alias in item.names}
         elif isinstance(item, ast.Import):
             for alias in item.names:
                 if alias.name.split(".")[0] in ROOMS:

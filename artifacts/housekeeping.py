@@ -90,7 +90,7 @@ def _needed(store: Store) -> tuple[set[str], float]:
     names: set[str] = set()
     since = float("inf")
     for manifest in earlier_runs(store):
-        alive = manifest.status == "running" and is_alive(store, manifest.run)
+        alive = is_alive(store, manifest)
         if alive:
             since = min(since, manifest.started.timestamp())
         for step in manifest.steps:

@@ -18,6 +18,7 @@ from artifacts.store import Ref, Store
 
 BLOCK = 1 << 20
 UINT8 = 0x08
+MAX_PIXELS = 1 << 24
 
 
 def find(folder: Path, name: str) -> Path:
@@ -75,6 +76,8 @@ def _shape(file: IO[bytes], path: Path, dimensions: int) -> tuple[int, ...]:
     if len(header) < 4 + 4 * dimensions:
         raise BadSource(f"{path.name} ends within its header")
     shape = struct.unpack(f">{dimensions}I", header[4:])
+    if np.prod(shape[1:], dtype=object) > MAX_PIXELS:
+        raise BadSource(f"{path.name} declares images of {shape[1]:,} by {shape[2]:,} pixels, which is too large")
     expected, actual = int(np.prod(shape, dtype=object)), path.stat().st_size - len(header)
     if expected != actual:
         raise BadSource(f"{path.name} declares {'×'.join(map(str, shape))} = {expected:,} bytes, but holds {actual:,}")

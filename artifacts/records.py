@@ -10,7 +10,7 @@ from artifacts.store import Ref, Store
 
 def remember(store: Store, key: str, content: bytes) -> None:
     """Keep `content`, a Prefect result record, under `key`, atomically and with its digest."""
-    path = store.write(f"records/{key}", hashlib.sha256(content).hexdigest().encode() + b"\n" + content)
+    path = store.write(f"records/{key}", _seal(key, content) + b"\n" + content)
     if store.remote:
         store.remote.push(path, f"records/{key}")
 
@@ -18,9 +18,14 @@ def remember(store: Store, key: str, content: bytes) -> None:
 def recall(store: Store, key: str) -> bytes | None:
     """The record under `key`, or None if it is absent or damaged, or names bytes that are not here and intact."""
     digest, _, content = (store.read(f"records/{key}") or b"").partition(b"\n")
-    if hashlib.sha256(content).hexdigest().encode() != digest:
+    if digest != _seal(key, content):
         return None
     return content if all(map(store.holds, references(result(content)))) else None
+
+
+def _seal(key: str, content: bytes) -> bytes:
+    """A digest that holds the record together, and to its key."""
+    return hashlib.sha256(key.encode() + b"\n" + content).hexdigest().encode()
 
 
 def result(content: bytes) -> Any:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import fsspec
 
@@ -34,8 +35,9 @@ class Remote:
             if "s3" in self._protocol or "gs" in self._protocol or "gcs" in self._protocol:
                 self._files.put_file(str(path), self._at(name))  # object stores show whole objects only
                 return
-            self._files.put_file(str(path), self._at(f"{name}.part"))
-            self._files.mv(self._at(f"{name}.part"), self._at(name))
+            part = self._at(f"{name}.{uuid4().hex}.part")
+            self._files.put_file(str(path), part)
+            self._files.mv(part, self._at(name))
 
     @cached_property
     def _opened(self) -> tuple[Any, str]:

@@ -8,14 +8,16 @@ from collections.abc import Iterator
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any, Literal
 
 from filelock import FileLock, Timeout
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError, field_validator
 
 from artifacts.calls import Call
 from artifacts.errors import UsageError
-from artifacts.store import Store, disk_errors
+from artifacts.records import references
+from artifacts.store import Ref, Store, disk_errors
 
 _current: ContextVar["Run | None"] = ContextVar("run", default=None)
 
@@ -29,6 +31,12 @@ class StepRecord(BaseModel):
     key: str
     call: Call
     result: Any
+
+    @field_validator("result")
+    @classmethod
+    def _refers_well(cls, result: Any) -> Any:
+        list(references(result))
+        return result
 
 
 class Manifest(BaseModel):
@@ -48,6 +56,8 @@ class Manifest(BaseModel):
     ended: datetime | None = None
     machine: dict[str, str | int] = Field(default_factory=lambda: machine())
     steps: list[StepRecord] = []
+    exports: dict[str, Ref] = {}
+    """Files of people's: path below the home, and what is in it."""
 
 
 class Run:
@@ -88,6 +98,12 @@ class Run:
         )
         self.save()
 
+    def export(self, ref: Ref, name: str) -> Path:
+        """Copy an artifact to `home/name`, for people and other programs, and note it."""
+        path = self.store.export(ref, name)
+        self.manifest.exports[name] = ref
+        return path
+
     def finish(self, status: Literal["passed", "rejected", "failed", "interrupted"], **facts: Any) -> None:
         """Note how the run ended."""
         self.manifest = self.manifest.model_copy(update={"status": status, "ended": _now(), **facts})
@@ -115,20 +131,30 @@ def find(store: Store, run: str) -> Manifest:
     return (exact or matches)[0]
 
 
-def is_alive(store: Store, run: str) -> bool:
+def is_alive(store: Store, manifest: Manifest) -> bool:
     """Whether the process of a run still goes on; a killed one does not."""
+    if manifest.status != "running":
+        return False
     try:
-        with _life(store, run).acquire(timeout=0):
+        with _life(store, manifest.run).acquire(timeout=0):
             return False
     except Timeout:
         return True
+    except OSError:  # a disk that cannot be written has no run under way
+        return False
 
 
-def starting(store: Store) -> FileLock:
+@contextlib.contextmanager
+def starting(store: Store) -> Iterator[None]:
     """Held while a run begins, and while artifacts are evicted: so eviction knows every run."""
+    lock = FileLock(store.home / "starting.lock")
     with disk_errors(store.home):
         store.home.mkdir(parents=True, exist_ok=True)
-    return FileLock(store.home / "starting.lock")
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _life(store: Store, run: str) -> FileLock:

@@ -15,7 +15,7 @@ from artifacts.store import Store
 class Settings(BaseSettings):
     """Read from `DIGITFLOW_*` environment variables."""
 
-    model_config = SettingsConfigDict(env_prefix="DIGITFLOW_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="DIGITFLOW_", frozen=True, extra="ignore", env_ignore_empty=True)
 
     home: Path = Field(Path("artifacts/home"), description="Folder of everything that a run writes")
     store: str = Field(
@@ -46,7 +46,10 @@ class Settings(BaseSettings):
     @field_validator("home")
     @classmethod
     def _absolute(cls, home: Path) -> Path:
-        return home.expanduser().absolute()
+        try:
+            return home.expanduser().absolute()
+        except RuntimeError as error:
+            raise ValueError(str(error)) from None
 
     @classmethod
     def load(cls) -> "Settings":
@@ -55,7 +58,9 @@ class Settings(BaseSettings):
             return cls()
         except ValidationError as error:
             problems = "; ".join(
-                f"DIGITFLOW_{str(item['loc'][0]).upper()}={item['input']!r}: {item['msg']}" for item in error.errors()
+                f"DIGITFLOW_{str(item['loc'][0]).upper()}={item['input']!r}: "
+                + item["msg"].removeprefix("Value error, ")
+                for item in error.errors()
             )
             raise UsageError(f"unusable setting: {problems}; correct or unset it") from None
 

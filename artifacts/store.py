@@ -25,7 +25,7 @@ Kind = Literal["npy", "json", "weights.h5", "html"]
 
 DISK_ERRORS = {
     *(errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM),
-    *(errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.EFBIG, errno.EIO),
+    *(errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.EFBIG, errno.EIO, errno.ENAMETOOLONG, errno.ELOOP),
 }
 
 _verified: dict[Path, tuple[int, int, int]] = {}
@@ -105,8 +105,7 @@ class Store:
                     _place(folder / "new", path)
         if flaw:
             raise ArtifactLost(f"{path} cannot be used: {flaw}; run again, and it will be computed anew")
-        with contextlib.suppress(OSError):
-            os.utime(path, ns=(time.time_ns(), path.stat().st_mtime_ns))  # the access time orders eviction
+        _renew(path)
         return path
 
     def holds(self, ref: Ref) -> bool:
@@ -159,6 +158,7 @@ class Store:
             file.sync()
             _place(file.path, path)
             _verified[path] = _stamp(path)
+        _renew(path)
         if self.remote:
             self.remote.push(path, f"objects/{ref.name}")
         return ref
@@ -175,6 +175,12 @@ def _flaw(path: Path, ref: Ref) -> str:
     except OSError as error:
         return error.strerror or str(error)
     return ""
+
+
+def _renew(path: Path) -> None:
+    """Note that the artifact was used now: the access time orders eviction."""
+    with contextlib.suppress(OSError):
+        os.utime(path, ns=(time.time_ns(), path.stat().st_mtime_ns))
 
 
 def _stamp(path: Path) -> tuple[int, int, int]:

@@ -143,6 +143,8 @@ def _prefect(settings: Settings, verbose: bool) -> Iterator[Callable[[], None]]:
 
 def main() -> None:
     """Run the command line; turn the errors that a user can cause into one line and an exit status."""
+    if sys.stderr is None:  # closed by who started us; nothing else may get its descriptor
+        sys.stderr = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
     try:
         status = app(result_action="return_value", exit_on_error=False, print_error=False)
         sys.stdout.flush()

@@ -91,7 +91,7 @@ def _changes(old: Call, new: Call) -> Iterator[str]:
     for name, (was, now) in _unequal(old.code, new.code):
         module, function = name.split(":")
         what = "is new" if was is None else "is gone" if now is None else "changed"
-        yield f"code: {function} in {module.replace('.', '/')}.py {what}"
+        yield f"code: {function or 'the top level'} in {module.replace('.', '/')}.py {what}"
     for name, (was, now) in _unequal(old.libraries, new.libraries):
         yield f"library {name}: {was} → {now}"
 

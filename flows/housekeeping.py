@@ -83,7 +83,7 @@ def runs(*, json: Annotated[bool, Flag] = False) -> int:
         Print one JSON list on stdout.
     """
     store = Settings.load().artifacts
-    shown = [(manifest, _status(manifest, is_alive(store, manifest.run))) for manifest in earlier_runs(store)]
+    shown = [(manifest, _status(manifest, is_alive(store, manifest))) for manifest in earlier_runs(store)]
     if json:
         fields = {"run", "dataset", "recipe", "seed", "accuracy", "started", "ended", "error"}
         console.show_json([m.model_dump(mode="json", include=fields) | {"verdict": status} for m, status in shown])
@@ -126,7 +126,10 @@ def parse_size(text: str) -> int:
 def _seconds(text: str) -> float:
     units = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
     try:
-        return timedelta(**{units[text[-1:]]: float(text[:-1])}).total_seconds()
+        seconds = timedelta(**{units[text[-1:]]: float(text[:-1])}).total_seconds()
+        if seconds >= 0:
+            return seconds
+        raise ValueError
     except (KeyError, ValueError, OverflowError):
         raise UsageError(f"{text!r} is not a time; write one such as 12h, 30d or 8w") from None
 

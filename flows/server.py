@@ -45,15 +45,18 @@ class Server:
             stdout=subprocess.DEVNULL,
             stderr=(self._home / "server.log").open("ab"),
             pass_fds=[self._socket.fileno()],
+            cwd=self._home,  # so that no character of its path needs quoting in the database's URL
             start_new_session=True,  # Ctrl-C is for the parent, which then still reports to the server
             env=os.environ
             | {
                 "PREFECT_HOME": str(self._home),
-                "PREFECT_API_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{self._home}/prefect.db",
+                "PREFECT_API_DATABASE_CONNECTION_URL": "sqlite+aiosqlite:///prefect.db",
                 "PREFECT_UI_ENABLED": "0",
                 "PREFECT_SERVER_ANALYTICS_ENABLED": "0",
-            },
+            }
+            | {"PYTHONPATH": os.pathsep.join(filter(None, map(os.path.abspath, sys.path)))},
         )
+        self._socket.close()  # the server has it now; if that dies, connections are refused at once
 
     def wait(self) -> None:
         """Return when the server answers. Raises DigitflowError if it does not."""
@@ -63,11 +66,12 @@ class Server:
             if httpx.get(f"{self.url}/health", timeout=STARTUP).is_success:
                 self._starting.release()
                 return
-        raise DigitflowError(f"Prefect's server did not start; {self._home / 'server.log'} says why")
+        log = self._home / "server.log"
+        last = (log.read_text(errors="replace").strip() or "nothing").splitlines()[-1]
+        raise DigitflowError(f"Prefect's server did not start: its log, {log}, ends with: {last}")
 
     def stop(self) -> None:
         """Let the server finish what it was told, then end it."""
-        self._socket.close()
         if self._process and self._process.stdin:
             self._process.stdin.close()
             try:
@@ -92,7 +96,7 @@ def embedded(home: Path) -> Iterator[Server]:
 
 def is_configured() -> bool:
     """Whether the user has named a Prefect server, by environment, profile or settings file."""
-    if "PREFECT_API_URL" in os.environ:
+    if os.environ.get("PREFECT_API_URL"):
         return True
     if not any(Path(name).expanduser().exists() for name in _SETTINGS_FILES):
         return False
@@ -145,7 +149,7 @@ def _serve(descriptor: int) -> None:
 
 
 def _stop_with_parent(server: "uvicorn.Server") -> None:  # type: ignore[name-defined]  # noqa: F821
-    sys.stdin.buffer.read()
+    os.read(sys.stdin.fileno(), 1)
     if not server.started:  # nobody has told it anything yet, and its database is made in one transaction
         os._exit(1)
     server.should_exit = True

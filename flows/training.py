@@ -97,9 +97,7 @@ def training(
     return outcome if outcome.gate.passed else Completed(name="Rejected", message=outcome.gate.reason, data=outcome)
 
 
-training.result_storage = (
-    RECORDS  # where a failed run's exception goes, as JSON; Prefect's own place is no home of ours
-)
+training.result_storage = RECORDS  # a failed run's exception goes there too, as JSON
 
 
 def pipeline(plan: Plan, settings: Settings) -> Results:
@@ -119,7 +117,7 @@ def pipeline(plan: Plan, settings: Settings) -> Results:
 
 
 def _recorded(plan: Plan, settings: Settings) -> Any:
-    name = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{runtime.flow_run.name}"
+    name = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{_slug(runtime.flow_run.name)}"
     return Run.recording(
         settings.artifacts,
         run=name,
@@ -136,10 +134,10 @@ def _conclude(plan: Plan, results: Results, run: Run, started: float) -> Outcome
     store = run.store
     evaluation = Evaluation.model_validate(store.get_json(results.scored.evaluation))
     verdict = Verdict.model_validate(store.get_json(results.verdict))
-    page = store.export(results.report.html, f"{run.folder}/report.html")
-    weights = store.export(results.weights, _place(plan, results.weights, verdict, run))
     for key, text in store.get_json(results.report.markdown).items():
         create_markdown_artifact(key=key, markdown=text, description=f"{plan.source.name}, {plan.recipe}")
+    page = run.export(results.report.html, f"{run.folder}/report.html")
+    weights = run.export(results.weights, _place(plan, results.weights, verdict, run))  # last: nothing can fail now
     run.finish("passed" if verdict.passed else "rejected", accuracy=evaluation.accuracy)
     get_run_logger().info(
         "accuracy %.4f [%.4f, %.4f]: %s; %s", evaluation.accuracy, *evaluation.interval, verdict.reason, weights
@@ -165,5 +163,9 @@ def _place(plan: Plan, weights: Ref, verdict: Verdict, run: Run) -> str:
     """Where weights are put, by what they are; those of a rejected model never where a passed model's would be."""
     if not verdict.passed:
         return f"{run.folder}/rejected.weights.h5"
-    name = re.sub(r"[^a-zA-Z0-9]+", "-", plan.source.name).strip("-")
-    return f"models/{name}-{plan.recipe}-{weights.sha256[:12]}.weights.h5"
+    return f"models/{_slug(plan.source.name)}-{plan.recipe}-{weights.sha256[:12]}.weights.h5"
+
+
+def _slug(name: str) -> str:
+    """A name that is one part of a path, whatever it was."""
+    return re.sub(r"[^a-zA-Z0-9]+", "-", name).strip("-")[:64] or "unnamed"

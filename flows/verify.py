@@ -1,6 +1,7 @@
 """Hold a finished run's manifest against what is on disk, in the code and installed now."""
 
 import hashlib
+from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel
@@ -31,15 +32,19 @@ def verify(store: Store, manifest: Manifest) -> list[Claim]:
             Claim(step=step.name, what=f"{ref.kind} {ref.sha256[:12]}…", state=_state(store, ref))
             for ref in references(step.result)
         ]
+    claims += [
+        Claim(step="files", what=name, state=_state(store, ref, store.home / name))
+        for name, ref in manifest.exports.items()
+    ]
     return claims
 
 
-def _state(store: Store, ref: Ref) -> Holds:
+def _state(store: Store, ref: Ref, path: Path | None = None) -> Holds:
     try:
-        with (store.home / "objects" / ref.name).open("rb") as file:
+        with (path or store.home / "objects" / ref.name).open("rb") as file:
             return "holds" if hashlib.file_digest(file, "sha256").hexdigest() == ref.sha256 else "differs"
     except OSError:
-        return "holds" if store.remote and store.holds(ref) else "missing"
+        return "holds" if not path and store.remote and store.holds(ref) else "missing"
 
 
 def _code(step: StepRecord) -> Holds:

@@ -18,6 +18,9 @@ from artifacts.progress import tell
 from artifacts.store import Ref, Store
 from tasks.caching import step
 
+PATIENCE, LEAST_RATE = 30, 1000
+"""Seconds after which a mirror that sends fewer bytes a second than this is given up."""
+
 
 @step("download")
 def download(source: Source, mirrors: Mirrors, store: Store) -> Splits:
@@ -73,7 +76,7 @@ def _transfer(url: str, path: Path, mirrors: Mirrors) -> None:
         raise BadSource(f"HTTP status {error.response.status_code}") from None
     except httpx.HTTPError as error:
         raise Unreachable(str(error) or type(error).__name__) from None
-    except httpx.InvalidURL as error:
+    except (httpx.InvalidURL, ValueError, OverflowError) as error:  # the latter two from looking up odd names
         raise BadSource(f"unusable URL: {error}") from None
 
 
@@ -85,11 +88,15 @@ def _resume(url: str, path: Path, mirrors: Mirrors) -> None:
         resumed = response.status_code == httpx.codes.PARTIAL_CONTENT
         done = done if resumed else 0
         total = done + int(response.headers.get("Content-Length", 0))
+        started, before = time.monotonic(), done
         with path.open("ab" if resumed else "wb") as file:
             for block in response.iter_raw():
                 done += file.write(block)
                 if done > mirrors.max_file_bytes:
                     raise BadSource(f"it serves more than {mirrors.max_file_bytes:,} bytes")
+                seconds = time.monotonic() - started
+                if seconds > PATIENCE and done - before < seconds * LEAST_RATE:
+                    raise Unreachable(f"it sends less than {LEAST_RATE} bytes a second")
                 tell("download", done=done, total=total)
 
 
@@ -118,7 +125,7 @@ def _answers(url: str, within: float) -> bool:
         return _folder(url).is_dir()
     try:
         httpx.head(f"{url}{FILES[-1]}.gz", timeout=within, follow_redirects=True)
-    except (httpx.HTTPError, httpx.InvalidURL):
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError, OverflowError):
         return False
     return True
 

@@ -53,17 +53,24 @@ def fit(images: Images, targets: Targets, hyperparameters: Hyperparameters, seed
     for epoch in range(hp.epochs):
         order = np.random.default_rng((seed, epoch)).permutation(len(images))
         batches = _batches(images, targets, order, hp.batch_size)
-        watch = keras.callbacks.LambdaCallback(
-            on_train_batch_end=lambda step, logs, epoch=epoch: tell(
-                "train", done=epoch + step / len(batches), total=hp.epochs, loss=float(logs["loss"])
-            )
-        )
+        watch = _watch(epoch, len(batches), hp.epochs)
         fitted = network.fit(
             batches, initial_epoch=epoch, epochs=epoch + 1, verbose=0, shuffle=False, callbacks=[watch]
         )
         _note(history, fitted.history["loss"][-1], _accuracy(network, images, targets))
         tell("train", done=epoch + 1, total=hp.epochs, loss=history["loss"][-1], accuracy=history["accuracy"][-1])
+    if not all(np.isfinite(weight).all() for weight in network.get_weights()):
+        raise TrainingDiverged("the last update left weights that are no numbers; lower --learning-rate")
     return network, history
+
+
+def _watch(epoch: int, steps: int, epochs: int) -> "keras.callbacks.Callback":
+    from artifacts.backend import keras
+
+    def at_step(step: int, logs: dict[str, Any]) -> None:
+        tell("train", done=epoch + step / steps, total=epochs, loss=float(logs["loss"]))
+
+    return keras.callbacks.LambdaCallback(on_train_batch_end=at_step)
 
 
 def _note(history: History, loss: float, accuracy: float) -> None:

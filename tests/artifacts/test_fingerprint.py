@@ -143,3 +143,35 @@ def test_unrelated_files_do_not_count(tree: Path, before: Prints) -> None:
 def test_roots_come_first(before: Prints) -> None:
     """The first definition of a fingerprint is the task itself, by which a manifest names it."""
     assert [next(iter(before[task])) for task in TASKS] == [":".join(task.rsplit(".", 1)) for task in TASKS]
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("artifacts/backend.py", "\nkeras.config.set_floatx('float64')\n"),
+        ("artifacts/backend.py", "\nif os.name:\n    keras.config.set_floatx('float64')\n"),
+    ],
+)
+def test_what_a_module_does_counts(file: str, text: str, tree: Path, before: Prints) -> None:
+    """What a reached module does when it is imported is part of what reaches it, and of nothing else."""
+    (tree / file).write_text((tree / file).read_text() + text)
+    after = fingerprints(tree)
+    changed = {task.split(".")[1] for task in TASKS if before[task] != after[task]}
+    assert changed == {"train", "evaluate", "rehearse", "save"}
+
+
+@pytest.mark.parametrize(
+    "definition", ["def by(x):\n    return x + {}", "if True:\n    def by(x):\n        return x + {}"]
+)
+def test_relative_imports_and_conditional_definitions_are_reached(definition: str, tree: Path) -> None:
+    """A helper behind a relative import, defined under a condition or not, is reached."""
+    edit(
+        tree / "artifacts/prediction.py",
+        "    return images[...,",
+        "    from ._extra import by\n\n    by(1)\n    return images[...,",
+    )
+    prints = []
+    for number in (1, 2):
+        (tree / "artifacts/_extra.py").write_text(definition.format(number))
+        prints.append(fingerprints(tree)["tasks.normalise.normalise_and_reshape"])
+    assert prints[0] != prints[1]
