@@ -100,7 +100,7 @@ def _path(module: str) -> Path | None:
 def _parse(module: str, path: Path) -> _Source:
     tree = ast.parse(path.read_bytes())
     source = _Source(path, imports=_imports(module, tree))
-    for statement in tree.body:
+    for statement in filter(_is_imported, tree.body):
         for name in _defined(statement):
             source.definitions.setdefault(name, []).append(statement)
         if _has_effect(statement):
@@ -118,10 +118,12 @@ def _defined(statement: ast.stmt) -> list[str]:
     return [name for part in inside for name in _defined(part)]  # type: ignore[arg-type]
 
 
+def _is_imported(statement: ast.stmt) -> bool:
+    """Whether a statement takes part when its module is imported, not only when it is run or type-checked."""
+    return not (isinstance(statement, ast.If) and re.match("TYPE_CHECKING|__name__", ast.unparse(statement.test)))
+
+
 def _has_effect(statement: ast.stmt) -> bool:
-    """Whether a statement does something when its module is imported; what is only for type checkers does not."""
-    if isinstance(statement, ast.If):
-        return not re.match(r"TYPE_CHECKING|__name__", ast.unparse(statement.test))
     is_text = isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
     definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Assign | ast.AnnAssign
     return not is_text and not isinstance(statement, definition | ast.Import | ast.ImportFrom)

@@ -67,10 +67,10 @@ def fit(images: Images, targets: Targets, hyperparameters: Hyperparameters, seed
 def _watch(epoch: int, steps: int, epochs: int) -> "keras.callbacks.Callback":
     from artifacts.backend import keras
 
-    def at_step(step: int, logs: dict[str, Any]) -> None:
-        tell("train", done=epoch + step / steps, total=epochs, loss=float(logs["loss"]))
+    def show(done: int, logs: dict[str, Any]) -> None:
+        tell("train", done=epoch + done / steps, total=epochs, loss=float(logs["loss"]))
 
-    return keras.callbacks.LambdaCallback(on_train_batch_end=at_step)
+    return keras.callbacks.LambdaCallback(on_train_batch_end=show)
 
 
 def _note(history: History, loss: float, accuracy: float) -> None:

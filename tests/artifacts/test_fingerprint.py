@@ -165,11 +165,8 @@ def test_what_a_module_does_counts(file: str, text: str, tree: Path, before: Pri
 )
 def test_relative_imports_and_conditional_definitions_are_reached(definition: str, tree: Path) -> None:
     """A helper behind a relative import, defined under a condition or not, is reached."""
-    edit(
-        tree / "artifacts/prediction.py",
-        "    return images[...,",
-        "    from ._extra import by\n\n    by(1)\n    return images[...,",
-    )
+    line = "    return images[...,"
+    edit(tree / "artifacts/prediction.py", line, f"    from ._extra import by\n\n    by(1)\n{line}")
     prints = []
     for number in (1, 2):
         (tree / "artifacts/_extra.py").write_text(definition.format(number))

@@ -95,7 +95,7 @@ HEADER = struct.pack(">HBB3I", 0, 8, 3, 2, 3, 4)
         (HEADER[:10], "ends within its header"),
         (HEADER + bytes(23), "declares 2×3×4 = 24 bytes, but holds 23"),
         (HEADER + bytes(25), "declares 2×3×4 = 24 bytes, but holds 25"),
-        (struct.pack(">HBB3I", 0, 8, 3, *[2**32 - 1] * 3), "declares 4294967295×4294967295×4294967295"),
+        (struct.pack(">HBB3I", 0, 8, 3, *[2**32 - 1] * 3), "declares images of 4,294,967,295 by 4,294,967,295 pixels"),
     ],
 )
 def test_wrong_files_are_refused(data: bytes, reason: str, tmp_path: Path, store: Store) -> None:

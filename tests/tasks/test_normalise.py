@@ -29,7 +29,7 @@ def test_every_pixel_value_keeps_its_place() -> None:
 @pytest.mark.parametrize("chunk", [7, 10_000])
 def test_task_rescales_both_splits(chunk: int, store: Store, digits: Arrays, monkeypatch: pytest.MonkeyPatch) -> None:
     """The task rescales each split, and its result does not depend on the size of the chunks."""
-    monkeypatch.setattr("tasks.normalise.CHUNK", chunk)
+    monkeypatch.setattr("artifacts.arrays.CHUNK", chunk)
     scaled = normalise_and_reshape.fn(splits(digits, store), store)
     assert np.array_equal(store.get(scaled.train), rescale(digits[0]))
     assert np.array_equal(store.get(scaled.test), rescale(digits[2]))
