@@ -8,13 +8,14 @@ BIN = .venv/bin
 
 setup: .venv/.installed
 
-# pip of older Pythons refuses a hashed lock with extras, and takes ten times as long; uv does neither
+# pip of older Pythons refuses a hashed lock with extras, and takes ten times as long; uv does neither, and with
+# --native-tls trusts the certificates that the machine trusts
 .venv/.installed: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "digitflow needs Python 3.11 or newer; name one: make PYTHON=python3.12")'
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
-	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes -r requirements.lock
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	$(BIN)/uv pip install --quiet --native-tls --compile-bytecode --python $(BIN)/python --require-hashes -r requirements.lock
+	$(BIN)/uv pip install --quiet --native-tls --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	touch $@
 
 run: setup
