@@ -133,7 +133,7 @@ def test_damaged_artifact(world: Path, harm: str) -> None:
         users = {record.name for record in _latest().steps if name in {r.name for r in references(record.result)}}
         asked_again = {"check-gate"} if step == "rehearse" else set()
         assert set(_computed(_train(world))) == {step} & users | asked_again, name
-        assert path.read_bytes() == sound, name
+        assert step == "rehearse" or path.read_bytes() == sound, name
 
 
 def _harm(path: Path, harm: str) -> None:

@@ -22,7 +22,7 @@ from tests.conftest import Arrays, serve, write_idx
 TINY = ("--epochs", "1", "--min-accuracy", "0.1", "--json")
 STEPS = [
     *("download", "validate", "normalise-and-reshape", "one-hot-encode", "train"),
-    *("evaluate", "check-gate", "save-weights", "report"),
+    *("evaluate", "rehearse", "check-gate", "save-weights", "report"),
 ]
 NOWHERE = "http://127.0.0.1:9/"
 
@@ -291,7 +291,7 @@ def test_rejected_model_stays_out(passed: Finished, shared: Path, api: str) -> N
         PREFECT_API_URL=api,
     )
     assert (run.returncode, run.stderr) == (3, "")
-    assert "REJECTED: accuracy 0." in run.stdout and "is below 1\n" in run.stdout
+    assert "REJECTED: accuracy is 0." in run.stdout and "not at least 1\n" in run.stdout
     (weights,) = home.glob("runs/*/rejected.weights.h5")
     assert weights.with_name("report.html").is_file() and str(weights) in run.stdout
     assert sorted((home / "models").iterdir()) == models
