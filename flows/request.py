@@ -48,8 +48,8 @@ class Request:
         Overrides | None, Parameter(name="*", group=HYPERPARAMETERS, consume_multiple=True, negative="")
     ] = None
 
-    def parameters(self, **changes: Any) -> dict[str, Any]:
-        """The parameters of the flow `training`, some of them changed."""
+    def parameters(self) -> dict[str, Any]:
+        """The parameters of the flow `training`."""
         return {
             "dataset": self.dataset,
             "recipe": self.recipe,
@@ -57,7 +57,7 @@ class Request:
             "hyperparameters": self.hyperparameters or Overrides(),
             "gate": self._gate(),
             "against": self.against,
-        } | changes
+        }
 
     def _gate(self) -> Gate:
         try:
