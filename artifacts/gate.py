@@ -43,6 +43,11 @@ class Gate(BaseModel):
     max_latency_ms: float | None = Field(None, gt=0, description="Greatest median latency of one image, in ms")
     min_throughput: float | None = Field(None, gt=0, description="Least images per second in batches")
 
+    @property
+    def is_operational(self) -> bool:
+        """Whether some limit can only be checked by using the weights in a fresh process."""
+        return any(limit is not None for limit in (self.max_weights_bytes, self.max_latency_ms, self.min_throughput))
+
 
 class Rehearsal(BaseModel):
     """How the saved weights do in a fresh process: what `tasks.rehearse` measured."""

@@ -109,8 +109,11 @@ def pipeline(plan: Plan, settings: Settings) -> Results:
     targets = one_hot_encode(checked.data, store)
     trained = train(images.train, targets.train, hp, plan.seed, store)
     scored = evaluate(trained.weights, images.test, targets.test, hp, store)
-    rehearsed = rehearse(trained.weights, checked.data.test.images, scored.probabilities, hp, store)
-    verdict = check_gate(scored, checked.data.test, rehearsed, plan.rival, plan.gate, store)
+    test = checked.data.test
+    rehearsed = (
+        rehearse(trained.weights, test.images, scored.probabilities, hp, store) if plan.gate.is_operational else None
+    )
+    verdict = check_gate(scored, test, rehearsed, plan.rival, plan.gate, store)
     weights = save_weights(trained.weights, images.test, scored.probabilities, hp, store)
     page = report(plan.title, hp, checked, trained, scored, verdict, store)
     return Results(checked, scored, verdict, weights, page)

@@ -10,7 +10,9 @@ from tasks.caching import step
 
 
 @step("check-gate", shaped_by=("scipy",))
-def check_gate(scored: Scored, test: Split, rehearsed: Ref, rival: Rival | None, gate: Gate, store: Store) -> Ref:
+def check_gate(
+    scored: Scored, test: Split, rehearsed: Ref | None, rival: Rival | None, gate: Gate, store: Store
+) -> Ref:
     """Hold what was scored on `test` and rehearsed against the gate; the result is a `Verdict` as JSON.
 
     A rejection is no error. Raises UsageError if the rival was tested on other images.
@@ -22,7 +24,7 @@ def check_gate(scored: Scored, test: Split, rehearsed: Ref, rival: Rival | None,
         Evaluation.model_validate(store.get_json(scored.evaluation)),
         store.get(scored.probabilities),
         store.get(test.labels),
-        Rehearsal.model_validate(store.get_json(rehearsed)),
+        Rehearsal.model_validate(store.get_json(rehearsed)) if rehearsed else None,
         (rival.run, store.get(rival.probabilities)) if rival else None,
     )
     return store.put_json(verdict.model_dump(mode="json"))

@@ -28,7 +28,6 @@ STEPS = (
     "one-hot-encode",
     "train",
     "evaluate",
-    "rehearse",
     "check-gate",
     "save-weights",
     "report",
@@ -99,7 +98,7 @@ def test_hyperparameter(world: Path) -> None:
     foretold = _foretold(world, **changes)
     assert foretold["train"] == ("miss", ["input hyperparameters.epochs: 1 → 2"])
     computed = _computed(_train(world, **changes))
-    assert computed == ["train", "evaluate", "rehearse", "check-gate", "save-weights", "report"]
+    assert computed == ["train", "evaluate", "check-gate", "save-weights", "report"]
     assert [name for name, (cache, _) in foretold.items() if cache != "hit"] == computed
 
 
@@ -119,7 +118,7 @@ def test_library(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("harm", ["delete", "truncate", "flip"])
 def test_damaged_artifact(world: Path, harm: str) -> None:
     """Of any artifact that is deleted, truncated or changed in one bit, the step that made it is computed anew, and no
-    later one, since its result is the same; but after `rehearse`, which measures times, the gate is asked again."""
+    later one, since its result is the same."""
     store = Settings.load().artifacts
     made: dict[str, str] = {}
     for record in _latest().steps:
@@ -131,9 +130,8 @@ def test_damaged_artifact(world: Path, harm: str) -> None:
         _harm(path, harm)
         assert _foretold(world)[step][0] == "miss", name
         users = {record.name for record in _latest().steps if name in {r.name for r in references(record.result)}}
-        asked_again = {"check-gate"} if step == "rehearse" else set()
-        assert set(_computed(_train(world))) == {step} & users | asked_again, name
-        assert step == "rehearse" or path.read_bytes() == sound, name
+        assert set(_computed(_train(world))) == {step} & users, name
+        assert path.read_bytes() == sound, name
 
 
 def _harm(path: Path, harm: str) -> None:
@@ -148,13 +146,13 @@ def _harm(path: Path, harm: str) -> None:
 
 @pytest.mark.parametrize("step", STEPS)
 def test_damaged_record(world: Path, step: str) -> None:
-    """A record with one wrong byte is as good as none: its step is computed anew, and only that (see above)."""
+    """A record with one wrong byte is as good as none: its step is computed anew, and only that."""
     record = next(record for record in _latest().steps if record.name == step)
     path = world / "home" / "records" / record.key
     data = bytearray(path.read_bytes())
     data[-20] ^= 1
     path.write_bytes(data)
-    assert _computed(_train(world)) == [step, *(["check-gate"] if step == "rehearse" else [])]
+    assert _computed(_train(world)) == [step]
 
 
 def test_two_at_once(world: Path) -> None:
@@ -170,7 +168,7 @@ def test_two_at_once(world: Path) -> None:
     for thread in threads:
         thread.join()
     by_both = [name for outcome in outcomes for name in _computed(outcome)]
-    assert sorted(by_both) == sorted(["train", "evaluate", "rehearse", "check-gate", "save-weights", "report"])
+    assert sorted(by_both) == sorted(["train", "evaluate", "check-gate", "save-weights", "report"])
 
 
 def test_pruned_all_the_while(world: Path) -> None:
@@ -199,3 +197,12 @@ def test_pruned_after_a_run(world: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     first, second = _train(world), _train(world)
     assert "npy" not in {usage.kind for usage in survey(Settings.load().artifacts)}
     assert second.weights == first.weights and second.accuracy == first.accuracy
+
+
+def test_operational_limits_are_rehearsed(world: Path) -> None:
+    """A gate that limits size or speed has the weights used in a fresh process first, and holds them to it."""
+    passed = _train(world, gate=Gate(min_accuracy=0.1, max_weights_bytes=10**6))
+    assert _computed(passed) == ["rehearse", "check-gate", "report"] and passed.gate.passed
+    rejected = _train(world, gate=Gate(min_accuracy=0.1, max_weights_bytes=100))
+    assert _computed(rejected) == ["check-gate", "report"] and not rejected.gate.passed
+    assert "bytes of weights is" in rejected.gate.reason
