@@ -5,11 +5,15 @@ import copy
 import hashlib
 import importlib.util
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
 ROOMS = ("artifacts", "tasks", "flows")
+
+_EFFECTS = ""
+"""Name of what a module does when it is imported, besides defining and importing."""
 
 
 @cache
@@ -22,46 +26,45 @@ def fingerprint(module: str, function: str) -> dict[str, str]:
     layout and the annotations of functions do not count; neither do the decorators of `function` itself,
     which say how to run it. Read once a process: what is imported does not change when its file does.
     """
-    found: dict[str, str] = {}
-    _reach(module, function, found, is_root=True)
+    found, leads = _look(module, function, is_root=True)
+    found, seen, leads = dict(found), {(module, function)}, list(leads)
+    while leads:
+        lead = leads.pop()
+        if lead not in seen:
+            seen.add(lead)
+            digests, further = _look(*lead)
+            found |= digests
+            leads += further
     return found
 
 
-def _reach(module: str, name: str, found: dict[str, str], is_root: bool = False) -> None:
-    key = f"{module}:{name}"
+@cache
+def _look(module: str, name: str, is_root: bool = False) -> tuple[dict[str, str], tuple[tuple[str, str], ...]]:
+    """The digests of one definition and of the files that it names, and the definitions that it names."""
     source = _source(module)
-    if key in found or source is None:
-        return
-    if source.effects and f"{module}:" not in found:
-        found[f"{module}:"] = hashlib.sha256("\n".join(map(ast.unparse, source.effects)).encode()).hexdigest()
-        for node in source.effects:
-            _follow(module, source, node, found)
-    if name in source.definitions:
-        nodes = [_essence(node, is_root) for node in source.definitions[name]]
-        found[key] = hashlib.sha256("\n".join(map(ast.unparse, nodes)).encode()).hexdigest()
-        for node in nodes:
-            _follow(module, source, node, found)
-            found |= _files(module, source.path.parent, node)
-    elif name in source.imports:
-        _follow_import(source.imports[name], (), found)
+    if source is None:
+        return {}, ()
+    leads = {(module, _EFFECTS)} if _EFFECTS in source.definitions else set()
+    if name not in source.definitions:
+        return {}, (*leads, *_target(source.imports.get(name), ()))
+    nodes = [_essence(node, is_root) for node in source.definitions[name]]
+    digests = {f"{module}:{name}": hashlib.sha256("\n".join(map(ast.unparse, nodes)).encode()).hexdigest()}
+    for node in nodes:
+        imports = source.imports | _imports(module, node)
+        for first, *attributes in _names(node):
+            leads |= {*_target(imports[first], tuple(attributes))} if first in imports else {(module, first)}
+        digests |= _files(module, source.path.parent, node)
+    return digests, tuple(leads)
 
 
-def _follow(module: str, source: "_Source", node: ast.AST, found: dict[str, str]) -> None:
-    imports = source.imports | _imports(module, node)
-    for name, *attributes in _names(node):
-        if name in imports:
-            _follow_import(imports[name], tuple(attributes), found)
-        else:
-            _reach(module, name, found)
-
-
-def _follow_import(target: tuple[str, str | None], attributes: tuple[str, ...], found: dict[str, str]) -> None:
-    module, name = target
+def _target(imported: tuple[str, str | None] | None, attributes: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+    """The definition, if any, behind an import and what is read of it."""
+    module, name = imported or ("", None)
     path = [*([name] if name else []), *attributes]
     while path and _source(f"{module}.{path[0]}") is not None:
         module = f"{module}.{path.pop(0)}"
     if path:
-        _reach(module, path[0], found)
+        yield module, path[0]
 
 
 def _files(module: str, folder: Path, node: ast.AST) -> dict[str, str]:
@@ -73,12 +76,11 @@ def _files(module: str, folder: Path, node: ast.AST) -> dict[str, str]:
 
 @dataclass
 class _Source:
-    """The top level of one module: what it defines, what it imports from the project, and what it does besides."""
+    """The top level of one module: what it defines, what else it does, and what it imports from the project."""
 
     path: Path
     definitions: dict[str, list[ast.stmt]] = field(default_factory=dict)
     imports: dict[str, tuple[str, str | None]] = field(default_factory=dict)
-    effects: list[ast.stmt] = field(default_factory=list)
 
 
 def _source(module: str) -> _Source | None:
@@ -104,7 +106,7 @@ def _parse(module: str, path: Path) -> _Source:
         for name in _defined(statement):
             source.definitions.setdefault(name, []).append(statement)
         if _has_effect(statement):
-            source.effects.append(statement)
+            source.definitions.setdefault(_EFFECTS, []).append(statement)
     return source
 
 
