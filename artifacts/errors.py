@@ -13,6 +13,12 @@ class UsageError(DigitflowError):
     exit_code = 2
 
 
+class Rejected(DigitflowError):
+    """The gate has spoken against it."""
+
+    exit_code = 3
+
+
 class Unreachable(DigitflowError):
     """No mirror answered at all."""
 

@@ -1,32 +1,17 @@
 """What a report is about: the facts of a run, the mistakes of its network, and how shares are put in words."""
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import UInt8
-from pydantic import BaseModel, ConfigDict
 
-from artifacts.arrays import Labels, Probabilities
+from artifacts.arrays import Labels, Probabilities, RawImages
 from artifacts.evaluation import Evaluation
 from artifacts.gate import Verdict
+from artifacts.significance import Bin
 
 LEGIBLE_CLASSES = 20
-
-
-class Facts(BaseModel):
-    """What a run was asked for and what came of it. `history` has one value per epoch, `lineage` digests by label."""
-
-    model_config = ConfigDict(frozen=True)
-
-    dataset: str
-    recipe: str
-    seed: int
-    hyperparameters: dict[str, object]
-    evaluation: Evaluation
-    history: dict[str, list[float]]
-    verdict: Verdict
-    data_report: dict[str, object]
-    lineage: dict[str, str]
 
 
 class Mistake(NamedTuple):
@@ -43,11 +28,38 @@ class Mistake(NamedTuple):
         return f"true {self.truth}, taken for {self.guess} ({percent(self.probability, 1)})"
 
 
-def worst_mistakes(probabilities: Probabilities, labels: Labels) -> np.ndarray:
-    """Indices of 24 wrong predictions, the most confident first; equally confident ones in their own order."""
+@dataclass(frozen=True)
+class Facts:
+    """What a run was asked for and what came of it. `history` has one value per epoch, `lineage` digests by label;
+    `champion` and `lost`, images that it got right and the candidate wrong, are there if one was held against it.
+    """
+
+    dataset: str
+    recipe: str
+    seed: int
+    hyperparameters: dict[str, object]
+    evaluation: Evaluation
+    champion: Evaluation | None
+    reliability: list[Bin]
+    history: dict[str, list[float]]
+    verdict: Verdict
+    data_report: dict[str, object]
+    lineage: dict[str, str]
+    mistakes: list[Mistake]
+    lost: list[Mistake]
+
+
+def mistakes(
+    images: RawImages, labels: Labels, probabilities: Probabilities, among: np.ndarray | None = None
+) -> list[Mistake]:
+    """24 wrong predictions, the most confident first; equally confident ones in their own order.
+
+    `among` (n,) bool limits them to some images.
+    """
     guesses = probabilities.argmax(axis=1)
-    wrong = np.flatnonzero(guesses != labels)
-    return wrong[np.argsort(-probabilities[wrong, guesses[wrong]], kind="stable")[:24]]
+    wrong = np.flatnonzero((guesses != labels) & (True if among is None else among))
+    worst = wrong[np.argsort(-probabilities[wrong, guesses[wrong]], kind="stable")[:24]]
+    return [Mistake(int(i), images[i], int(labels[i]), int(guesses[i]), float(probabilities[i].max())) for i in worst]
 
 
 def frequent_errors(evaluation: Evaluation) -> list[tuple[int, int, int]]:

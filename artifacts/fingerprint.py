@@ -23,18 +23,18 @@ def fingerprint(module: str, function: str) -> dict[str, str]:
     Reached is what is named, transitively, inside the project: functions, classes, constants, also
     through imports inside functions, files beside a module, such as templates, and what a module does when it
     is imported, as "module:". Comments, docstrings,
-    layout and the annotations of functions do not count; neither do the decorators of `function` itself,
-    which say how to run it. Read once a process: what is imported does not change when its file does.
+    layout and the annotations of functions and module variables do not count; neither does `@step` on `function` itself,
+    which says how to run it. Read once a process: what is imported does not change when its file does.
     """
-    found, leads = _look(module, function, is_root=True)
-    found, seen, leads = dict(found), {(module, function)}, list(leads)
+    digests, named = _look(module, function, is_root=True)
+    found, seen, leads = dict(digests), {(module, function)}, list(named)
     while leads:
         lead = leads.pop()
         if lead not in seen:
             seen.add(lead)
-            digests, further = _look(*lead)
+            digests, named = _look(*lead)
             found |= digests
-            leads += further
+            leads += named
     return found
 
 
@@ -138,7 +138,10 @@ def _imports(module: str, node: ast.AST) -> dict[str, tuple[str, str | None]]:
             enclosing = module.split(".")[: -item.level] if item.level else []
             source = ".".join([*enclosing, *([item.module] if item.module else [])])
             if source.split(".")[0] in ROOMS:
-                found |= {alias.asname or alias.name: (source, alias.name) for alias in item.names}
+                names = (
+                    _public(source) if item.names[0].name == "*" else [(a.asname or a.name, a.name) for a in item.names]
+                )
+                found |= {known_as: (source, name) for known_as, name in names}
         elif isinstance(item, ast.Import):
             for alias in item.names:
                 if alias.name.split(".")[0] in ROOMS:
@@ -146,6 +149,13 @@ def _imports(module: str, node: ast.AST) -> dict[str, tuple[str, str | None]]:
                         (alias.name, None) if alias.asname else (alias.name.split(".")[0], None)
                     )
     return found
+
+
+def _public(module: str) -> list[tuple[str, str]]:
+    """What `import *` takes from a module, twice as the same name."""
+    source = _source(module)
+    names = [*source.definitions, *source.imports] if source else []
+    return [(name, name) for name in names if name and not name.startswith("_")]
 
 
 def _names(node: ast.AST) -> list[tuple[str, ...]]:
@@ -164,7 +174,9 @@ def _names(node: ast.AST) -> list[tuple[str, ...]]:
 def _essence(node: ast.stmt, is_root: bool) -> ast.stmt:
     node = copy.deepcopy(node)
     if is_root and isinstance(node, ast.FunctionDef):
-        node.decorator_list = []
+        node.decorator_list = [item for item in node.decorator_list if not ast.unparse(item).startswith("step(")]
+    if isinstance(node, ast.AnnAssign):
+        node.annotation = ast.Name("object")
     for item in ast.walk(node):
         if isinstance(item, ast.FunctionDef | ast.AsyncFunctionDef):
             item.returns = None

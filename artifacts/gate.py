@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from artifacts.arrays import Labels, Probabilities
 from artifacts.evaluation import Evaluation
+from artifacts.results import Opponent
 from artifacts.significance import (
     calibration_error,
     difference_interval,
@@ -14,6 +15,9 @@ from artifacts.significance import (
     non_inferiority,
     superiority,
 )
+
+OVERUSED = 20
+"""Decisions by one set of test images from which on a false promotion is to be expected at a level of 5 %."""
 
 
 class Gate(BaseModel):
@@ -34,8 +38,8 @@ class Gate(BaseModel):
     min_recall: float | None = Field(None, ge=0, le=1, description="Least recall of any class")
     max_loss: float | None = Field(None, gt=0, description="Greatest mean cross-entropy, in nats")
     max_calibration_error: float | None = Field(None, ge=0, le=1, description="Greatest expected calibration error")
-    against_rival: Literal["non-inferior", "superior"] = Field(
-        "non-inferior", description="What to show against an earlier model on the same images, if one is named"
+    against_champion: Literal["non-inferior", "superior", "nothing"] = Field(
+        "non-inferior", description="What to show against the champion, on the same images"
     )
     margin: float = Field(0.005, gt=0, lt=1, description="Loss of accuracy that non-inferiority tolerates")
     significance: float = Field(0.05, gt=0, lt=0.5, description="Level of the one-sided test against it")
@@ -43,14 +47,9 @@ class Gate(BaseModel):
     max_latency_ms: float | None = Field(None, gt=0, description="Greatest median latency of one image, in ms")
     min_throughput: float | None = Field(None, gt=0, description="Least images per second in batches")
 
-    @property
-    def is_operational(self) -> bool:
-        """Whether some limit can only be checked by using the weights in a fresh process."""
-        return any(limit is not None for limit in (self.max_weights_bytes, self.max_latency_ms, self.min_throughput))
-
 
 class Rehearsal(BaseModel):
-    """How the saved weights do in a fresh process: what `tasks.rehearse` measured."""
+    """How the saved weights do in a fresh process: what `tasks.save` measured."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -67,9 +66,11 @@ class Check(BaseModel):
     name: str
     value: float
     threshold: float
-    interval: tuple[float, float] | None = None
     passed: bool
     asked: str
+    estimate: float | None = None
+    """What the 95 % interval is about: a share, or a difference of shares."""
+    interval: tuple[float, float] | None = None
 
 
 class Verdict(BaseModel):
@@ -80,15 +81,27 @@ class Verdict(BaseModel):
     passed: bool
     threshold: float
     checks: tuple[Check, ...]
-    rival: str | None = None
-    """The run whose model it was held against, if any."""
+    opponent: Opponent
+
+    @property
+    def stance(self) -> str:
+        """What the model was held against, in words."""
+        return self.opponent.absence.capitalize() or f"Held against the champion, version {self.opponent.version}"
+
+    @property
+    def warnings(self) -> list[str]:
+        """That the test images have decided so often that luck may pass a model (Bonferroni: at most n times alpha)."""
+        times = self.opponent.decisions + 1
+        if times < OVERUSED:
+            return []
+        return [f"these test images have now judged {times} models, so one may pass by luck; use new ones"]
 
     @property
     def reason(self) -> str:
-        """Why the model was rejected, or that it was not, in one line."""
+        """Why the model was rejected, or why not, in one line."""
         failed = [f"{c.name} is {c.value:.6g}, not {c.asked} {c.threshold:.6g}" for c in self.checks if not c.passed]
         passed = [f"{c.name} is {c.value:.6g}, {c.asked} {c.threshold:.6g}" for c in self.checks]
-        return "; ".join(failed or passed)
+        return "; ".join(failed or [*passed, *filter(None, [self.opponent.absence])])
 
 
 def decide(
@@ -96,23 +109,23 @@ def decide(
     evaluation: Evaluation,
     probabilities: Probabilities,
     labels: Labels,
-    rehearsal: Rehearsal | None = None,
-    rival: tuple[str, Probabilities] | None = None,
+    rehearsal: Rehearsal,
+    opponent: Opponent,
+    theirs: Probabilities | None = None,
 ) -> Verdict:
-    """Hold a model against the gate: its evaluation, its rehearsal, and its predictions beside those of a rival, the
-    model of a named run, on the same images. Without a threshold, it must be better than always guessing one class.
+    """Hold a model against the gate: its evaluation, its rehearsal, and its predictions beside `theirs`, those of the
+    opponent on the same images. Without a threshold, it must be better than always guessing one class.
     """
     accuracy = _accuracy(gate, evaluation)
     checks = [accuracy, *_absolute(gate, evaluation, probabilities, labels)]
-    if rival is not None:
-        checks.append(_against(gate, rival[0], discordant(probabilities, rival[1], labels)))
-    if rehearsal is not None:
-        checks += _operational(gate, rehearsal)
+    if theirs is not None:
+        checks.append(_against(gate, f"version {opponent.version}", discordant(probabilities, theirs, labels)))
+    checks += _operational(gate, rehearsal)
     return Verdict(
         passed=all(check.passed for check in checks),
         threshold=accuracy.threshold,
         checks=tuple(checks),
-        rival=rival[0] if rival else None,
+        opponent=opponent,
     )
 
 
@@ -124,7 +137,7 @@ def _accuracy(gate: Gate, evaluation: Evaluation) -> Check:
     else:
         chance = max(c.support for c in evaluation.per_class) / evaluation.count
         check = Check(name=name, value=value, threshold=chance, passed=value > chance, asked="above")
-    return check.model_copy(update={"interval": evaluation.interval})
+    return check.model_copy(update={"estimate": evaluation.accuracy, "interval": evaluation.interval})
 
 
 def _absolute(gate: Gate, evaluation: Evaluation, guesses: Probabilities, labels: Labels) -> Iterator[Check]:
@@ -137,12 +150,14 @@ def _absolute(gate: Gate, evaluation: Evaluation, guesses: Probabilities, labels
         yield _at_most("calibration error", calibration_error(guesses, labels), gate.max_calibration_error)
 
 
-def _against(gate: Gate, rival: str, counts: tuple[int, int, int]) -> Check:
+def _against(gate: Gate, champion: str, counts: tuple[int, int, int]) -> Check:
     gained, lost, count = counts
-    p = superiority(gained, lost) if gate.against_rival == "superior" else non_inferiority(*counts, gate.margin)
-    what = "better" if gate.against_rival == "superior" else f"not worse by {gate.margin:.2%}"
-    name = f"p-value of being {what} than {rival} ({gained} gained, {lost} lost of {count})"
-    return _at_most(name, p, gate.significance).model_copy(update={"interval": difference_interval(*counts)})
+    superior = gate.against_champion == "superior"
+    p = superiority(gained, lost) if superior else non_inferiority(*counts, gate.margin)
+    what = "better" if superior else f"not worse by {gate.margin:.2%}"
+    name = f"p-value of being {what} than {champion} ({gained} gained, {lost} lost of {count})"
+    difference = {"estimate": (gained - lost) / count, "interval": difference_interval(*counts)}
+    return _at_most(name, p, gate.significance).model_copy(update=difference)
 
 
 def _operational(gate: Gate, rehearsal: Rehearsal) -> Iterator[Check]:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from artifacts.evaluation import Evaluation
-from artifacts.facts import LEGIBLE_CLASSES, Facts, Mistake, frequent_errors, percent, span
-from artifacts.gate import Verdict
+from artifacts.facts import LEGIBLE_CLASSES, Facts, Mistake, frequent_errors, percent
+from artifacts.gate import Check, Verdict
+from artifacts.significance import Bin
 
 if TYPE_CHECKING:  # its import takes a second, and a cached run draws nothing
     from matplotlib.axes import Axes
@@ -34,40 +35,62 @@ class Picture(NamedTuple):
 
 
 class Pictures(NamedTuple):
-    """Everything that is drawn, so that page and pieces share it."""
+    """Everything that is drawn, so that page and pieces share it; `champions` and `lost` only if there is one."""
 
-    interval: Picture
+    intervals: tuple[Picture, ...]
     curves: tuple[Picture, ...]
     confusion: Picture
+    champions: Picture | None
+    reliability: Picture
     mistakes: Picture | None
+    lost: Picture | None
 
 
-def draw(facts: Facts, mistakes: Sequence[Mistake]) -> Pictures:
+def draw(facts: Facts) -> Pictures:
     """Draw everything once; equal arguments give equal bytes."""
     series = {name.replace("_", " "): values for name, values in facts.history.items() if values}
     return Pictures(
-        interval=_draw_interval(facts.evaluation, facts.verdict),
+        intervals=tuple(_draw_interval(check, facts.verdict) for check in facts.verdict.checks if check.interval),
         curves=tuple(_draw_curve(name, values, PNG_LIMIT // len(series)) for name, values in series.items()),
         confusion=_draw_confusion(facts.evaluation),
-        mistakes=_draw_mistakes(mistakes) if mistakes else None,
+        champions=_draw_confusion(facts.champion) if facts.champion else None,
+        reliability=_draw_reliability(facts.reliability),
+        mistakes=_draw_mistakes(facts.mistakes) if facts.mistakes else None,
+        lost=_draw_mistakes(facts.lost) if facts.lost else None,
     )
 
 
-def _draw_interval(evaluation: Evaluation, verdict: Verdict) -> Picture:
+def _draw_interval(check: Check, verdict: Verdict) -> Picture:
+    """An estimate with its interval, beside the accuracy that was asked, or beside no difference to the champion."""
     figure, axes = _blank(4.6, 1.5)
-    low, high, value, gate = (100 * x for x in (*evaluation.interval, evaluation.accuracy, verdict.threshold))
+    is_accuracy = check.name.startswith("accuracy")
+    what, line = ("accuracy", "threshold") if is_accuracy else ("difference to the champion", "no difference")
+    asked = verdict.threshold if is_accuracy else 0.0
+    low, high, value, gate = (100 * x for x in (*(check.interval or (0, 0)), check.estimate or 0, asked))
     axes.barh([0], [high - low], left=[low], height=0.4, color=BLUE, alpha=0.35)
     axes.plot([value], [0], "o", color=BLUE)
     axes.axvline(gate, color=RED, linestyle="--")
     margin = max(0.25 * (max(high, gate) - min(low, gate)), 0.05)
-    left, right = max(0, min(low, gate) - margin), min(100, max(high, gate) + margin)
-    axes.set(xlim=(left, right), ylim=(-0.8, 0.8), yticks=[], xlabel="accuracy in percent")
-    texts = (value, 0.5, f"accuracy {value:.2f}", BLUE), (gate, -0.6, f" threshold {gate:.2f} ", RED)
+    left, right = max(-100, min(low, gate) - margin), min(100, max(high, gate) + margin)
+    axes.set(
+        xlim=(left, right), ylim=(-0.8, 0.8), yticks=[], xlabel=f"{what} in percent{'' if is_accuracy else ' points'}"
+    )
+    texts = (value, 0.5, f"{value:.2f}", BLUE), (gate, -0.6, f" {line} {gate:.2f} ", RED)
     for x, y, text, color in texts:
         side = "right" if x > (left + right) / 2 else "left"
         axes.text(x, y, text, color=color, fontsize=9, ha=side, va="center")
-    alt = f"Accuracy {percent(evaluation.accuracy)}, 95 % interval {span(evaluation.interval)}"
-    return Picture(f"{alt}, threshold {percent(verdict.threshold)}", _png(figure))
+    alt = f"{what.capitalize()} {value:.2f} %, 95 % interval {low:.2f} to {high:.2f} %, {line} {gate:.2f} %"
+    return Picture(alt, _png(figure))
+
+
+def _draw_reliability(bins: Sequence[Bin]) -> Picture:
+    figure, axes = _blank(4.6, 3.2)
+    axes.plot([0, 1], [0, 1], color=RED, linestyle="--", linewidth=1)
+    axes.plot([b.confidence for b in bins], [b.accuracy for b in bins], marker="o", color=BLUE, alpha=0.8)
+    axes.set(title="calibration", xlabel="confidence", ylabel="accuracy", xlim=(0, 1.02), ylim=(0, 1.02))
+    axes.grid(alpha=0.3)
+    words = ", ".join(f"{percent(b.accuracy, 0)} at {percent(b.confidence, 0)} ({b.images:,} images)" for b in bins)
+    return Picture(f"Accuracy by confidence: {words}", _png(figure))
 
 
 def _draw_curve(name: str, values: Sequence[float], limit: int) -> Picture:
@@ -126,7 +149,7 @@ def _draw_mistakes(mistakes: Sequence[Mistake]) -> Picture:
         axes.text(x, y + 0.92, caption, ha="center", va="top", fontsize=8, color=INK)
     axes.set(xlim=(0, COLUMNS), ylim=(1.45 * rows, 0))
     axes.set_axis_off()
-    return Picture(f"The {len(mistakes)} most confident mistakes, listed below in words", _png(figure))
+    return Picture(f"{len(mistakes)} mistakes, the most confident first, listed below in words", _png(figure))
 
 
 def _blank(width: float, height: float) -> "tuple[Figure, Axes]":

@@ -30,7 +30,8 @@ def load(
     try:
         network.load_weights(store.path(weights))
     except (OSError, ValueError, KeyError) as error:
-        raise ArtifactLost(f"the weights {weights.sha256[:12]}… do not fit the network: {error}") from None
+        what = " ".join(str(error).split())
+        raise ArtifactLost(f"the weights {weights.sha256[:12]}… do not fit the network: {what}") from None
     return network
 
 

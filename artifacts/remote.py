@@ -21,12 +21,17 @@ class Remote:
 
     def pull(self, name: str, path: Path) -> bool:
         """Copy `name` to `path`; False if it is not there. What arrives is for the caller to verify."""
-        try:
-            with self._errors():
+        with self._errors():
+            try:
                 self._files.get_file(self._at(name), str(path))
-        except FileNotFoundError:
-            return False
+            except FileNotFoundError:
+                return False
         return True
+
+    def holds(self, name: str) -> bool:
+        """Whether `name` is there."""
+        with self._errors():
+            return bool(self._files.exists(self._at(name)))
 
     def push(self, path: Path, name: str) -> None:
         """Copy `path` to `name`, which nobody sees before it is whole."""
@@ -61,7 +66,7 @@ class Remote:
     def _errors(self) -> Iterator[None]:
         try:
             yield
-        except FileNotFoundError:
+        except DigitflowError:
             raise
         except Exception as error:  # each file system raises its own
             raise DigitflowError(

@@ -18,7 +18,7 @@ class Table(NamedTuple):
     rows: Sequence[Sequence[str]]
 
 
-def render_html(facts: Facts, mistakes: Sequence[Mistake], pictures: Pictures) -> str:
+def render_html(facts: Facts, pictures: Pictures) -> str:
     """The whole report as one page. Equal arguments give equal bytes."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -28,7 +28,6 @@ def render_html(facts: Facts, mistakes: Sequence[Mistake], pictures: Pictures) -
     )
     return environment.get_template("report.html.j2").render(
         facts=facts,
-        mistakes=mistakes,
         pictures=pictures,
         headline=headline(facts),
         checks=_checks(facts.verdict),
@@ -43,20 +42,24 @@ def render_html(facts: Facts, mistakes: Sequence[Mistake], pictures: Pictures) -
     )
 
 
-def render_markdown(facts: Facts, mistakes: Sequence[Mistake], pictures: Pictures) -> dict[str, str]:
+def render_markdown(facts: Facts, pictures: Pictures) -> dict[str, str]:
     """Pieces under 150 kB each, by the key of the Prefect artifact that each becomes."""
     title = f"{_escaped(facts.dataset)}, recipe {_escaped(facts.recipe)}, seed {facts.seed}"
-    gallery = [_image(pictures.mistakes)] if pictures.mistakes else ["No test image was taken for another class."]
-    gallery.append("\n".join(f"- test image {mistake.index}: {mistake.caption}" for mistake in mistakes))
     pieces = {
         "metrics": [
             _escaped(headline(facts)),
             _markdown(_checks(facts.verdict)),
+            *map(_image, pictures.intervals),
             _markdown(_classes(facts.evaluation)),
         ],
         "learning-curves": [_image(picture) for picture in pictures.curves] or ["No epoch was recorded."],
-        "confusion-matrix": [_image(pictures.confusion)],
-        "mistakes": gallery,
+        "confusion-matrix": [_image(pictures.confusion), _image(pictures.reliability)],
+        "mistakes": _gallery(pictures.mistakes, facts.mistakes),
+        "champion": [
+            _escaped(facts.verdict.stance),
+            *(["Its confusion matrix:", _image(pictures.champions)] if pictures.champions else []),
+        ],
+        "lost-to-champion": _gallery(pictures.lost, facts.lost),
         "validation": [
             *(f"### {name.capitalize()}\n\n{_markdown(table)}" for name, table in _problems(facts.data_report).items()),
             f"### Facts\n\n{_markdown(_data(facts.data_report))}",
@@ -73,7 +76,7 @@ def headline(facts: Facts) -> str:
     measured, word = facts.evaluation, "Passed" if facts.verdict.passed else "Rejected"
     return (
         f"{word}: {facts.verdict.reason}. Accuracy {percent(measured.accuracy)} (95\u00a0% interval "
-        f"{span(measured.interval)}): {measured.correct:,} of {measured.count:,} test images."
+        f"{span(measured.interval)}): {measured.correct:,} of {measured.count:,} test images. {facts.verdict.stance}."
     )
 
 
@@ -90,14 +93,15 @@ def plain(value: object) -> str:
 
 
 def _checks(verdict: Verdict) -> Table:
-    return Table(("check", "value", "threshold", "95\u00a0% interval", "verdict"), [_check(c) for c in verdict.checks])
+    return Table(
+        ("check", "value", "threshold", "estimate (95\u00a0% interval)", "verdict"), [_check(c) for c in verdict.checks]
+    )
 
 
 def _check(check: Check) -> tuple[str, ...]:
     word = "passed" if check.passed else "rejected"
-    if check.interval is None:  # not a proportion
-        return check.name, plain(check.value), f"{check.asked} {plain(check.threshold)}", "none", word
-    return check.name, percent(check.value), f"{check.asked} {percent(check.threshold)}", span(check.interval), word
+    interval = "none" if check.interval is None else f"{percent(check.estimate or 0.0)} ({span(check.interval)})"
+    return check.name, plain(check.value), f"{check.asked} {plain(check.threshold)}", interval, word
 
 
 def _classes(evaluation: Evaluation) -> Table:
@@ -142,6 +146,12 @@ def _fact(value: object) -> str:
 def _markdown(table: Table) -> str:
     lines = [table.head, ["---"] * len(table.head), *table.rows]
     return "\n".join(f"| {' | '.join(map(_escaped, line))} |" for line in lines) if table.rows else "None."
+
+
+def _gallery(picture: Picture | None, mistakes: Sequence[Mistake]) -> list[str]:
+    if picture is None:
+        return ["None."]
+    return [_image(picture), "\n".join(f"- test image {mistake.index}: {mistake.caption}" for mistake in mistakes)]
 
 
 def _image(picture: Picture) -> str:

@@ -3,6 +3,7 @@
 from pydantic import BaseModel, ConfigDict
 
 from artifacts.datasets import Splits
+from artifacts.hyperparameters import Hyperparameters
 from artifacts.store import Ref
 
 
@@ -38,12 +39,24 @@ class Scored(_Result):
     probabilities: Ref
 
 
-class Rival(_Result):
-    """An earlier run's model, by what it predicted for which raw test images."""
+class Saved(_Result):
+    """Weights that work in a fresh process, and how they did there (a `gate.Rehearsal` as JSON)."""
 
-    run: str
-    images: Ref
-    probabilities: Ref
+    weights: Ref
+    rehearsal: Ref
+
+
+class Opponent(_Result):
+    """What a candidate is held against: the champion, or `absence` says why nothing.
+
+    `decisions` counts the candidates that the same test images have judged before.
+    """
+
+    version: int | None = None
+    weights: Ref | None = None
+    hyperparameters: Hyperparameters | None = None
+    absence: str = ""
+    decisions: int = 0
 
 
 class Reported(_Result):

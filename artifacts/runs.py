@@ -51,6 +51,9 @@ class Manifest(BaseModel):
     hyperparameters: dict[str, Any]
     gate: dict[str, Any]
     accuracy: float | None = None
+    registry: str | None = None
+    version: int | None = None
+    """Where and as what the model is registered; the run is then decided."""
     error: str | None = None
     started: datetime
     ended: datetime | None = None
@@ -103,6 +106,10 @@ class Run:
         path = self.store.export(ref, name)
         self.manifest.exports[name] = ref
         return path
+
+    def start_over(self) -> None:
+        """Forget the steps: they are taken again."""
+        self.manifest.steps.clear()
 
     def finish(self, status: Literal["passed", "rejected", "failed", "interrupted"], **facts: Any) -> None:
         """Note how the run ended."""

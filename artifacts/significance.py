@@ -1,6 +1,7 @@
 """Is one model better than another on the same images? Statistics of paired right and wrong answers."""
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 
@@ -60,13 +61,27 @@ def _score(gained: int, lost: int, count: int, delta: float) -> float:
     return distance / math.sqrt(variance) if variance > 0 else math.copysign(math.inf, distance) if distance else 0.0
 
 
-def calibration_error(probabilities: Probabilities, labels: Labels, bins: int = 15) -> float:
-    """Expected calibration error in [0, 1]: the mean gap between confidence and accuracy over equal bins of confidence.
+class Bin(NamedTuple):
+    """Images whose confidence falls between two bounds: their number, mean confidence and accuracy, in [0, 1]."""
 
-    Guo et al. 2017, arXiv:1706.04599, equation 5, with their 15 bins.
-    """
+    images: int
+    confidence: float
+    accuracy: float
+
+
+def reliability(probabilities: Probabilities, labels: Labels, bins: int = 15) -> list[Bin]:
+    """Confidence beside accuracy in equal bins of confidence; empty bins are left out."""
     confidence = probabilities.max(axis=1).astype(np.float64)
     right = (probabilities.argmax(axis=1) == labels).astype(np.float64)
     which = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
-    gaps = np.bincount(which, right - confidence, minlength=bins)
-    return float(np.abs(gaps).sum() / len(labels))
+    counts, sure, won = (np.bincount(which, weights, bins) for weights in (None, confidence, right))
+    return [Bin(int(n), float(s / n), float(w / n)) for n, s, w in zip(counts, sure, won, strict=True) if n]
+
+
+def calibration_error(probabilities: Probabilities, labels: Labels) -> float:
+    """Expected calibration error in [0, 1]: the mean gap between confidence and accuracy over 15 bins of confidence.
+
+    Guo et al. 2017, arXiv:1706.04599, equation 5, with their 15 bins.
+    """
+    found = reliability(probabilities, labels)
+    return sum(bin.images * abs(bin.confidence - bin.accuracy) for bin in found) / len(labels)

@@ -136,16 +136,22 @@ class Store:
         return path
 
     def read(self, name: str) -> bytes | None:
-        """The bytes of `home/name`, else of the remote's, or None. Unverified."""
-        path = self.home / name
-        if not path.is_file() and self.remote:
-            with self.scratch() as folder:
-                if self.remote.pull(name, folder / "new"):
-                    _place(folder / "new", path)
+        """The bytes of `home/name`, or None. Unverified."""
         try:
-            return path.read_bytes()
+            return (self.home / name).read_bytes()
         except OSError:
             return None
+
+    def fetch(self, name: str) -> bytes | None:
+        """The bytes of `name` in the shared store, if there is one and it has them; from now on also those of
+        `home/name`. Unverified."""
+        if not self.remote:
+            return None
+        with self.scratch() as folder:
+            if not self.remote.pull(name, folder / "new"):
+                return None
+            _place(folder / "new", self.home / name)
+        return self.read(name)
 
     def export(self, ref: Ref, name: str) -> Path:
         """Copy an artifact to `home/name`, atomically, for people and other programs. Raises ArtifactLost."""

@@ -16,7 +16,7 @@ from artifacts.errors import DigitflowError
 from artifacts.hyperparameters import explain
 from artifacts.progress import tell
 from artifacts.settings import Settings
-from flows import console, housekeeping
+from flows import console, housekeeping, models
 from flows.plan import PATIENCE, Plan
 from flows.request import Flag, Request
 
@@ -34,7 +34,7 @@ app = App(
     suppress_keyboard_interrupt=False,
 )
 
-for verb in (housekeeping.cache, housekeeping.runs, housekeeping.verify):
+for verb in (housekeeping.cache, housekeeping.runs, housekeeping.verify, models.models):
     app.command(verb)
 
 
@@ -112,11 +112,20 @@ def _obtainable(plan: Plan, settings: Settings) -> bool:
 
 
 def _preload(plan: Plan, settings: Settings) -> None:
-    """Import Keras, while the server starts, if a step will need it."""
+    """Do, while the server starts, what later steps would wait for: import Keras, here and in the process that will
+    try the weights, and open the registry.
+    """
+    from artifacts.registry import Registry
+    from artifacts.rehearsal import stand_by
     from flows.explain import explain as foretell
 
-    if any(finding.cache != "hit" and "keras" in finding.shaped_by for finding in foretell(plan, settings)):
+    missing = {finding.name for finding in foretell(plan, settings) if finding.cache != "hit"}
+    if "save-weights" in missing:
+        stand_by(settings.artifacts)
+    if missing & {"train", "evaluate", "evaluate-champion"}:
         import artifacts.backend  # noqa: F401
+    if "check-gate" in missing:
+        Registry(settings.home).open()
 
 
 @contextmanager

@@ -93,6 +93,7 @@ def show_outcome(outcome: "Outcome", as_json: bool) -> None:
             ("accuracy", f"{outcome.accuracy:.2%} of the test images (95 % interval {low:.2%} to {high:.2%})"),
             ("predicted", f"{list(outcome.predictions)} for the first five test images"),
             ("gate", f"{'passed' if outcome.gate.passed else 'REJECTED'}: {outcome.gate.reason}"),
+            ("registered", f"version {outcome.version}" + (", now champion" if outcome.promoted else "")),
             *(("warning", warning) for warning in outcome.warnings),
             ("weights", outcome.weights),
             ("report", outcome.report),

@@ -4,7 +4,8 @@ import re
 from collections.abc import Iterator
 from typing import Any, Literal, get_type_hints
 
-from pydantic import BaseModel, Field, TypeAdapter
+from prefect.settings import PREFECT_TASKS_REFRESH_CACHE
+from pydantic import BaseModel, TypeAdapter
 
 from artifacts.calls import Call
 from artifacts.records import recall, result
@@ -26,7 +27,6 @@ class Finding(BaseModel):
     name: str
     cache: Literal["hit", "miss", "depends"]
     reasons: list[str]
-    shaped_by: tuple[str, ...] = Field(exclude=True)
 
 
 def explain(plan: Plan, settings: Settings) -> list[Finding]:
@@ -57,6 +57,8 @@ class _Oracle:
         awaited = {value.step for value in arguments.values() if isinstance(value, _Unknown)}
         if awaited:
             return self._find(step, "depends", [f"on what {', '.join(sorted(awaited))} will give"])
+        if PREFECT_TASKS_REFRESH_CACHE.value():
+            return self._find(step, "miss", ["PREFECT_TASKS_REFRESH_CACHE is set"])
         call = step.describe(arguments)
         content = recall(self._store, call.key)
         if content is not None:
@@ -70,7 +72,7 @@ class _Oracle:
         return self._find(step, "miss", _differences(before, call))
 
     def _find(self, step: Step[Any, Any], cache: Literal["hit", "miss", "depends"], reasons: list[str]) -> _Unknown:
-        self.findings.append(Finding(name=step.name, cache=cache, reasons=reasons, shaped_by=step.shaped_by))
+        self.findings.append(Finding(name=step.name, cache=cache, reasons=reasons))
         return _Unknown(step.name)
 
 

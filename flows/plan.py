@@ -10,8 +10,6 @@ from artifacts.datasets import FILES, MIRRORS, NAMES, SAMPLE, SAMPLE_SOURCE, SOU
 from artifacts.errors import UsageError
 from artifacts.gate import Gate
 from artifacts.hyperparameters import Hyperparameters, Recipe, choose, default_min_accuracy
-from artifacts.results import Rival
-from artifacts.runs import find
 from artifacts.settings import Settings
 
 PATIENCE = 8
@@ -30,7 +28,6 @@ class Plan(BaseModel):
     hyperparameters: Hyperparameters
     seed: int
     gate: Gate
-    rival: Rival | None
 
     @property
     def title(self) -> tuple[str, str, int]:
@@ -45,7 +42,6 @@ class Plan(BaseModel):
         hyperparameters: BaseModel,
         gate: Gate,
         settings: Settings,
-        against: str | None = None,
     ) -> "Plan":
         """Settle a plan. Raises UsageError for an unknown name, BadSource for an unusable folder."""
         source, mirrors = locate(dataset, settings)
@@ -59,21 +55,7 @@ class Plan(BaseModel):
             hyperparameters=choose(recipe, source.name, hyperparameters),
             seed=seed,
             gate=gate,
-            rival=rival(against, settings) if against else None,
         )
-
-
-def rival(run: str, settings: Settings) -> Rival:
-    """The model of an earlier run. Raises UsageError if there is no such run, or it did not get so far."""
-    manifest = find(settings.artifacts, run)
-    results = {step.name: step.result for step in manifest.steps}
-    if "evaluate" not in results:
-        raise UsageError(f"the run {manifest.run} has no evaluated model; name another, see: digitflow runs")
-    return Rival(
-        run=manifest.run,
-        images=results["download"]["test"]["images"],
-        probabilities=results["evaluate"]["probabilities"],
-    )
 
 
 def locate(dataset: str, settings: Settings) -> tuple[Source, Mirrors]:

@@ -41,9 +41,6 @@ class Request:
     gate: Annotated[Path | None, Parameter(group=GATE)] = None
     "JSON file with further limits: see the fields of Gate in artifacts/gate.py."
 
-    against: Annotated[str | None, Parameter(group=GATE)] = None
-    "An earlier run whose model it must not be worse than, on the same images; see: digitflow runs"
-
     hyperparameters: Annotated[
         Overrides | None, Parameter(name="*", group=HYPERPARAMETERS, consume_multiple=True, negative="")
     ] = None
@@ -56,7 +53,6 @@ class Request:
             "seed": self.seed,
             "hyperparameters": self.hyperparameters or Overrides(),
             "gate": self._gate(),
-            "against": self.against,
         }
 
     def _gate(self) -> Gate:

@@ -16,18 +16,19 @@ from artifacts.evaluation import Evaluation
 from artifacts.gate import Gate, Verdict
 from artifacts.housekeeping import prune
 from artifacts.hyperparameters import Overrides, Recipe
-from artifacts.results import Reported, Scored, Validated
+from artifacts.registry import Candidate, ChampionChanged, Registry
+from artifacts.results import Opponent, Pair, Reported, Saved, Scored, Trained, Validated
 from artifacts.runs import Run
 from artifacts.settings import Settings
 from artifacts.store import Ref
 from flows.plan import Plan
+from flows.promotion import choose_opponent, settle
 from tasks.caching import RECORDS
 from tasks.check import check_gate
 from tasks.download import download
-from tasks.evaluate import evaluate
+from tasks.evaluate import evaluate, evaluate_champion
 from tasks.normalise import normalise_and_reshape
 from tasks.one_hot import one_hot_encode
-from tasks.rehearse import rehearse
 from tasks.report import report
 from tasks.save import save_weights
 from tasks.train import train
@@ -38,9 +39,12 @@ class Results(NamedTuple):
     """What the steps of a run came to."""
 
     validated: Validated
+    images: Pair
+    trained: Trained
     scored: Scored
+    saved: Saved
+    opponent: Opponent
     verdict: Ref
-    weights: Ref
     report: Reported
 
 
@@ -55,6 +59,10 @@ class Outcome(BaseModel):
     interval: tuple[float, float]
     predictions: tuple[int, ...]
     gate: Verdict
+    version: int
+    """In the model registry."""
+    promoted: bool
+    """Whether this run made it champion."""
     warnings: list[str]
     weights: str
     report: str
@@ -69,9 +77,8 @@ def training(
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0,
     hyperparameters: Overrides = Overrides(),  # noqa: B008  # frozen
     gate: Gate = Gate(),  # noqa: B008
-    against: str | None = None,
 ) -> Any:
-    """Download, validate, train, evaluate, check and save.
+    """Download, validate, train, evaluate, save, check, and promote what passed.
 
     Returns an `Outcome`; a model that the gate rejects ends the run as Completed, named "Rejected".
 
@@ -81,14 +88,13 @@ def training(
         seed: Decides initial weights, order and dropout
         hyperparameters: What replaces the recipe's own
         gate: What the model must reach
-        against: An earlier run whose model to hold it against, on the same images
     """
     started = time.monotonic()
     settings = Settings.load()
-    plan = Plan.of(dataset, recipe, seed, hyperparameters, gate, settings, against)
+    plan = Plan.of(dataset, recipe, seed, hyperparameters, gate, settings)
     with _recorded(plan, settings) as run:
         try:
-            outcome = _conclude(plan, pipeline(plan, settings), run, started)
+            outcome = _concluded(plan, settings, run, started)
         except InvalidData as error:
             path = run.store.write(f"{run.folder}/data-report.json", json.dumps(error.report, indent=1).encode())
             raise InvalidData(f"{plan.source.name}: {error}; correct the data and run again, see {path}") from None
@@ -110,13 +116,21 @@ def pipeline(plan: Plan, settings: Settings) -> Results:
     trained = train(images.train, targets.train, hp, plan.seed, store)
     scored = evaluate(trained.weights, images.test, targets.test, hp, store)
     test = checked.data.test
-    rehearsed = (
-        rehearse(trained.weights, test.images, scored.probabilities, hp, store) if plan.gate.is_operational else None
-    )
-    verdict = check_gate(scored, test, rehearsed, plan.rival, plan.gate, store)
-    weights = save_weights(trained.weights, images.test, scored.probabilities, hp, store)
-    page = report(plan.title, hp, checked, trained, scored, verdict, store)
-    return Results(checked, scored, verdict, weights, page)
+    saved = save_weights(trained.weights, test.images, scored.probabilities, hp, store)
+    champion = choose_opponent(plan, trained.weights, test.images, settings)
+    theirs = evaluate_champion(champion.weights, images.test, targets.test, champion.hyperparameters, store)
+    verdict = check_gate(scored, test, saved, champion, theirs, plan.gate, store)
+    page = report(plan.title, hp, checked, trained, scored, theirs, verdict, store)
+    return Results(checked, images, trained, scored, saved, champion, verdict, page)
+
+
+def _concluded(plan: Plan, settings: Settings, run: Run, started: float) -> "Outcome":
+    """The outcome of the steps, taken again from the gate on if another run was promoted meanwhile."""
+    while True:
+        try:
+            return _conclude(plan, pipeline(plan, settings), run, settings, started)
+        except ChampionChanged:
+            run.start_over()
 
 
 def _recorded(plan: Plan, settings: Settings) -> Any:
@@ -132,18 +146,42 @@ def _recorded(plan: Plan, settings: Settings) -> Any:
     )
 
 
-def _conclude(plan: Plan, results: Results, run: Run, started: float) -> Outcome:
-    """Put weights and report where people look for them, show the report in Prefect's UI, and close the run."""
-    store = run.store
+def _conclude(plan: Plan, results: Results, run: Run, settings: Settings, started: float) -> Outcome:
+    """Put weights and report where people look for them, show the report in Prefect's UI, promote, close the run."""
+    store, weights = run.store, results.saved.weights
     evaluation = Evaluation.model_validate(store.get_json(results.scored.evaluation))
     verdict = Verdict.model_validate(store.get_json(results.verdict))
     for key, text in store.get_json(results.report.markdown).items():
         create_markdown_artifact(key=key, markdown=text, description=f"{plan.source.name}, {plan.recipe}")
     page = run.export(results.report.html, f"{run.folder}/report.html")
-    weights = run.export(results.weights, _place(plan, results.weights, verdict, run))  # last: nothing can fail now
-    run.finish("passed" if verdict.passed else "rejected", accuracy=evaluation.accuracy)
+    path = run.export(weights, _place(plan, weights, verdict, run))
+    test = results.validated.data.test.images
+    candidate = Candidate(
+        dataset=plan.source.name,
+        recipe=plan.recipe,
+        seed=plan.seed,
+        accuracy=evaluation.accuracy,
+        passed=verdict.passed,
+        reason=verdict.reason,
+        run=run.manifest.run,
+        weights=weights,
+        test=test.sha256,
+        hyperparameters=plan.hyperparameters,
+        image_shape=test.shape[1:],
+        classes=len(evaluation.per_class),
+        opponent=results.opponent,
+    )
+    version, promoted = settle(
+        plan, candidate, results.trained, test, results.images.test, results.report.html, run, settings
+    )
+    run.finish(
+        "passed" if verdict.passed else "rejected",
+        accuracy=evaluation.accuracy,
+        registry=Registry(settings.home).key,
+        version=version,
+    )
     get_run_logger().info(
-        "accuracy %.4f [%.4f, %.4f]: %s; %s", evaluation.accuracy, *evaluation.interval, verdict.reason, weights
+        "accuracy %.4f [%.4f, %.4f]: %s; version %d", evaluation.accuracy, *evaluation.interval, verdict.reason, version
     )
     return Outcome(
         run=run.manifest.run,
@@ -154,8 +192,10 @@ def _conclude(plan: Plan, results: Results, run: Run, started: float) -> Outcome
         interval=evaluation.interval,
         predictions=evaluation.predictions,
         gate=verdict,
-        warnings=[problem["message"] for problem in store.get_json(results.validated.report)["warnings"]],
-        weights=str(weights),
+        version=version,
+        promoted=promoted,
+        warnings=[*(w["message"] for w in store.get_json(results.validated.report)["warnings"]), *verdict.warnings],
+        weights=str(path),
         report=str(page),
         tasks=[step.model_dump(include={"name", "cached", "seconds"}) for step in run.manifest.steps],
         seconds=round(time.monotonic() - started, 2),

@@ -18,7 +18,7 @@ from prefect.utilities.callables import get_call_parameters
 
 from artifacts.calls import Call
 from artifacts.progress import tell
-from artifacts.records import recall, remember
+from artifacts.records import recall, remember, share
 from artifacts.runs import Run
 from artifacts.settings import Settings
 
@@ -52,9 +52,11 @@ class Records(WritableFileSystem):
         """Keys are names here, not paths on the local disk; without this, Prefect takes them for such."""
 
     def read_path(self, path: str, **_: Any) -> bytes:  # type: ignore[override]
-        content = recall(Settings.load().artifacts, path)
+        store = Settings.load().artifacts
+        content = recall(store, path)
         if content is None:
             raise FileNotFoundError(path)
+        share(store, path, content)
         return content
 
     def write_path(self, path: str, content: bytes, **_: Any) -> None:  # type: ignore[override]

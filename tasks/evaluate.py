@@ -1,4 +1,4 @@
-"""Measure a trained network on the test images, which nothing before has seen."""
+"""Measure trained networks on the test images, which nothing before has seen."""
 
 import numpy as np
 
@@ -17,3 +17,13 @@ def evaluate(weights: Ref, images: Ref, targets: Ref, hyperparameters: Hyperpara
     probabilities = predict(weights, store.get(images), truth.shape[1], hyperparameters, store)
     evaluation = measure(probabilities, truth.argmax(axis=1).astype(np.uint8))
     return Scored(evaluation=store.put_json(evaluation.model_dump(mode="json")), probabilities=store.put(probabilities))
+
+
+@step("evaluate-champion", shaped_by=("keras", "tensorflow", "numpy"))
+def evaluate_champion(
+    weights: Ref | None, images: Ref, targets: Ref, hyperparameters: Hyperparameters | None, store: Store
+) -> Ref | None:
+    """Probabilities (n, classes) that the champion, if there is one, gives the same images (n, height, width, 1)."""
+    if weights is None or hyperparameters is None:
+        return None
+    return store.put(predict(weights, store.get(images), targets.shape[1], hyperparameters, store))

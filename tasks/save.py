@@ -1,10 +1,11 @@
-"""Prove that the weights, read back from their file, are the model that was evaluated."""
+"""Prove that the saved weights are the model that was evaluated, before anything relies on them."""
 
 import numpy as np
 
 from artifacts.errors import ArtifactLost
 from artifacts.hyperparameters import Hyperparameters
-from artifacts.prediction import predict
+from artifacts.rehearsal import ask
+from artifacts.results import Saved
 from artifacts.store import Ref, Store
 from tasks.caching import step
 
@@ -16,14 +17,27 @@ TOLERANCE = 1e-5
 
 
 @step("save-weights", shaped_by=("keras", "tensorflow", "numpy"))
-def save_weights(weights: Ref, images: Ref, probabilities: Ref, hyperparameters: Hyperparameters, store: Store) -> Ref:
-    """Load the `.weights.h5` file into a new network and compare its predictions with those of the evaluation.
+def save_weights(
+    weights: Ref, images: Ref, probabilities: Ref, hyperparameters: Hyperparameters, store: Store
+) -> Saved:
+    """Let a fresh process load the `.weights.h5` file by digest, predict raw images (n, height, width) as production
+    will, and be timed; compare with the probabilities (n, classes) of the evaluation.
 
-    Raises ArtifactLost if they differ; otherwise returns the weights, now known to work.
+    Raises ArtifactLost if the process fails, or if a probability differs by more than TOLERANCE.
     """
     expected = store.get(probabilities)[:GOLDEN]
-    actual = predict(weights, store.get(images)[:GOLDEN], expected.shape[1], hyperparameters, store)
-    gap = float(np.abs(actual - expected).max())
+    request = {
+        "weights": weights.model_dump(mode="json"),
+        "images": images.model_dump(mode="json"),
+        "hyperparameters": hyperparameters.model_dump(mode="json"),
+        "classes": expected.shape[1],
+        "golden": GOLDEN,
+    }
+    try:
+        answered = ask(request, store)
+    except ArtifactLost as error:
+        raise ArtifactLost(f"the weights {weights.sha256[:12]}… fail in a fresh process: {error}") from None
+    gap = float(np.abs(np.array(answered.pop("probabilities"), np.float32) - expected).max())
     if not gap <= TOLERANCE:
-        raise ArtifactLost(f"the weights {weights.sha256[:12]}… predict otherwise once reloaded: off by {gap:.2g}")
-    return weights
+        raise ArtifactLost(f"the weights {weights.sha256[:12]}… predict otherwise in a fresh process: off by {gap:.2g}")
+    return Saved(weights=weights, rehearsal=store.put_json(answered))

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from artifacts.evaluation import measure
-from artifacts.gate import Gate, Rehearsal, Verdict, decide
+from artifacts.gate import OVERUSED, Gate, Rehearsal, Verdict, decide
+from artifacts.results import Opponent
 
 REHEARSAL = Rehearsal(weights_bytes=1000, latency_ms=2.0, throughput=500.0)
 
@@ -22,10 +23,11 @@ def model(correct: int, supports: tuple[int, ...]) -> tuple[np.ndarray, np.ndarr
     return np.eye(len(supports), dtype=np.float32)[guesses], labels
 
 
-def verdict(gate: Gate, correct: int, supports: tuple[int, ...], rival: int | None = None) -> Verdict:
+def verdict(gate: Gate, correct: int, supports: tuple[int, ...], champion: int | None = None) -> Verdict:
     guesses, labels = model(correct, supports)
-    other = None if rival is None else ("earlier", model(rival, supports)[0])
-    return decide(gate, measure(guesses, labels), guesses, labels, REHEARSAL, other)
+    opponent = Opponent(absence="no champion yet") if champion is None else Opponent(version=7)
+    theirs = None if champion is None else model(champion, supports)[0]
+    return decide(gate, measure(guesses, labels), guesses, labels, REHEARSAL, opponent, theirs)
 
 
 @settings(deadline=None, max_examples=50)
@@ -71,7 +73,7 @@ def test_each_limit(limit: dict[str, Any], too_strict: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("correct", "rival", "kind", "passed"),
+    ("correct", "champion", "kind", "passed"),
     [
         (950, 950, "non-inferior", True),
         (950, 950, "superior", False),
@@ -80,17 +82,25 @@ def test_each_limit(limit: dict[str, Any], too_strict: dict[str, Any]) -> None:
         (930, 950, "non-inferior", False),
     ],
 )
-def test_rival(correct: int, rival: int, kind: str, passed: bool) -> None:
-    """Against a rival on the same images, the exact test at 5 % decides superiority (5 gains of 5: p = 1/32), and the
+def test_champion(correct: int, champion: int, kind: str, passed: bool) -> None:
+    """On the same images as the champion, the exact test at 5 % decides superiority (5 gains of 5: p = 1/32), and the
     margin of half a point non-inferiority."""
-    told = verdict(Gate(min_accuracy=0.5, against_rival=kind), correct, (500, 500), rival)
-    assert told.passed == passed and told.rival == "earlier"
+    told = verdict(Gate(min_accuracy=0.5, against_champion=kind), correct, (500, 500), champion)
+    assert told.passed == passed and told.stance == "Held against the champion, version 7"
 
 
 def test_reason_names_both_numbers() -> None:
     """A rejection says which value is not what was asked; a pass, which are."""
     assert verdict(Gate(min_accuracy=0.9), 30, (20, 20)).reason == "accuracy is 0.75, not at least 0.9"
-    assert verdict(Gate(min_accuracy=0.75), 30, (20, 20)).reason == "accuracy is 0.75, at least 0.75"
+    assert verdict(Gate(min_accuracy=0.75), 30, (20, 20)).reason == "accuracy is 0.75, at least 0.75; no champion yet"
+
+
+@pytest.mark.parametrize(("before", "warned"), [(OVERUSED - 2, False), (OVERUSED - 1, True)])
+def test_worn_test_images_are_warned_of(before: int, warned: bool) -> None:
+    """From the decision on with which a false promotion is to be expected, the verdict warns of re-use."""
+    told = verdict(Gate(min_accuracy=0.5), 30, (20, 20))
+    worn = told.model_copy(update={"opponent": Opponent(absence="no champion yet", decisions=before)})
+    assert bool(worn.warnings) == warned and (not warned or f"judged {OVERUSED} models" in worn.warnings[0])
 
 
 @pytest.mark.parametrize("fields", [{"min_accuracy": 1.01}, {"min_accuracy": -0.1}, {"min_acuracy": 0.9}])

@@ -1,16 +1,19 @@
 """The report is whole, safe and equal for equal facts, whatever the run was like."""
 
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
 import pytest
 
 from artifacts.evaluation import measure
-from artifacts.facts import Facts, Mistake, worst_mistakes
-from artifacts.gate import Gate, decide
+from artifacts.facts import Facts, mistakes
+from artifacts.gate import Gate, Rehearsal, decide
 from artifacts.pictures import Pictures, draw
 from artifacts.report import render_html, render_markdown
+from artifacts.results import Opponent
+from artifacts.significance import reliability
 
 HOSTILE = "<script src='https://evil.example/x.js'></script>\n# [a](http://evil.example) | `b`"
 VOID = {"meta", "img", "br", "hr", "link", "input"}
@@ -37,13 +40,17 @@ class Page(HTMLParser):
 
 def run(
     classes: int = 3, errors: int = 4, threshold: float = 0.5, dataset: str = "tiny", side: int = 28
-) -> tuple[Facts, list[Mistake], Pictures]:
-    """A run on noise whose first `errors` of 40 images, or twice as many as classes, are taken for the next class."""
+) -> tuple[Facts, Pictures]:
+    """A run on noise whose first `errors` of 40 images, or twice as many as classes, are taken for the next class.
+
+    The champion, version 7, is right on all.
+    """
     generator = np.random.default_rng(0)
     labels = np.resize(np.arange(classes), max(40, 2 * classes)).astype(np.uint8)
     guesses = np.where(np.arange(len(labels)) < errors, (labels + np.intp(1)) % classes, labels)
     probabilities = np.full((len(labels), classes), 0.1 / classes, np.float32)
     probabilities[np.arange(len(labels)), guesses] += 0.9
+    perfect = np.eye(classes, dtype=np.float32)[labels]
     evaluation = measure(probabilities, labels)
     problem = {"split": "train", "check": "duplicate", "message": "one image twice", "count": 1, "images": [7]}
     split = {"images": len(labels), "height": side, "width": side, "classes": np.bincount(labels).tolist()}
@@ -55,13 +62,23 @@ def run(
         hyperparameters={"epochs": 2, "layers": [32, 10], "augment": False},
         evaluation=evaluation,
         history={"loss": [1.2, 0.4], "accuracy": [0.6, 0.9], "learning_rate": [0.01, 0.01], "seconds": [3.1, 3.0]},
-        verdict=decide(Gate(min_accuracy=threshold), evaluation, probabilities, labels),
+        champion=measure(perfect, labels),
+        reliability=reliability(probabilities, labels),
+        verdict=decide(
+            Gate(min_accuracy=threshold, margin=0.5),
+            evaluation,
+            probabilities,
+            labels,
+            Rehearsal(weights_bytes=100, latency_ms=1.0, throughput=100.0),
+            Opponent(version=7),
+            perfect,
+        ),
         data_report={"errors": [], "warnings": [problem], "train": split, "test": None},
         lineage={"weights": "ab" * 32},
+        mistakes=mistakes(images, labels, probabilities),
+        lost=mistakes(images, labels, probabilities, among=np.ones(len(labels), bool)),
     )
-    chosen = worst_mistakes(probabilities, labels)
-    mistakes = [Mistake(int(i), images[i], int(labels[i]), int(guesses[i]), 0.9) for i in chosen]
-    return facts, mistakes, draw(facts, mistakes)
+    return facts, draw(facts)
 
 
 def test_page_loads_nothing() -> None:
@@ -69,7 +86,7 @@ def test_page_loads_nothing() -> None:
     text = render_html(*run())
     page = Page(text)
     pictures = [attributes for tag, attributes in page.tags if tag == "img"]
-    assert len(pictures) == 7
+    assert len(pictures) == 11
     assert all(str(picture["src"]).startswith("data:image/png;base64,") and picture["alt"] for picture in pictures)
     assert not {"script", "link", "iframe", "object"} & {tag for tag, _ in page.tags}
     assert not re.search(r"https?:|url\(|@import", text)
@@ -83,9 +100,9 @@ def test_table_headers_have_scope() -> None:
 
 def test_hostile_names_stay_text() -> None:
     """A data set's name is shown as text, neither run as HTML nor read as Markdown."""
-    facts, mistakes, pictures = run(dataset=HOSTILE)
-    assert "script" not in {tag for tag, _ in Page(render_html(facts, mistakes, pictures)).tags}
-    for piece in render_markdown(facts, mistakes, pictures).values():
+    facts, pictures = run(dataset=HOSTILE)
+    assert "script" not in {tag for tag, _ in Page(render_html(facts, pictures)).tags}
+    for piece in render_markdown(facts, pictures).values():
         assert "<script" not in piece and "[a](" not in piece and "\n# " not in piece
 
 
@@ -100,15 +117,18 @@ def test_worst_mistakes_come_first() -> None:
     """Only wrong predictions are listed: the most confident first, equally confident ones in their own order."""
     probabilities = np.array([[0.4, 0.6], [0.1, 0.9], [0.8, 0.2], [0.4, 0.6], [0.3, 0.7]], np.float32)
     labels = np.array([0, 1, 1, 0, 0], np.uint8)
-    assert worst_mistakes(probabilities, labels).tolist() == [2, 4, 0, 3]
+    images = np.zeros((5, 2, 2), np.uint8)
+    assert [mistake.index for mistake in mistakes(images, labels, probabilities)] == [2, 4, 0, 3]
+    among = np.array([True, True, False, False, True])
+    assert [mistake.index for mistake in mistakes(images, labels, probabilities, among)] == [4, 0]
 
 
 @pytest.mark.parametrize("classes", [2, 256])
 def test_any_number_of_classes(classes: int) -> None:
     """From 2 to 256 classes, each has its row in the table, and the pieces stay small."""
-    facts, mistakes, pictures = run(classes)
-    assert f"{classes} classes" in render_html(facts, mistakes, pictures)
-    pieces = render_markdown(facts, mistakes, pictures)
+    facts, pictures = run(classes)
+    assert f"{classes} classes" in render_html(facts, pictures)
+    pieces = render_markdown(facts, pictures)
     assert f"| {classes - 1} | " in pieces["metrics"]
     assert max(map(len, pieces.values())) < 150_000
 
@@ -116,8 +136,8 @@ def test_any_number_of_classes(classes: int) -> None:
 @pytest.mark.parametrize(("threshold", "word"), [(0.5, "Passed"), (0.99, "Rejected")])
 def test_verdict_is_in_words(threshold: float, word: str) -> None:
     """Page and metrics begin with the verdict as a word, beside the accuracy and its interval in percent."""
-    facts, mistakes, pictures = run(threshold=threshold)
-    for text in render_html(facts, mistakes, pictures), render_markdown(facts, mistakes, pictures)["metrics"]:
+    facts, pictures = run(threshold=threshold)
+    for text in render_html(facts, pictures), render_markdown(facts, pictures)["metrics"]:
         assert f"{word}: " in text
         assert "Accuracy 90.00\u00a0% (95\u00a0% interval 76.95\u00a0% to 96.04\u00a0%)" in text
 
@@ -125,17 +145,18 @@ def test_verdict_is_in_words(threshold: float, word: str) -> None:
 def test_pieces_fit_prefect() -> None:
     """Keys are Prefect's [a-z0-9-], and no piece exceeds 150 kB even with large images of pure noise."""
     pieces = render_markdown(*run(classes=20, errors=40, side=150))
-    assert set(pieces) == {"metrics", "learning-curves", "confusion-matrix", "mistakes", "validation"}
+    told = {"metrics", "learning-curves", "confusion-matrix", "mistakes", "champion", "lost-to-champion", "validation"}
+    assert set(pieces) == told
     assert all(re.fullmatch("[a-z0-9-]+", key) for key in pieces)
     assert max(len(piece.encode()) for piece in pieces.values()) < 150_000
 
 
 def test_nothing_to_draw_is_said() -> None:
     """A run without mistakes or epochs is reported all the same."""
-    facts, mistakes, _ = run(errors=0)
-    facts = facts.model_copy(update={"history": {}, "data_report": {"errors": [], "train": None}})
-    assert not mistakes
-    pictures = draw(facts, mistakes)
-    page = render_html(facts, mistakes, pictures)
+    facts, _ = run(errors=0)
+    facts = replace(facts, history={}, data_report={"errors": [], "train": None}, champion=None)
+    assert not facts.mistakes
+    pictures = draw(facts)
+    page = render_html(facts, pictures)
     assert "No test image was taken for another class." in page and "No epoch was recorded." in page
-    assert "No test image" in render_markdown(facts, mistakes, pictures)["mistakes"]
+    assert "None." in render_markdown(facts, pictures)["mistakes"]

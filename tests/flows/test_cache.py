@@ -28,8 +28,9 @@ STEPS = (
     "one-hot-encode",
     "train",
     "evaluate",
-    "check-gate",
     "save-weights",
+    "evaluate-champion",
+    "check-gate",
     "report",
 )
 
@@ -98,7 +99,7 @@ def test_hyperparameter(world: Path) -> None:
     foretold = _foretold(world, **changes)
     assert foretold["train"] == ("miss", ["input hyperparameters.epochs: 1 → 2"])
     computed = _computed(_train(world, **changes))
-    assert computed == ["train", "evaluate", "check-gate", "save-weights", "report"]
+    assert computed == ["train", "evaluate", "save-weights", "evaluate-champion", "check-gate", "report"]
     assert [name for name, (cache, _) in foretold.items() if cache != "hit"] == computed
 
 
@@ -129,8 +130,8 @@ def test_damaged_artifact(world: Path, harm: str) -> None:
         sound = path.read_bytes()
         _harm(path, harm)
         assert _foretold(world)[step][0] == "miss", name
-        users = {record.name for record in _latest().steps if name in {r.name for r in references(record.result)}}
-        assert set(_computed(_train(world))) == {step} & users, name
+        timed = {"check-gate"} if step == "save-weights" and name.endswith("json") else set()  # measured anew
+        assert set(_computed(_train(world))) == {step} | timed, name
         assert path.read_bytes() == sound, name
 
 
@@ -146,13 +147,14 @@ def _harm(path: Path, harm: str) -> None:
 
 @pytest.mark.parametrize("step", STEPS)
 def test_damaged_record(world: Path, step: str) -> None:
-    """A record with one wrong byte is as good as none: its step is computed anew, and only that."""
+    """A record with one wrong byte is as good as none: its step is computed anew, and only that, unless, as the speed
+    of saved weights, the result comes out another."""
     record = next(record for record in _latest().steps if record.name == step)
     path = world / "home" / "records" / record.key
     data = bytearray(path.read_bytes())
     data[-20] ^= 1
     path.write_bytes(data)
-    assert _computed(_train(world)) == [step]
+    assert _computed(_train(world)) == ([step, "check-gate"] if step == "save-weights" else [step])
 
 
 def test_two_at_once(world: Path) -> None:
@@ -168,7 +170,7 @@ def test_two_at_once(world: Path) -> None:
     for thread in threads:
         thread.join()
     by_both = [name for outcome in outcomes for name in _computed(outcome)]
-    assert sorted(by_both) == sorted(["train", "evaluate", "check-gate", "save-weights", "report"])
+    assert sorted(by_both) == sorted(["train", "evaluate", "save-weights", "evaluate-champion", "check-gate", "report"])
 
 
 def test_pruned_all_the_while(world: Path) -> None:
@@ -199,10 +201,11 @@ def test_pruned_after_a_run(world: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert second.weights == first.weights and second.accuracy == first.accuracy
 
 
-def test_operational_limits_are_rehearsed(world: Path) -> None:
-    """A gate that limits size or speed has the weights used in a fresh process first, and holds them to it."""
+def test_another_gate(world: Path) -> None:
+    """A gate with other limits decides anew, by what was measured before, and nothing else is computed."""
     passed = _train(world, gate=Gate(min_accuracy=0.1, max_weights_bytes=10**6))
-    assert _computed(passed) == ["rehearse", "check-gate", "report"] and passed.gate.passed
+    assert _computed(passed) == ["check-gate", "report"] and passed.gate.passed
     rejected = _train(world, gate=Gate(min_accuracy=0.1, max_weights_bytes=100))
     assert _computed(rejected) == ["check-gate", "report"] and not rejected.gate.passed
     assert "bytes of weights is" in rejected.gate.reason
+

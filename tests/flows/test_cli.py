@@ -22,7 +22,7 @@ from tests.conftest import Arrays, serve, write_idx
 TINY = ("--epochs", "1", "--min-accuracy", "0.1", "--json")
 STEPS = [
     *("download", "validate", "normalise-and-reshape", "one-hot-encode", "train"),
-    *("evaluate", "check-gate", "save-weights", "report"),
+    *("evaluate", "save-weights", "evaluate-champion", "check-gate", "report"),
 ]
 NOWHERE = "http://127.0.0.1:9/"
 

@@ -4,10 +4,9 @@ import numpy as np
 import pytest
 
 from artifacts.datasets import Split
-from artifacts.errors import UsageError
 from artifacts.evaluation import measure
 from artifacts.gate import Gate, Rehearsal, Verdict, decide
-from artifacts.results import Rival, Scored
+from artifacts.results import Opponent, Saved, Scored
 from artifacts.store import Store
 from tasks.check import check_gate
 
@@ -22,19 +21,29 @@ def parts(store: Store) -> tuple[Scored, Split]:
     return Scored(evaluation=evaluation, probabilities=store.put(GUESSES)), test
 
 
+def saved(store: Store) -> Saved:
+    return Saved(weights=store.put_bytes(b"weights", "weights.h5"), rehearsal=store.put_json(REHEARSAL.model_dump()))
+
+
 @pytest.mark.parametrize(("threshold", "passed"), [(0.75, True), (0.76, False)])
 def test_verdict_is_stored(threshold: float, passed: bool, store: Store) -> None:
     """The task stores the verdict of `decide`; a rejection raises nothing."""
     scored, test = parts(store)
-    gate, rehearsed = Gate(min_accuracy=threshold), store.put_json(REHEARSAL.model_dump())
-    verdict = Verdict.model_validate(store.get_json(check_gate.fn(scored, test, rehearsed, None, gate, store)))
-    assert verdict == decide(gate, measure(GUESSES, LABELS), GUESSES, LABELS, REHEARSAL)
+    gate, nobody = Gate(min_accuracy=threshold), Opponent(absence="no champion yet")
+    verdict = Verdict.model_validate(
+        store.get_json(check_gate.fn(scored, test, saved(store), nobody, None, gate, store))
+    )
+    assert verdict == decide(gate, measure(GUESSES, LABELS), GUESSES, LABELS, REHEARSAL, nobody)
     assert verdict.passed == passed
 
 
-def test_rival_on_other_images_is_refused(store: Store) -> None:
-    """A rival that was tested on other images cannot be compared with, and the error names its run."""
+def test_champion_is_held_against(store: Store) -> None:
+    """Given the champion's probabilities, the verdict has a check against it, by its version."""
     scored, test = parts(store)
-    rival = Rival(run="earlier", images=store.put(np.ones(1)), probabilities=scored.probabilities)
-    with pytest.raises(UsageError, match="earlier was tested on other images"):
-        check_gate.fn(scored, test, store.put_json(REHEARSAL.model_dump()), rival, Gate(), store)
+    theirs = store.put(np.eye(2, dtype=np.float32)[LABELS])
+    opponent = Opponent(version=7, weights=theirs, decisions=3)
+    told = Verdict.model_validate(
+        store.get_json(check_gate.fn(scored, test, saved(store), opponent, theirs, Gate(min_accuracy=0.1), store))
+    )
+    assert not told.passed and "version 7 (0 gained, 1 lost of 4)" in told.reason
+    assert told.opponent == opponent

@@ -1,0 +1,376 @@
+"""Which models there are, which is champion and how it became so: a thin layer over MLflow's tracking and registry."""
+
+import contextlib
+import logging
+import os
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from filelock import FileLock
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from artifacts.arrays import Images
+from artifacts.errors import ArtifactLost, DigitflowError, UsageError
+from artifacts.hyperparameters import Hyperparameters
+from artifacts.results import Opponent
+from artifacts.store import Digest, Ref, Store, disk_errors
+
+if TYPE_CHECKING:
+    import keras
+    from mlflow import MlflowClient
+
+CHAMPION, CHALLENGER = "champion", "challenger"
+EXPERIMENT = "digitflow"
+WEIGHTS = "network.weights.h5"
+
+Kind = Literal["promotion", "forced", "rollback"]
+
+_FACTS, _ENTRY = "digitflow", "promotion."
+"""Tag of a version that holds its `Candidate`, and start of the tags of a model that hold its `Promotion`s."""
+
+
+class ChampionChanged(DigitflowError):
+    """Another promotion came first, so the evidence is about a model that is no longer champion."""
+
+
+class Candidate(BaseModel):
+    """A trained model and what its run found. `test` is the digest of the raw test images."""
+
+    model_config = ConfigDict(frozen=True)
+
+    dataset: str
+    recipe: str
+    seed: int
+    accuracy: float
+    passed: bool
+    reason: str
+    run: str
+    weights: Ref
+    test: Digest
+    hyperparameters: Hyperparameters
+    image_shape: tuple[int, ...]
+    """Height and width."""
+    classes: int
+    opponent: Opponent
+
+
+class Version(Candidate):
+    """A registered candidate. `created` is UTC."""
+
+    version: int
+    aliases: tuple[str, ...]
+    created: datetime
+    mlflow_run: str
+
+
+class Promotion(BaseModel):
+    """One change of the champion. `at` is UTC, `replaced` the version before, if any.
+
+    It took effect unless something came between its note and the change itself, or the alias was moved elsewhere.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    dataset: str
+    version: int
+    replaced: int | None
+    kind: Kind
+    run: str | None
+    reason: str
+    at: datetime
+    took_effect: bool = True
+
+
+class Registry:
+    """The models of one MLflow server, or of the SQLite database under `home`; a registered model per data set.
+
+    The alias `champion` says which version is in use. Changing it is one transaction, the last of a promotion;
+    why it changes is noted before. Raises DigitflowError where MLflow cannot be reached or written.
+    """
+
+    def __init__(self, home: Path):
+        self._home = home
+        self._database = home / "mlflow" / "mlflow.db"
+
+    @property
+    def uri(self) -> str:
+        return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{self._database}"
+
+    @property
+    def is_local(self) -> bool:
+        return not os.environ.get("MLFLOW_TRACKING_URI")
+
+    def remembers(self, key: str | None) -> bool:
+        """Whether this is the registry of that `key`, as far as can be said without opening it."""
+        return key == self.key and (not self.is_local or self._database.exists())
+
+    @property
+    def key(self) -> str:
+        """Names the registry in manifests, wherever its home is."""
+        return "local" if self.is_local else self.uri
+
+    def open(self) -> None:
+        """Import MLflow, and create the database if there is none: seconds that can pass meanwhile."""
+        with self._errors():
+            _ = self._client
+
+    def versions(self, dataset: str | None = None) -> list[Version]:
+        """All versions, of one data set or of all, the latest first."""
+        with self._errors():
+            models = self._client.search_registered_models()
+            wanted = [m for m in models if (m.name == _model(dataset) if dataset else m.name.startswith(_model("")))]
+            found = [version for model in wanted for version in self._of(model)]
+        return sorted(found, key=lambda version: version.created, reverse=True)
+
+    def find(self, number: int, dataset: str | None = None) -> Version:
+        """Raises UsageError if there is no such version, or if several data sets have one."""
+        matches = [version for version in self.versions(dataset) if version.version == number]
+        if len(matches) > 1:
+            names = ", ".join(version.dataset for version in matches)
+            raise UsageError(f"several data sets have a version {number}: {names}; add --dataset")
+        if not matches:
+            raise UsageError(f"there is no version {number}; see: digitflow models")
+        return matches[0]
+
+    def champion(self, dataset: str) -> Version | None:
+        return next((version for version in self.versions(dataset) if CHAMPION in version.aliases), None)
+
+    def registered(self, dataset: str, weights: Ref, test: Digest) -> Version | None:
+        """The version with these weights that was judged on these test images."""
+        return next((v for v in self.versions(dataset) if (v.weights, v.test) == (weights, test)), None)
+
+    def is_champion(self, version: Version) -> bool:
+        champion = self.champion(version.dataset)
+        return champion is not None and champion.version == version.version
+
+    def decisions(self, test: Digest, besides: Ref | None = None) -> int:
+        """The ledger: how many candidates, besides these weights, the test images with this digest have judged."""
+        return sum(version.test == test and version.weights != besides for version in self.versions())
+
+    def register(
+        self,
+        candidate: Candidate,
+        history: Mapping[str, Sequence[float]],
+        example: Images,
+        files: Mapping[str, bytes],
+        store: Store,
+    ) -> Version:
+        """Log a run with its parameters, metrics per epoch, model and files, and make the model the challenger.
+
+        `example` is one normalised image (1, height, width, 1), `files` must have the weights as WEIGHTS. The same
+        weights for the same test images are one version, however often they are registered.
+        """
+        with self._locked(), self._errors():
+            if version := self.registered(candidate.dataset, candidate.weights, candidate.test):
+                self._client.set_model_version_tag(
+                    _model(version.dataset), str(version.version), _FACTS, candidate.model_dump_json()
+                )
+                return self.find(version.version, version.dataset)
+            run = self._log(candidate, history, example, files, store)
+            name = _model(candidate.dataset)
+            with contextlib.suppress(self._exception):
+                self._client.create_registered_model(name)
+            tags = {
+                _FACTS: candidate.model_dump_json(),
+                "accuracy": str(candidate.accuracy),
+                "recipe": candidate.recipe,
+            }
+            made = self._client.create_model_version(
+                name, f"runs:/{run}/model", run, tags=tags, description=candidate.reason
+            )
+            self._client.set_registered_model_alias(name, CHALLENGER, made.version)
+        return self.find(int(made.version), candidate.dataset)
+
+    def promote(
+        self,
+        version: Version,
+        reason: str,
+        expected: int | None,
+        run: str | None = None,
+        kind: Kind = "promotion",
+    ) -> Promotion:
+        """Make `version` champion in place of version `expected`. Raises ChampionChanged if another is champion."""
+        name = _model(version.dataset)
+        with self._locked(), self._errors():
+            before = self.champion(version.dataset)
+            if (before.version if before else None) != expected:
+                raise ChampionChanged(f"the champion of {version.dataset} changed meanwhile; run again")
+            entry = Promotion(
+                dataset=version.dataset,
+                version=version.version,
+                replaced=expected,
+                kind=kind,
+                run=run,
+                reason=reason[:2000],
+                at=datetime.now(UTC),
+            )
+            tag = f"{_ENTRY}{len(self._noted(version.dataset)) + 1:06}"
+            self._client.set_registered_model_tag(name, tag, entry.model_dump_json(exclude={"took_effect"}))
+            if CHALLENGER in version.aliases:
+                self._client.delete_registered_model_alias(name, CHALLENGER)
+            self._client.set_registered_model_alias(name, CHAMPION, str(version.version))
+        return entry
+
+    def history(self, dataset: str) -> list[Promotion]:
+        """Every change of the champion, the first first."""
+        with self._errors():
+            noted, champion = self._noted(dataset), self.champion(dataset)
+        after = [entry.replaced for entry in noted[1:]] + [champion.version if champion else None]
+        return [
+            entry.model_copy(update={"took_effect": entry.version == follows})
+            for entry, follows in zip(noted, after, strict=False)
+        ]
+
+    def predecessor(self, dataset: str) -> int:
+        """The version that a rollback returns to. Raises UsageError if there is none."""
+        line: list[int] = []
+        for entry in self.history(dataset):
+            if entry.took_effect and entry.version in line and entry.kind == "rollback":
+                del line[line.index(entry.version) + 1 :]
+            elif entry.took_effect:
+                line.append(entry.version)
+        if len(line) < 2:
+            raise UsageError(f"{dataset} has no earlier champion to return to; see: digitflow models history")
+        return line[-2]
+
+    def restore(self, version: Version, store: Store) -> bool:
+        """Whether the weights of a version are in the store, if need be from the copy that MLflow keeps."""
+        if store.holds(version.weights):
+            return True
+        with contextlib.suppress(ArtifactLost, OSError, self._exception), store.scratch() as folder:
+            path = self._client.download_artifacts(version.mlflow_run, WEIGHTS, str(folder))
+            return store.put_bytes(Path(path).read_bytes(), "weights.h5") == version.weights
+        return False
+
+    def _of(self, model: Any) -> Iterator[Version]:
+        for made in self._client.search_model_versions(f"name='{model.name}'", max_results=10_000):
+            with contextlib.suppress(ValidationError, KeyError):  # registered by other means
+                yield Version(
+                    **Candidate.model_validate_json(made.tags[_FACTS]).model_dump(),
+                    version=int(made.version),
+                    aliases=tuple(sorted(alias for alias, number in model.aliases.items() if number == made.version)),
+                    created=datetime.fromtimestamp(made.creation_timestamp / 1000, UTC),
+                    mlflow_run=made.run_id,
+                )
+
+    def _noted(self, dataset: str) -> list[Promotion]:
+        try:
+            tags = self._client.get_registered_model(_model(dataset)).tags
+        except self._exception:
+            return []
+        return [Promotion.model_validate_json(tags[tag]) for tag in sorted(tags) if tag.startswith(_ENTRY)]
+
+    def _log(
+        self,
+        candidate: Candidate,
+        history: Mapping[str, Sequence[float]],
+        example: Images,
+        files: Mapping[str, bytes],
+        store: Store,
+    ) -> str:
+        from mlflow.entities import Metric, Param
+
+        from artifacts.prediction import load
+
+        run: str = self._client.create_run(self._experiment, run_name=candidate.run).info.run_id
+        now = int(datetime.now(UTC).timestamp() * 1000)
+        facts = {"dataset": candidate.dataset, "recipe": candidate.recipe, "seed": candidate.seed}
+        parameters = facts | candidate.hyperparameters.model_dump(mode="json")
+        metrics = [Metric(k, v, now, i) for k, values in history.items() for i, v in enumerate(values, 1)]
+        self._client.log_batch(
+            run,
+            [*metrics, Metric("test_accuracy", candidate.accuracy, now, 0)],
+            [Param(name, str(value)) for name, value in parameters.items()],
+        )
+        with tempfile.TemporaryDirectory() as scratch:
+            network = load(candidate.weights, example.shape[1:], candidate.classes, candidate.hyperparameters, store)
+            _save(network, example, Path(scratch) / "model", run)
+            for name, content in files.items():
+                (Path(scratch) / name).write_bytes(content)
+            self._client.log_artifacts(run, scratch)
+        self._client.set_terminated(run)
+        return run
+
+    @cached_property
+    def _client(self) -> "MlflowClient":
+        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
+        os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "ERROR")
+        import mlflow
+
+        logging.getLogger("alembic").setLevel(logging.ERROR)
+
+        client = mlflow.MlflowClient(self.uri, self.uri)
+        with self._locked():  # two that create one database would collide
+            client.search_registered_models(max_results=1)
+        return client
+
+    @cached_property
+    def _experiment(self) -> str:
+        found = self._client.get_experiment_by_name(EXPERIMENT)
+        if found:
+            return str(found.experiment_id)
+        location = (self._database.parent / "artifacts").as_uri() if self.is_local else None
+        return str(self._client.create_experiment(EXPERIMENT, location))
+
+    @property
+    def _exception(self) -> type[Exception]:
+        from mlflow.exceptions import MlflowException
+
+        return MlflowException
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[None]:
+        """One writer at a time on this machine; nested use is one."""
+        with disk_errors(self._home):
+            self._database.parent.mkdir(parents=True, exist_ok=True)
+            self._lock.acquire()
+        try:
+            yield
+        finally:
+            self._lock.release()
+
+    @cached_property
+    def _lock(self) -> FileLock:
+        return FileLock(self._database.parent / "writing.lock")
+
+    @contextlib.contextmanager
+    def _errors(self) -> Iterator[None]:
+        from sqlalchemy.exc import SQLAlchemyError
+
+        try:
+            yield
+        except DigitflowError:
+            raise
+        except (self._exception, SQLAlchemyError) as error:
+            what = (str(error).strip() or type(error).__name__).splitlines()[0]
+            raise DigitflowError(
+                f"the model registry {self.uri} cannot be used: {what}; the champion is as it was, run again when it is"
+            ) from error
+
+
+def _save(network: "keras.Model", example: Images, path: Path, run: str) -> None:
+    """Save a network as an MLflow model with signature and input example."""
+    import mlflow.keras
+    from mlflow.models import Model, infer_signature
+
+    path.mkdir()  # MLflow writes the example before it makes the folder
+    mlflow.keras.save_model(
+        network,
+        str(path),
+        mlflow_model=Model(artifact_path="model", run_id=run),
+        signature=infer_signature(example, network.predict_on_batch(example)),
+        input_example=example,
+        pip_requirements=["keras", "tensorflow", "numpy"],
+        metadata={"input": "float32 pixels in [-0.5, 0.5], from uint8 by x / 255 - 0.5"},
+    )
+
+
+def _model(dataset: str) -> str:
+    """The registered model of a data set; the name is kept readable, and is what MLflow accepts."""
+    return f"digitflow-{dataset}".translate(str.maketrans("/:", "__"))

@@ -1,0 +1,84 @@
+"""What a candidate is held against, and what becomes of it: registered in any case, champion if it passed."""
+
+from artifacts.errors import UsageError
+from artifacts.records import references
+from artifacts.registry import WEIGHTS, Candidate, Registry
+from artifacts.results import Opponent, Trained
+from artifacts.runs import Manifest, Run, earlier_runs
+from artifacts.settings import Settings
+from artifacts.store import Ref
+from flows.plan import Plan
+
+
+def choose_opponent(plan: Plan, weights: Ref, test: Ref, settings: Settings) -> Opponent:
+    """What to hold a model with these weights against, on these raw test images: the champion, if there is one.
+
+    A model is judged once. One that was registered before, or is champion, keeps its opponent: so a run of which
+    nothing changed decides nothing anew, and imports no MLflow. Raises UsageError if the champion's images have
+    another size.
+    """
+    if not isinstance(weights, Ref):
+        return weights  # foretold: as unknown as they are
+    if decided := _decided(plan, weights, test, settings):
+        return next(Opponent(**s.call.inputs["opponent"]) for s in decided.steps if s.name == "check-gate")
+    registry = Registry(settings.home)
+    champion = registry.champion(plan.source.name)
+    if champion is None:
+        return Opponent(absence="no champion yet", decisions=registry.decisions(test.sha256, weights))
+    if (champion.weights, champion.test) == (weights, test.sha256):
+        return champion.opponent
+    if champion.image_shape != test.shape[1:]:
+        raise UsageError(
+            f"the champion of {plan.source.name}, version {champion.version}, takes images of {champion.image_shape}, "
+            f"not {test.shape[1:]}; give the data set another name"
+        )
+    absence = ""
+    if plan.gate.against_champion == "nothing":
+        absence = "not held against the champion, as the gate asks"
+    elif not registry.restore(champion, settings.artifacts):
+        absence = f"not held against the champion, version {champion.version}: its weights are gone"
+    return Opponent(
+        version=champion.version,
+        weights=None if absence else champion.weights,
+        hyperparameters=None if absence else champion.hyperparameters,
+        absence=absence,
+        decisions=registry.decisions(test.sha256, weights),
+    )
+
+
+def settle(
+    plan: Plan, candidate: Candidate, trained: Trained, test: Ref, images: Ref, page: Ref, run: Run, settings: Settings
+) -> tuple[int, bool]:
+    """Register the candidate and, last, make it champion if it passed. Returns its version, and whether it became so.
+
+    Raises ChampionChanged if it was held against a model that is no longer champion.
+    """
+    if decided := _decided(plan, candidate.weights, test, settings):
+        return int(decided.version or 0), False
+    store, registry = run.store, Registry(settings.home)
+    version = registry.register(
+        candidate,
+        store.get_json(trained.history),
+        store.get(images)[:1],
+        {
+            WEIGHTS: store.path(candidate.weights).read_bytes(),
+            "report.html": store.path(page).read_bytes(),
+            "manifest.json": run.manifest.model_dump_json(indent=1).encode(),
+        },
+        store,
+    )
+    if not candidate.passed or registry.is_champion(version):
+        return version.version, False
+    registry.promote(version, candidate.reason, candidate.opponent.version, candidate.run)
+    return version.version, True
+
+
+def _decided(plan: Plan, weights: Ref, test: Ref, settings: Settings) -> Manifest | None:
+    """The latest finished run that judged these weights on these raw test images by the same gate."""
+    registry, gate = Registry(settings.home), plan.gate.model_dump(mode="json")
+    for run in earlier_runs(settings.artifacts):
+        is_same = (run.dataset, run.gate) == (plan.source.name, gate) and registry.remembers(run.registry)
+        refs = [ref for step in run.steps if step.name in ("download", "train") for ref in references(step.result)]
+        if is_same and run.version is not None and {weights, test} <= set(refs):
+            return run
+    return None
