@@ -31,10 +31,13 @@ class Call(BaseModel):
     ) -> "Call":
         """Describe `function(**arguments)`, whose result the libraries `shaped_by` shape."""
         function = inspect.unwrap(function)
+        code = fingerprint(function.__module__, function.__name__)
+        if f"{function.__module__}:{function.__name__}" not in code:
+            raise TypeError(f"the code of task {task!r} is hidden by a decorator; let it use functools.wraps")
         return cls(
             task=task,
             inputs={k: _json(v) for k, v in arguments.items() if not isinstance(v, Store | Mirrors)},
-            code=fingerprint(function.__module__, function.__name__),
+            code=code,
             libraries={name: _version(name) for name in shaped_by},
         )
 

@@ -5,26 +5,29 @@ import copy
 import hashlib
 import importlib.util
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
 ROOMS = ("artifacts", "tasks", "flows")
 
-_EFFECTS = ""
-"""Name of what a module does when it is imported, besides defining and importing."""
+_EFFECTS, _ALL = "", "*"
+"""Names of what a module does when it is imported, besides defining and importing, and of everything in it."""
+
+Definition = tuple[str, str]
+Imports = dict[str, set[tuple[str, str | None]]]
 
 
 @cache
 def fingerprint(module: str, function: str) -> dict[str, str]:
     """Map each definition that `function` reaches, as "module:name", to a digest of its code.
 
-    Reached is what is named, transitively, inside the project: functions, classes, constants, also
-    through imports inside functions, files beside a module, such as templates, and what a module does when it
-    is imported, as "module:". Comments, docstrings,
-    layout and the annotations of functions and module variables do not count; neither does `@step` on `function` itself,
-    which says how to run it. Read once a process: what is imported does not change when its file does.
+    Reached is what is named, transitively, inside the project: functions, classes, constants, also through imports
+    inside functions, files beside a module, such as templates, and what a module does when it is imported, as
+    "module:". Comments, docstrings, layout and the annotations of functions and module variables do not count;
+    neither does `@step` on `function` itself, which says how to run it. Read once a process: what is imported does
+    not change when its file does. Not seen are names made up at run time, as by `getattr`.
     """
     digests, named = _look(module, function, is_root=True)
     found, seen, leads = dict(digests), {(module, function)}, list(named)
@@ -39,32 +42,44 @@ def fingerprint(module: str, function: str) -> dict[str, str]:
 
 
 @cache
-def _look(module: str, name: str, is_root: bool = False) -> tuple[dict[str, str], tuple[tuple[str, str], ...]]:
+def _look(module: str, name: str, is_root: bool = False) -> tuple[dict[str, str], set[Definition]]:
     """The digests of one definition and of the files that it names, and the definitions that it names."""
     source = _source(module)
     if source is None:
-        return {}, ()
-    leads = {(module, _EFFECTS)} if _EFFECTS in source.definitions else set()
-    if name not in source.definitions:
-        return {}, (*leads, *_target(source.imports.get(name), ()))
-    nodes = [_essence(node, is_root) for node in source.definitions[name]]
+        return {}, set()
+    leads = {(enclosing, _EFFECTS) for enclosing in _enclosing(module)}
+    leads |= {lead for target in source.imports.get(name, ()) for lead in _resolved(target, ())}
+    if name == _ALL:
+        leads |= {(module, each) for each in [*source.definitions, *source.imports]}
+    nodes = [_essence(node, is_root) for node in source.definitions.get(name, ())]
+    if name == _EFFECTS:  # of a module that is imported, so is what it imports
+        leads |= {(imported, _EFFECTS) for targets in source.imports.values() for imported, _ in targets}
+    if not nodes:
+        return {}, leads
     digests = {f"{module}:{name}": hashlib.sha256("\n".join(map(ast.unparse, nodes)).encode()).hexdigest()}
     for node in nodes:
-        imports = source.imports | _imports(module, node)
-        for first, *attributes in _names(node):
-            leads |= {*_target(imports[first], tuple(attributes))} if first in imports else {(module, first)}
+        inner = _imports(module, ast.walk(node))
+        for first, *attributes in _chains(node):
+            targets = inner.get(first, set()) | source.imports.get(first, set())
+            leads |= {lead for target in targets for lead in _resolved(target, tuple(attributes))}
+            leads |= {(module, first)} if first in source.definitions else set()
         digests |= _files(module, source.path.parent, node)
-    return digests, tuple(leads)
+    return digests, leads
 
 
-def _target(imported: tuple[str, str | None] | None, attributes: tuple[str, ...]) -> Iterator[tuple[str, str]]:
-    """The definition, if any, behind an import and what is read of it."""
-    module, name = imported or ("", None)
+def _resolved(target: tuple[str, str | None], attributes: tuple[str, ...]) -> Iterator[Definition]:
+    """The definition behind an import and what is read of it; all of a module that is used as a value."""
+    module, name = target
     path = [*([name] if name else []), *attributes]
     while path and _source(f"{module}.{path[0]}") is not None:
         module = f"{module}.{path.pop(0)}"
-    if path:
-        yield module, path[0]
+    yield module, path[0] if path else _ALL
+
+
+def _enclosing(module: str) -> list[str]:
+    """A module and the packages that it is in: all are imported with it."""
+    parts = module.split(".")
+    return [".".join(parts[: i + 1]) for i in range(len(parts))]
 
 
 def _files(module: str, folder: Path, node: ast.AST) -> dict[str, str]:
@@ -80,7 +95,7 @@ class _Source:
 
     path: Path
     definitions: dict[str, list[ast.stmt]] = field(default_factory=dict)
-    imports: dict[str, tuple[str, str | None]] = field(default_factory=dict)
+    imports: Imports = field(default_factory=dict)
 
 
 def _source(module: str) -> _Source | None:
@@ -100,54 +115,74 @@ def _path(module: str) -> Path | None:
 
 @cache
 def _parse(module: str, path: Path) -> _Source:
-    tree = ast.parse(path.read_bytes())
-    source = _Source(path, imports=_imports(module, tree))
-    for statement in filter(_is_imported, tree.body):
+    statements = [part for statement in ast.parse(path.read_bytes()).body for part in _when_imported(statement)]
+    source = _Source(path, imports=_imports(module, _outside_functions(statements)))
+    for statement in statements:
         for name in _defined(statement):
             source.definitions.setdefault(name, []).append(statement)
-        if _has_effect(statement):
+        if _has_effect(statement, source):
             source.definitions.setdefault(_EFFECTS, []).append(statement)
     return source
 
 
-def _defined(statement: ast.stmt) -> list[str]:
+def _when_imported(statement: ast.stmt) -> list[ast.stmt]:
+    """What of a statement takes part when its module is imported, not only when it is run or type-checked."""
+    if isinstance(statement, ast.If) and re.match("TYPE_CHECKING|__name__", ast.unparse(statement.test)):
+        return statement.orelse
+    return [statement]
+
+
+def _outside_functions(nodes: Iterable[ast.AST]) -> Iterator[ast.AST]:
+    for node in nodes:
+        yield node
+        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield from _outside_functions(filter(_holds_statements, ast.iter_child_nodes(node)))
+
+
+def _holds_statements(node: ast.AST) -> bool:
+    return isinstance(node, ast.stmt | ast.excepthandler | ast.match_case)
+
+
+def _defined(statement: ast.AST) -> list[str]:
     if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
         return [statement.name]
     if isinstance(statement, ast.Assign | ast.AnnAssign | ast.AugAssign):
         targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
         return [node.id for target in targets for node in ast.walk(target) if isinstance(node, ast.Name)]
-    inside = [part for part in ast.iter_child_nodes(statement) if isinstance(part, ast.stmt | ast.excepthandler)]
-    return [name for part in inside for name in _defined(part)]  # type: ignore[arg-type]
+    return [name for part in ast.iter_child_nodes(statement) if _holds_statements(part) for name in _defined(part)]
 
 
-def _is_imported(statement: ast.stmt) -> bool:
-    """Whether a statement takes part when its module is imported, not only when it is run or type-checked."""
-    return not (isinstance(statement, ast.If) and re.match("TYPE_CHECKING|__name__", ast.unparse(statement.test)))
-
-
-def _has_effect(statement: ast.stmt) -> bool:
+def _has_effect(statement: ast.stmt, source: _Source) -> bool:
+    """Whether a statement does more than to define: it may also register, patch or set something."""
+    if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        names = {chain[0] for item in statement.decorator_list if not _is_step(item) for chain in _chains(item)}
+        return bool(names & (source.definitions.keys() | source.imports.keys()))
+    if isinstance(statement, ast.Assign):
+        return any(isinstance(target, ast.Attribute | ast.Subscript) for target in statement.targets)
     is_text = isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
-    definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Assign | ast.AnnAssign
-    return not is_text and not isinstance(statement, definition | ast.Import | ast.ImportFrom)
+    return not is_text and not isinstance(statement, ast.AnnAssign | ast.Import | ast.ImportFrom)
 
 
-def _imports(module: str, node: ast.AST) -> dict[str, tuple[str, str | None]]:
-    found: dict[str, tuple[str, str | None]] = {}
-    for item in ast.walk(node):
-        if isinstance(item, ast.ImportFrom):
-            enclosing = module.split(".")[: -item.level] if item.level else []
-            source = ".".join([*enclosing, *([item.module] if item.module else [])])
+def _is_step(decorator: ast.expr) -> bool:
+    return ast.unparse(decorator).startswith("step(")
+
+
+def _imports(module: str, nodes: Iterator[ast.AST]) -> Imports:
+    """By the name that is bound here, what is imported from the project: module, and name in it if any."""
+    found: Imports = {}
+    for node in nodes:
+        if isinstance(node, ast.ImportFrom):
+            enclosing = module.split(".")[: -node.level] if node.level else []
+            source = ".".join([*enclosing, *([node.module] if node.module else [])])
             if source.split(".")[0] in ROOMS:
-                names = (
-                    _public(source) if item.names[0].name == "*" else [(a.asname or a.name, a.name) for a in item.names]
-                )
-                found |= {known_as: (source, name) for known_as, name in names}
-        elif isinstance(item, ast.Import):
-            for alias in item.names:
-                if alias.name.split(".")[0] in ROOMS:
-                    found[alias.asname or alias.name.split(".")[0]] = (
-                        (alias.name, None) if alias.asname else (alias.name.split(".")[0], None)
-                    )
+                pairs = [(alias.asname or alias.name, alias.name) for alias in node.names]
+                for known_as, name in _public(source) if pairs[0][1] == "*" else pairs:
+                    found.setdefault(known_as, set()).add((source, name))
+        elif isinstance(node, ast.Import):
+            for alias in node.names:
+                room = alias.name.split(".")[0]
+                if room in ROOMS:
+                    found.setdefault(alias.asname or room, set()).add((alias.name if alias.asname else room, None))
     return found
 
 
@@ -158,23 +193,24 @@ def _public(module: str) -> list[tuple[str, str]]:
     return [(name, name) for name in names if name and not name.startswith("_")]
 
 
-def _names(node: ast.AST) -> list[tuple[str, ...]]:
-    """Each dotted chain of names that is read: `a`, `a.b`, `a.b.c`."""
-    chains = []
-    for item in ast.walk(node):
-        chain: list[str] = []
-        while isinstance(item, ast.Attribute):
-            chain.append(item.attr)
-            item = item.value
-        if isinstance(item, ast.Name):
-            chains.append((item.id, *reversed(chain)))
-    return chains
+def _chains(node: ast.AST) -> Iterator[tuple[str, ...]]:
+    """Each dotted chain of names that is read, as long as it goes: `a`, `a.b`, `a.b.c`."""
+    chain: list[str] = []
+    inner = node
+    while isinstance(inner, ast.Attribute):
+        chain.append(inner.attr)
+        inner = inner.value
+    if isinstance(inner, ast.Name):
+        yield (inner.id, *reversed(chain))
+    else:
+        for part in ast.iter_child_nodes(inner):
+            yield from _chains(part)
 
 
 def _essence(node: ast.stmt, is_root: bool) -> ast.stmt:
     node = copy.deepcopy(node)
     if is_root and isinstance(node, ast.FunctionDef):
-        node.decorator_list = [item for item in node.decorator_list if not ast.unparse(item).startswith("step(")]
+        node.decorator_list = [item for item in node.decorator_list if not _is_step(item)]
     if isinstance(node, ast.AnnAssign):
         node.annotation = ast.Name("object")
     for item in ast.walk(node):

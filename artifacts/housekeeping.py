@@ -10,7 +10,7 @@ from typing import NamedTuple
 from pydantic import BaseModel
 
 from artifacts.records import references
-from artifacts.runs import earlier_runs, is_alive, starting
+from artifacts.runs import damaged_runs, earlier_runs, is_alive, starting
 from artifacts.store import Store
 
 SMALL = ("json", "html", "weights.h5")
@@ -67,15 +67,17 @@ def prune(store: Store, max_bytes: int | None = None, older_than: float | None =
     """Evict what was not used for `older_than` seconds, then the least recently used, until `max_bytes` are left.
 
     What a kept run's report, verdict and model consist of stays, and so does all that was used since the
-    first of the runs under way began.
+    first of the runs under way began. While some manifest is damaged, every report, verdict and model stays.
     """
     with starting(store):
         _sweep(store)
         needed, since = _needed(store)
+        spared = SMALL if damaged_runs(store) else ()
         files = sorted(_files(store), key=lambda file: file.used)
         left, evicted, freed, kept = sum(file.bytes for file in files), 0, 0, 0
         for file in files:
-            if "/".join(file.path.parts[-2:]) in needed or file.used >= since:
+            is_spared = file.path.name.partition(".")[2] in spared
+            if is_spared or "/".join(file.path.parts[-2:]) in needed or file.used >= since:
                 kept += file.bytes
             elif (max_bytes is not None and left > max_bytes) or (
                 older_than is not None and file.used < time.time() - older_than

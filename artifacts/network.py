@@ -3,6 +3,8 @@
 import math
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from artifacts.backend import keras
 from artifacts.errors import UsageError
 from artifacts.hyperparameters import Hyperparameters
@@ -11,19 +13,31 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-def build(hyperparameters: Hyperparameters, image_shape: "Sequence[int]", classes: int) -> keras.Sequential:
+def build(
+    hyperparameters: Hyperparameters, image_shape: "Sequence[int]", classes: int, seed: int = 0
+) -> keras.Sequential:
     """An untrained network from images of `image_shape` (height, width, channels) to `classes` probabilities.
 
-    Initial weights follow `keras.utils.set_random_seed`. Every name is given, because the weights file holds it, and
-    Keras would number it through the process. Raises UsageError if the images are too small for the network.
+    Every layer draws from a seed of its own: Keras would take one from Python's global generator, which other threads
+    use too. Every name is given, because the weights file holds it, and Keras would number it through the process.
+    Raises UsageError if the images are too small for the network.
     """
     hp = hyperparameters
+    seeds = map(int, np.random.SeedSequence(seed).generate_state(len(hp.filters) + len(hp.dense) + 2))
+
+    def start() -> keras.initializers.Initializer:
+        return keras.initializers.GlorotUniform(next(seeds))
+
     network = keras.Sequential([keras.Input(tuple(image_shape))], name="network")
     try:
         for i, filters in enumerate(hp.filters):
             size, stride, pool = at(hp.kernel_size, i), at(hp.strides, i), at(hp.pool, i)
             name = f"convolution_{i}"
-            network.add(keras.layers.Conv2D(filters, size, stride, hp.padding, activation=hp.activation, name=name))
+            network.add(
+                keras.layers.Conv2D(
+                    filters, size, stride, hp.padding, activation=hp.activation, kernel_initializer=start(), name=name
+                )
+            )
             if pool > 1:
                 network.add(keras.layers.MaxPooling2D(pool, name=f"pool_{i}"))
     except ValueError:
@@ -33,10 +47,10 @@ def build(hyperparameters: Hyperparameters, image_shape: "Sequence[int]", classe
         ) from None
     network.add(keras.layers.Flatten(name="flatten"))
     for i, width in enumerate(hp.dense):
-        network.add(keras.layers.Dense(width, activation=hp.activation, name=f"dense_{i}"))
+        network.add(keras.layers.Dense(width, activation=hp.activation, kernel_initializer=start(), name=f"dense_{i}"))
     if hp.dropout:
-        network.add(keras.layers.Dropout(hp.dropout, name="dropout"))
-    network.add(keras.layers.Dense(classes, activation="softmax", name="classes"))
+        network.add(keras.layers.Dropout(hp.dropout, seed=next(seeds), name="dropout"))
+    network.add(keras.layers.Dense(classes, activation="softmax", kernel_initializer=start(), name="classes"))
     return network
 
 

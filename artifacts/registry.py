@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import os
+import sqlite3
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -210,7 +211,7 @@ class Registry:
             )
             tag = f"{_ENTRY}{len(self._noted(version.dataset)) + 1:06}"
             self._client.set_registered_model_tag(name, tag, entry.model_dump_json(exclude={"took_effect"}))
-            if CHALLENGER in version.aliases:
+            if self._client.get_registered_model(name).aliases.get(CHALLENGER) == version.version:
                 self._client.delete_registered_model_alias(name, CHALLENGER)
             self._client.set_registered_model_alias(name, CHAMPION, str(version.version))
         return entry
@@ -308,15 +309,33 @@ class Registry:
         client = mlflow.MlflowClient(self.uri, self.uri)
         with self._locked():  # two that create one database would collide
             client.search_registered_models(max_results=1)
+            if self.is_local:
+                self._follow_move()
         return client
+
+    def _follow_move(self) -> None:
+        """Where the home was moved, correct the absolute paths that MLflow keeps of the files of its runs."""
+        with contextlib.closing(sqlite3.connect(self._database)) as database, database:
+            query = "SELECT artifact_location FROM experiments WHERE name = ?"
+            for (before,) in database.execute(query, (EXPERIMENT,)).fetchall():
+                if before != self._files:
+                    database.execute(
+                        "UPDATE experiments SET artifact_location = ? WHERE name = ?", (self._files, EXPERIMENT)
+                    )
+                    database.execute(
+                        "UPDATE runs SET artifact_uri = replace(artifact_uri, ?, ?)", (before, self._files)
+                    )
+
+    @property
+    def _files(self) -> str:
+        return (self._database.parent / "artifacts").as_uri()
 
     @cached_property
     def _experiment(self) -> str:
         found = self._client.get_experiment_by_name(EXPERIMENT)
         if found:
             return str(found.experiment_id)
-        location = (self._database.parent / "artifacts").as_uri() if self.is_local else None
-        return str(self._client.create_experiment(EXPERIMENT, location))
+        return str(self._client.create_experiment(EXPERIMENT, self._files if self.is_local else None))
 
     @property
     def _exception(self) -> type[Exception]:

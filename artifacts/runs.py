@@ -128,9 +128,15 @@ def earlier_runs(store: Store) -> Iterator[Manifest]:
             yield Manifest.model_validate_json(path.read_bytes())
 
 
+def damaged_runs(store: Store) -> list[Path]:
+    """Manifests that cannot be read, so that nobody knows what their runs need."""
+    readable = {manifest.run for manifest in earlier_runs(store)}
+    return [path for path in (store.home / "runs").glob("*/manifest.json") if path.parent.name not in readable]
+
+
 def find(store: Store, run: str) -> Manifest:
     """The manifest of a run, by its name or an unambiguous part of it. Raises UsageError."""
-    matches = [manifest for manifest in earlier_runs(store) if run in manifest.run]
+    matches = [manifest for manifest in earlier_runs(store) if run and run in manifest.run]
     exact = [manifest for manifest in matches if manifest.run == run]
     if len(exact or matches) != 1:
         which = ", ".join(manifest.run for manifest in matches[:5]) or "none does"

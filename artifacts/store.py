@@ -236,5 +236,6 @@ def disk_errors(home: Path) -> Iterator[None]:
         if error.errno not in DISK_ERRORS:
             raise
         raise DigitflowError(
-            f"cannot write under {home}: {error.strerror}; free some space, or set DIGITFLOW_HOME to another folder"
+            f"cannot write {error.filename or home}: {error.strerror}; free some space, make it writable, "
+            "or set DIGITFLOW_HOME to another folder"
         ) from None

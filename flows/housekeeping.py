@@ -8,7 +8,7 @@ from pydantic import ByteSize, TypeAdapter, ValidationError
 
 from artifacts.errors import UsageError
 from artifacts.housekeeping import prune, survey
-from artifacts.runs import Manifest, earlier_runs, find, is_alive
+from artifacts.runs import Manifest, damaged_runs, earlier_runs, find, is_alive
 from artifacts.settings import Settings
 from flows import console
 from flows.request import Flag
@@ -83,6 +83,8 @@ def runs(*, json: Annotated[bool, Flag] = False) -> int:
         Print one JSON list on stdout.
     """
     store = Settings.load().artifacts
+    for path in damaged_runs(store):
+        console.say(f"{path} is damaged; its run is not listed. Delete the folder if you do not need it")
     shown = [(manifest, _status(manifest, is_alive(store, manifest))) for manifest in earlier_runs(store)]
     if json:
         fields = {"run", "dataset", "recipe", "seed", "accuracy", "started", "ended", "error"}

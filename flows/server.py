@@ -8,9 +8,11 @@ and stops when its standard input ends, that is, when its parent is gone.
 import contextlib
 import os
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -39,11 +41,12 @@ class Server:
         with disk_errors(self._home):
             self._home.mkdir(parents=True, exist_ok=True)
             self._starting.acquire()  # two servers that create one database would collide
+            log = (self._home / "server.log").open("ab")
         self._process = subprocess.Popen(
             [sys.executable, "-m", "flows.server", str(self._socket.fileno())],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
-            stderr=(self._home / "server.log").open("ab"),
+            stderr=log,
             pass_fds=[self._socket.fileno()],
             cwd=self._home,  # so that no character of its path needs quoting in the database's URL
             start_new_session=True,  # Ctrl-C is for the parent, which then still reports to the server
@@ -137,8 +140,24 @@ def await_configured() -> None:
         ) from None
 
 
+def _set_aside_if_damaged(database: Path) -> None:
+    """Let a new database be made in place of a damaged one: it holds only the history that Prefect shows."""
+    try:
+        with contextlib.closing(sqlite3.connect(database)) as connection:
+            if connection.execute("PRAGMA quick_check(1)").fetchone() == ("ok",):
+                return
+    except sqlite3.DatabaseError as error:
+        if "locked" in str(error):
+            return
+    for path in database.parent.glob(f"{database.name}*"):
+        path.rename(path.with_name(f"damaged-{time.time_ns()}-{path.name}"))
+    print(f"{database} was damaged, and is set aside", file=sys.stderr)  # noqa: T201  # to the log
+
+
 def _serve(descriptor: int) -> None:
     import uvicorn
+
+    _set_aside_if_damaged(Path("prefect.db"))
 
     config = uvicorn.Config(
         "prefect.server.api.server:create_app", factory=True, fd=descriptor, log_level="warning", lifespan="on"

@@ -21,6 +21,7 @@ from artifacts.progress import tell
 from artifacts.records import recall, remember, share
 from artifacts.runs import Run
 from artifacts.settings import Settings
+from artifacts.store import disk_errors
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -76,7 +77,8 @@ class Locks(LockManager):
             return True
         lock = self._lock(key)
         try:
-            lock.acquire(timeout=-1 if acquire_timeout is None else acquire_timeout)
+            with disk_errors(Settings.load().home):
+                lock.acquire(timeout=-1 if acquire_timeout is None else acquire_timeout)
         except Timeout:
             return False
         self._held[key] = (holder, lock)
@@ -95,7 +97,7 @@ class Locks(LockManager):
 
     def wait_for_lock(self, key: str, timeout: float | None = None) -> bool:
         try:
-            with self._lock(key).acquire(timeout=-1 if timeout is None else timeout):
+            with disk_errors(Settings.load().home), self._lock(key).acquire(timeout=-1 if timeout is None else timeout):
                 return True
         except Timeout:
             return False

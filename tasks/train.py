@@ -42,12 +42,10 @@ def fit(images: Images, targets: Targets, hyperparameters: Hyperparameters, seed
 
     The seed decides initial weights, order and dropout. Raises TrainingDiverged if the loss is no longer finite.
     """
-    from artifacts.backend import keras
     from artifacts.network import build, compile_for_training
 
-    keras.utils.set_random_seed(seed)
     hp = hyperparameters
-    network = build(hp, images.shape[1:], targets.shape[1])
+    network = build(hp, images.shape[1:], targets.shape[1], seed)
     compile_for_training(network, hp, math.ceil(len(images) / hp.batch_size))
     history: History = {"loss": [], "accuracy": []}
     for epoch in range(hp.epochs):

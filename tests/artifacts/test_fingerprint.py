@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from artifacts.calls import Call
+
 ROOT = Path(__file__).parents[2]
 SCRIPT = """
 import json, sys
@@ -159,15 +161,57 @@ def test_what_a_module_does_counts(file: str, text: str, tree: Path, before: Pri
     assert changed == {"train", "evaluate", "save"}
 
 
+BY = "def by(x):\n    return x + {}\n"
+
+
 @pytest.mark.parametrize(
-    "definition", ["def by(x):\n    return x + {}", "if True:\n    def by(x):\n        return x + {}"]
+    ("extra", "top", "use"),
+    [
+        (BY, "", "from ._extra import by; by(1)"),
+        (f"if True:\n    {BY}".replace("\n    return", "\n        return"), "", "from ._extra import by; by(1)"),
+        (BY, "from artifacts._extra import *\n", "by(1)"),
+        (
+            BY,
+            "try:\n    from artifacts._extra import by\nexcept ImportError:\n    from math import exp as by\n",
+            "by(1)",
+        ),
+        (
+            BY,
+            "if BATCH:\n    from artifacts._extra import by\nelse:\n    from artifacts.arrays import chunks as by\n",
+            "by(1)",
+        ),
+        (BY, "import artifacts._extra as extra\nmodule = extra\n", "module.by(1)"),
+        (BY, "", "import artifacts._extra as extra; getattr(extra, 'b' + 'y')(1)"),
+        (f"ALL = {{{{}}}}\ndef add(f):\n    ALL[0] = f\n@add\n{BY}", "", "from artifacts._extra import ALL; ALL[0](1)"),
+        ("import os\nos.environ['X'] = '{}'\nK = 1\n", "from artifacts._extra import K\n", "K"),
+        ("import artifacts.idx\nartifacts.idx.DTYPES = {}\nK = 1\n", "", "from artifacts._extra import K; K"),
+        ("if __name__ == '__main__':\n    K = 0\nelse:\n    K = {}\n", "", "from artifacts._extra import K; K"),
+    ],
 )
-def test_relative_imports_and_conditional_definitions_are_reached(definition: str, tree: Path) -> None:
-    """A helper behind a relative import, defined under a condition or not, is reached."""
-    line = "    return images[...,"
-    edit(tree / "artifacts/prediction.py", line, f"    from ._extra import by\n\n    by(1)\n{line}")
+def test_whatever_way_a_helper_is_reached(extra: str, top: str, use: str, tree: Path) -> None:
+    """A helper counts however it is defined, imported, registered or handed on, and so does what its module sets."""
+    edit(tree / "artifacts/prediction.py", "    return images[...,", f"    {use}\n    return images[...,")
+    edit(tree / "artifacts/prediction.py", "BATCH = 1024\n", f"BATCH = 1024\n{top}")
     prints = []
     for number in (1, 2):
-        (tree / "artifacts/_extra.py").write_text(definition.format(number))
+        (tree / "artifacts/_extra.py").write_text(extra.format(number))
         prints.append(fingerprints(tree)["tasks.normalise.normalise_and_reshape"])
     assert prints[0] != prints[1]
+
+
+def test_decorators_below_step_count(tree: Path, before: Prints) -> None:
+    """What a decorator between a task and its `@step` does is part of the task."""
+    task = tree / "tasks/one_hot.py"
+    edit(
+        task,
+        '@step("one-hot-encode", shaped_by=("numpy",))\n',
+        '@step("one-hot-encode", shaped_by=("numpy",))\n@halved\n',
+    )
+    edit(task, "@step(", "def halved(f):\n    return functools.wraps(f)(lambda *a: f(*a) / 2)\n\n\n@step(")
+    assert "tasks.one_hot:halved" in fingerprints(tree)["tasks.one_hot.one_hot_encode"]
+
+
+def test_hidden_code_is_refused() -> None:
+    """A task whose code a decorator hides would never be invalidated, so it has no key at all."""
+    with pytest.raises(TypeError, match="'masked' is hidden by a decorator"):
+        Call.of("masked", lambda: None, {}, ())

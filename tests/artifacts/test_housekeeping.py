@@ -64,6 +64,14 @@ def test_kept_run(store: Store) -> None:
     assert _there(store, page, array) == [True, False]
 
 
+def test_damaged_manifest(store: Store) -> None:
+    """While a manifest cannot be read, nobody knows what its run needs: reports and weights stay, arrays may go."""
+    page, weights, array = store.put_bytes(b"<html>", "html"), store.put_bytes(b"w", "weights.h5"), _aged(store, 1, 9)
+    store.write("runs/one/manifest.json", b'{"schema_version": 1, "ru')
+    prune(store, max_bytes=0)
+    assert _there(store, page, weights, array) == [True, True, False]
+
+
 def test_run_under_way(store: Store) -> None:
     """What a run under way has made or used is not evicted under any pressure."""
     before, unused = _aged(store, 1, 9), _aged(store, 2, 9)

@@ -1,5 +1,6 @@
 """Machines share artifacts through any fsspec URL; S3 is a real server process on loopback."""
 
+import json
 import socket
 import subprocess
 import sys
@@ -12,9 +13,11 @@ import numpy as np
 import pytest
 
 from artifacts.errors import ArtifactLost, DigitflowError
-from artifacts.records import recall, remember
+from artifacts.records import recall, remember, share
 from artifacts.remote import Remote
 from artifacts.store import Store
+
+RECORD = json.dumps({"result": "null"}).encode()
 
 
 @pytest.fixture(scope="module")
@@ -104,3 +107,30 @@ def test_unusable(tmp_path: Path) -> None:
     """A shared store that cannot be used gives one clear error that names it."""
     with pytest.raises(DigitflowError, match=r"nonsense://x.*DIGITFLOW_STORE"):
         Store(tmp_path, Remote("nonsense://x")).put(np.zeros(1))
+
+
+def test_sound_shared_record_replaces_a_damaged_local_one(shared: Remote, tmp_path: Path) -> None:
+    """Where the local record is damaged, the shared one serves."""
+    store = Store(tmp_path / "home", shared)
+    remember(store, "key", RECORD)
+    (store.home / "records" / "key").write_bytes(b"rotten")
+    assert recall(store, "key") == RECORD
+    assert recall(Store(store.home), "key") == RECORD
+
+
+def test_what_was_made_before_is_shared_on_use(shared: Remote, tmp_path: Path) -> None:
+    """A record from before there was a shared store goes there with its bytes, so that another machine has them."""
+    alone = Store(tmp_path / "home")
+    ref = alone.put(np.arange(3))
+    content = json.dumps({"result": json.dumps(ref.model_dump(mode="json"))}).encode()
+    remember(alone, "key", content)
+    share(Store(alone.home, shared), "key", content)
+    other = Store(tmp_path / "other", shared)
+    assert recall(other, "key") == content and other.get(ref).tolist() == [0, 1, 2]
+
+
+def test_unusable_folder_is_one_error(tmp_path: Path) -> None:
+    """A folder that cannot be made is named in one error."""
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(DigitflowError, match=r"the shared store .*file/below cannot be used"):
+        Store(tmp_path / "home", Remote(f"file://{tmp_path}/file/below")).put(np.arange(3))

@@ -156,7 +156,7 @@ def test_blocked_home_is_one_error(blocked: str, store: Store) -> None:
     path = store.home / blocked
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("in the way")
-    with pytest.raises(DigitflowError, match=rf"cannot write under {store.home}.*DIGITFLOW_HOME"):
+    with pytest.raises(DigitflowError, match=rf"cannot write {store.home}.*DIGITFLOW_HOME"):
         store.put(np.arange(3))
 
 

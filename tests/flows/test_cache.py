@@ -208,4 +208,3 @@ def test_another_gate(world: Path) -> None:
     rejected = _train(world, gate=Gate(min_accuracy=0.1, max_weights_bytes=100))
     assert _computed(rejected) == ["check-gate", "report"] and not rejected.gate.passed
     assert "bytes of weights is" in rejected.gate.reason
-

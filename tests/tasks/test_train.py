@@ -1,9 +1,11 @@
 """Training learns, repeats itself exactly, and says when it cannot go on."""
 
+import random
+import threading
+
 import numpy as np
 import pytest
 
-from artifacts.backend import keras
 from artifacts.errors import TrainingDiverged
 from artifacts.evaluation import measure
 from artifacts.hyperparameters import Hyperparameters
@@ -18,8 +20,7 @@ def test_one_epoch_lowers_the_loss(lesson: Lesson) -> None:
     """After one epoch, the loss on the 64 digits is below that of the untrained network of the same seed."""
     images, targets = lesson.store.get(lesson.images.train), lesson.store.get(lesson.targets.train)
     hp, labels = lesson.hyperparameters.model_copy(update={"epochs": 1}), targets.argmax(axis=1).astype(np.uint8)
-    keras.utils.set_random_seed(1)
-    untrained = build(hp, images.shape[1:], targets.shape[1])
+    untrained = build(hp, images.shape[1:], targets.shape[1], 1)
     network, _ = fit(images, targets, hp, seed=1)
     before, after = (measure(probabilities(n, images), labels).loss for n in (untrained, network))
     assert after < before
@@ -62,3 +63,19 @@ def test_progress_is_told(lesson: Lesson) -> None:
     epochs = [facts for facts in heard if "accuracy" in facts]
     assert [(facts["done"], facts["total"]) for facts in epochs] == [(1, 2), (2, 2)]
     assert [facts["loss"] for facts in epochs] == history["loss"]
+
+
+def test_other_threads_do_not_matter(lesson: Lesson) -> None:
+    """Training draws nothing from Python's global generator, which other threads use meanwhile."""
+    done = threading.Event()
+    thread = threading.Thread(target=lambda: [random.random() for _ in iter(done.is_set, True)])
+    thread.start()
+    try:
+        images, targets = lesson.store.get(lesson.images.train), lesson.store.get(lesson.targets.train)
+        found = [fit(images, targets, lesson.hyperparameters, 1)[0].get_weights() for _ in range(3)]
+    finally:
+        done.set()
+        thread.join()
+    for weights in found[1:]:
+        for first, other in zip(found[0], weights, strict=True):
+            np.testing.assert_array_equal(first, other)
