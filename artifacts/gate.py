@@ -1,6 +1,6 @@
 """The checks that a model passes before it is used: on its own, against an earlier one, and in operation."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -41,7 +41,13 @@ class Gate(BaseModel):
     against_champion: Literal["non-inferior", "superior", "nothing"] = Field(
         "non-inferior", description="What to show against the champion, on the same images"
     )
-    margin: float = Field(0.005, gt=0, lt=1, description="Loss of accuracy that non-inferiority tolerates")
+    margin: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="Loss of accuracy that non-inferiority tolerates; unset: half a point, or 20 test "
+        "images if that is more, since fewer images cannot show less",
+    )
     significance: float = Field(0.05, gt=0, lt=0.5, description="Level of the one-sided test against it")
     max_weights_bytes: int | None = Field(None, gt=0, description="Greatest size of the weights file")
     max_latency_ms: float | None = Field(None, gt=0, description="Greatest median latency of one image, in ms")
@@ -71,6 +77,8 @@ class Check(BaseModel):
     estimate: float | None = None
     """What the 95 % interval is about: a share, or a difference of shares."""
     interval: tuple[float, float] | None = None
+    limit: float | None = None
+    """Where the estimate should be above."""
 
 
 class Verdict(BaseModel):
@@ -112,14 +120,19 @@ def decide(
     rehearsal: Rehearsal,
     opponent: Opponent,
     theirs: Probabilities | None = None,
+    fresh: Sequence[int] | None = None,
 ) -> Verdict:
     """Hold a model against the gate: its evaluation, its rehearsal, and its predictions beside `theirs`, those of the
     opponent on the same images. Without a threshold, it must be better than always guessing one class.
+
+    `fresh` counts, of held-out new images, those that only the model got right, those that only the opponent, and all.
     """
     accuracy = _accuracy(gate, evaluation)
     checks = [accuracy, *_absolute(gate, evaluation, probabilities, labels)]
     if theirs is not None:
-        checks.append(_against(gate, f"version {opponent.version}", discordant(probabilities, theirs, labels)))
+        checks.append(_against(gate, f"version {opponent.version}", *discordant(probabilities, theirs, labels)))
+    if fresh is not None:
+        checks.append(_on_new_images(gate, f"version {opponent.version}", *fresh))
     checks += _operational(gate, rehearsal)
     return Verdict(
         passed=all(check.passed for check in checks),
@@ -137,7 +150,9 @@ def _accuracy(gate: Gate, evaluation: Evaluation) -> Check:
     else:
         chance = max(c.support for c in evaluation.per_class) / evaluation.count
         check = Check(name=name, value=value, threshold=chance, passed=value > chance, asked="above")
-    return check.model_copy(update={"estimate": evaluation.accuracy, "interval": evaluation.interval})
+    return check.model_copy(
+        update={"estimate": evaluation.accuracy, "interval": evaluation.interval, "limit": check.threshold}
+    )
 
 
 def _absolute(gate: Gate, evaluation: Evaluation, guesses: Probabilities, labels: Labels) -> Iterator[Check]:
@@ -150,14 +165,31 @@ def _absolute(gate: Gate, evaluation: Evaluation, guesses: Probabilities, labels
         yield _at_most("calibration error", calibration_error(guesses, labels), gate.max_calibration_error)
 
 
-def _against(gate: Gate, champion: str, counts: tuple[int, int, int]) -> Check:
-    gained, lost, count = counts
-    superior = gate.against_champion == "superior"
-    p = superiority(gained, lost) if superior else non_inferiority(*counts, gate.margin)
-    what = "better" if superior else f"not worse by {gate.margin:.2%}"
-    name = f"p-value of being {what} than {champion} ({gained} gained, {lost} lost of {count})"
-    difference = {"estimate": (gained - lost) / count, "interval": difference_interval(*counts)}
-    return _at_most(name, p, gate.significance).model_copy(update=difference)
+def _against(gate: Gate, champion: str, gained: int, lost: int, count: int) -> Check:
+    if gate.against_champion == "superior":
+        p, limit, what = superiority(gained, lost), 0.0, "no better"
+    else:
+        margin = gate.margin or max(0.005, min(20 / count, 0.5))
+        p, limit, what = non_inferiority(gained, lost, count, margin), -margin, f"worse by {100 * margin:.3g} points"
+    check = _at_most(f"p-value of being {what} than {champion}", p, gate.significance)
+    return _of_difference(check, limit, gained, lost, count)
+
+
+def _on_new_images(gate: Gate, champion: str, gained: int, lost: int, count: int) -> Check:
+    """Batches are small, so what can be asked is that the model is not shown to be worse."""
+    name = f"p-value of being no worse than {champion} on new images"
+    return _of_difference(_at_least(name, superiority(lost, gained), gate.significance), 0.0, gained, lost, count)
+
+
+def _of_difference(check: Check, limit: float, gained: int, lost: int, count: int) -> Check:
+    return check.model_copy(
+        update={
+            "name": f"{check.name} ({gained} gained, {lost} lost of {count})",
+            "estimate": (gained - lost) / count,
+            "interval": difference_interval(gained, lost, count),
+            "limit": limit,
+        }
+    )
 
 
 def _operational(gate: Gate, rehearsal: Rehearsal) -> Iterator[Check]:

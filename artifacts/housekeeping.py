@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from pydantic import BaseModel
 
+from artifacts.batches import accepted
 from artifacts.records import references
 from artifacts.runs import damaged_runs, earlier_runs, is_alive, starting
 from artifacts.store import Store
@@ -66,8 +67,8 @@ def survey(store: Store) -> list[Usage]:
 def prune(store: Store, max_bytes: int | None = None, older_than: float | None = None) -> Pruned:
     """Evict what was not used for `older_than` seconds, then the least recently used, until `max_bytes` are left.
 
-    What a kept run's report, verdict and model consist of stays, and so does all that was used since the
-    first of the runs under way began. While some manifest is damaged, every report, verdict and model stays.
+    Accepted batches stay, as does what a kept run's report, verdict and model consist of, and all that was used since
+    the first of the runs under way began. While some manifest is damaged, every report, verdict and model stays.
     """
     with starting(store):
         _sweep(store)
@@ -89,7 +90,7 @@ def prune(store: Store, max_bytes: int | None = None, older_than: float | None =
 
 def _needed(store: Store) -> tuple[set[str], float]:
     """Names of the artifacts that runs need, and the time at which the first run under way began."""
-    names: set[str] = set()
+    names = {ref.name for batch in accepted(store) for ref in (batch.data.images, batch.data.labels)}
     since = float("inf")
     for manifest in earlier_runs(store):
         alive = is_alive(store, manifest)

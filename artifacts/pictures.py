@@ -9,7 +9,7 @@ import numpy as np
 
 from artifacts.evaluation import Evaluation
 from artifacts.facts import LEGIBLE_CLASSES, Facts, Mistake, frequent_errors, percent
-from artifacts.gate import Check, Verdict
+from artifacts.gate import Check
 from artifacts.significance import Bin
 
 if TYPE_CHECKING:  # its import takes a second, and a cached run draws nothing
@@ -50,7 +50,7 @@ def draw(facts: Facts) -> Pictures:
     """Draw everything once; equal arguments give equal bytes."""
     series = {name.replace("_", " "): values for name, values in facts.history.items() if values}
     return Pictures(
-        intervals=tuple(_draw_interval(check, facts.verdict) for check in facts.verdict.checks if check.interval),
+        intervals=tuple(_draw_interval(check) for check in facts.verdict.checks if check.interval),
         curves=tuple(_draw_curve(name, values, PNG_LIMIT // len(series)) for name, values in series.items()),
         confusion=_draw_confusion(facts.evaluation),
         champions=_draw_confusion(facts.champion) if facts.champion else None,
@@ -60,26 +60,23 @@ def draw(facts: Facts) -> Pictures:
     )
 
 
-def _draw_interval(check: Check, verdict: Verdict) -> Picture:
-    """An estimate with its interval, beside the accuracy that was asked, or beside no difference to the champion."""
+def _draw_interval(check: Check) -> Picture:
+    """An estimate with its interval, beside the limit that it should be above."""
     figure, axes = _blank(4.6, 1.5)
-    is_accuracy = check.name.startswith("accuracy")
-    what, line = ("accuracy", "threshold") if is_accuracy else ("difference to the champion", "no difference")
-    asked = verdict.threshold if is_accuracy else 0.0
-    low, high, value, gate = (100 * x for x in (*(check.interval or (0, 0)), check.estimate or 0, asked))
+    what = "accuracy" if check.name.startswith("accuracy") else "difference to the champion"
+    unit = "percent" if what == "accuracy" else "percent points"
+    low, high, value, gate = (100 * x for x in (*(check.interval or (0, 0)), check.estimate or 0, check.limit or 0))
     axes.barh([0], [high - low], left=[low], height=0.4, color=BLUE, alpha=0.35)
     axes.plot([value], [0], "o", color=BLUE)
     axes.axvline(gate, color=RED, linestyle="--")
     margin = max(0.25 * (max(high, gate) - min(low, gate)), 0.05)
     left, right = max(-100, min(low, gate) - margin), min(100, max(high, gate) + margin)
-    axes.set(
-        xlim=(left, right), ylim=(-0.8, 0.8), yticks=[], xlabel=f"{what} in percent{'' if is_accuracy else ' points'}"
-    )
-    texts = (value, 0.5, f"{value:.2f}", BLUE), (gate, -0.6, f" {line} {gate:.2f} ", RED)
+    axes.set(xlim=(left, right), ylim=(-0.8, 0.8), yticks=[], xlabel=f"{what} in {unit}")
+    texts = (value, 0.5, f"{value:.2f}", BLUE), (gate, -0.6, f" limit {gate:.2f} ", RED)
     for x, y, text, color in texts:
         side = "right" if x > (left + right) / 2 else "left"
         axes.text(x, y, text, color=color, fontsize=9, ha=side, va="center")
-    alt = f"{what.capitalize()} {value:.2f} %, 95 % interval {low:.2f} to {high:.2f} %, {line} {gate:.2f} %"
+    alt = f"{what.capitalize()} {value:.2f}, 95 % interval {low:.2f} to {high:.2f}, limit {gate:.2f} {unit}"
     return Picture(alt, _png(figure))
 
 

@@ -1,13 +1,16 @@
 """Which models there are, which is champion and how it became so: a thin layer over MLflow's tracking and registry."""
 
 import contextlib
+import hashlib
 import logging
 import os
+import re
 import sqlite3
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
+from importlib.metadata import version as installed
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -16,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from artifacts.arrays import Images
 from artifacts.errors import ArtifactLost, DigitflowError, UsageError
-from artifacts.hyperparameters import Hyperparameters
+from artifacts.hyperparameters import Hyperparameters, explain
 from artifacts.results import Opponent
 from artifacts.store import Digest, Ref, Store, disk_errors
 
@@ -30,6 +33,7 @@ WEIGHTS = "network.weights.h5"
 
 Kind = Literal["promotion", "forced", "rollback"]
 
+_PREFIX = "digitflow-"
 _FACTS, _ENTRY = "digitflow", "promotion."
 """Tag of a version that holds its `Candidate`, and start of the tags of a model that hold its `Promotion`s."""
 
@@ -105,14 +109,26 @@ class Registry:
     def is_local(self) -> bool:
         return not os.environ.get("MLFLOW_TRACKING_URI")
 
-    def remembers(self, key: str | None) -> bool:
-        """Whether this is the registry of that `key`, as far as can be said without opening it."""
-        return key == self.key and (not self.is_local or self._database.exists())
+    def remembers(self, key: str | None, version: int | None, weights: Ref) -> bool:
+        """Whether this is the registry of that `key`, and has that version. Without importing MLflow: what is in the
+        database is looked up there, what is on a server is taken on trust.
+        """
+        if key != self.key or version is None or not self.is_local:
+            return key == self.key and version is not None
+        query = (
+            "SELECT 1 FROM model_version_tags JOIN model_versions USING (name, version) WHERE version = ? "
+            "AND current_stage != 'Deleted_Internal' AND key = ? AND instr(value, ?)"
+        )
+        if not self._database.exists():
+            return False
+        with contextlib.suppress(sqlite3.Error), contextlib.closing(sqlite3.connect(self._database)) as database:
+            return database.execute(query, (version, _FACTS, weights.sha256)).fetchone() is not None
+        return False
 
     @property
     def key(self) -> str:
         """Names the registry in manifests, wherever its home is."""
-        return "local" if self.is_local else self.uri
+        return "local" if self.is_local else re.sub("//[^/@]*@", "//", self.uri)  # without a password
 
     def open(self) -> None:
         """Import MLflow, and create the database if there is none: seconds that can pass meanwhile."""
@@ -122,9 +138,7 @@ class Registry:
     def versions(self, dataset: str | None = None) -> list[Version]:
         """All versions, of one data set or of all, the latest first."""
         with self._errors():
-            models = self._client.search_registered_models()
-            wanted = [m for m in models if (m.name == _model(dataset) if dataset else m.name.startswith(_model("")))]
-            found = [version for model in wanted for version in self._of(model)]
+            found = [version for model in self._models(dataset) for version in self._of(model)]
         return sorted(found, key=lambda version: version.created, reverse=True)
 
     def find(self, number: int, dataset: str | None = None) -> Version:
@@ -138,15 +152,21 @@ class Registry:
         return matches[0]
 
     def champion(self, dataset: str) -> Version | None:
-        return next((version for version in self.versions(dataset) if CHAMPION in version.aliases), None)
+        with self._errors():
+            number = self._champion_number(dataset)
+        if number is None:
+            return None
+        found = next((version for version in self.versions(dataset) if version.version == number), None)
+        if found is None:
+            raise DigitflowError(
+                f"the champion of {dataset} is version {number}, whose record is unreadable; promote another by hand, "
+                "or remove its alias in MLflow"
+            )
+        return found
 
     def registered(self, dataset: str, weights: Ref, test: Digest) -> Version | None:
         """The version with these weights that was judged on these test images."""
         return next((v for v in self.versions(dataset) if (v.weights, v.test) == (weights, test)), None)
-
-    def is_champion(self, version: Version) -> bool:
-        champion = self.champion(version.dataset)
-        return champion is not None and champion.version == version.version
 
     def decisions(self, test: Digest, besides: Ref | None = None) -> int:
         """The ledger: how many candidates, besides these weights, the test images with this digest have judged."""
@@ -163,17 +183,14 @@ class Registry:
         """Log a run with its parameters, metrics per epoch, model and files, and make the model the challenger.
 
         `example` is one normalised image (1, height, width, 1), `files` must have the weights as WEIGHTS. The same
-        weights for the same test images are one version, however often they are registered.
+        weights for the same test images are one version, whose first record stands.
         """
         with self._locked(), self._errors():
             if version := self.registered(candidate.dataset, candidate.weights, candidate.test):
-                self._client.set_model_version_tag(
-                    _model(version.dataset), str(version.version), _FACTS, candidate.model_dump_json()
-                )
-                return self.find(version.version, version.dataset)
+                return version
             run = self._log(candidate, history, example, files, store)
             name = _model(candidate.dataset)
-            with contextlib.suppress(self._exception):
+            if not list(self._models(candidate.dataset)):
                 self._client.create_registered_model(name)
             tags = {
                 _FACTS: candidate.model_dump_json(),
@@ -197,8 +214,7 @@ class Registry:
         """Make `version` champion in place of version `expected`. Raises ChampionChanged if another is champion."""
         name = _model(version.dataset)
         with self._locked(), self._errors():
-            before = self.champion(version.dataset)
-            if (before.version if before else None) != expected:
+            if self._champion_number(version.dataset) != expected:
                 raise ChampionChanged(f"the champion of {version.dataset} changed meanwhile; run again")
             entry = Promotion(
                 dataset=version.dataset,
@@ -211,7 +227,10 @@ class Registry:
             )
             tag = f"{_ENTRY}{len(self._noted(version.dataset)) + 1:06}"
             self._client.set_registered_model_tag(name, tag, entry.model_dump_json(exclude={"took_effect"}))
-            if self._client.get_registered_model(name).aliases.get(CHALLENGER) == version.version:
+            if self._client.get_registered_model(name).aliases.get(CHALLENGER) in (
+                version.version,
+                str(version.version),
+            ):
                 self._client.delete_registered_model_alias(name, CHALLENGER)
             self._client.set_registered_model_alias(name, CHAMPION, str(version.version))
         return entry
@@ -219,10 +238,10 @@ class Registry:
     def history(self, dataset: str) -> list[Promotion]:
         """Every change of the champion, the first first."""
         with self._errors():
-            noted, champion = self._noted(dataset), self.champion(dataset)
-        after = [entry.replaced for entry in noted[1:]] + [champion.version if champion else None]
+            noted, champion = self._noted(dataset), self._champion_number(dataset)
+        after = [entry.replaced for entry in noted[1:]] + [champion]
         return [
-            entry.model_copy(update={"took_effect": entry.version == follows})
+            entry.model_copy(update={"took_effect": follows in (entry.version, None) and follows != entry.replaced})
             for entry, follows in zip(noted, after, strict=False)
         ]
 
@@ -253,17 +272,41 @@ class Registry:
                 yield Version(
                     **Candidate.model_validate_json(made.tags[_FACTS]).model_dump(),
                     version=int(made.version),
-                    aliases=tuple(sorted(alias for alias, number in model.aliases.items() if number == made.version)),
+                    aliases=tuple(
+                        sorted(alias for alias, number in model.aliases.items() if str(number) == str(made.version))
+                    ),
                     created=datetime.fromtimestamp(made.creation_timestamp / 1000, UTC),
                     mlflow_run=made.run_id,
                 )
 
+    def _models(self, dataset: str | None) -> Iterator[Any]:
+        if dataset is not None:
+            try:
+                yield self._client.get_registered_model(_model(dataset))
+            except self._exception as error:
+                if getattr(error, "error_code", "") != "RESOURCE_DOES_NOT_EXIST":
+                    raise
+            return
+        token = None
+        while True:
+            page = self._client.search_registered_models(page_token=token)
+            yield from (model for model in page if model.name.startswith(_PREFIX))
+            token = page.token
+            if not token:
+                return
+
+    def _champion_number(self, dataset: str) -> int | None:
+        number = next((model.aliases.get(CHAMPION) for model in self._models(dataset)), None)
+        return None if number is None else int(number)
+
     def _noted(self, dataset: str) -> list[Promotion]:
+        tags: dict[str, str] = next((model.tags for model in self._models(dataset)), {})
         try:
-            tags = self._client.get_registered_model(_model(dataset)).tags
-        except self._exception:
-            return []
-        return [Promotion.model_validate_json(tags[tag]) for tag in sorted(tags) if tag.startswith(_ENTRY)]
+            return [Promotion.model_validate_json(tags[tag]) for tag in sorted(tags) if tag.startswith(_ENTRY)]
+        except ValidationError as error:
+            raise DigitflowError(
+                f"the history of {dataset} is damaged: {explain(error)}; correct the tags {_ENTRY}* in MLflow"
+            ) from None
 
     def _log(
         self,
@@ -281,7 +324,7 @@ class Registry:
         now = int(datetime.now(UTC).timestamp() * 1000)
         facts = {"dataset": candidate.dataset, "recipe": candidate.recipe, "seed": candidate.seed}
         parameters = facts | candidate.hyperparameters.model_dump(mode="json")
-        metrics = [Metric(k, v, now, i) for k, values in history.items() for i, v in enumerate(values, 1)]
+        metrics = [Metric(f"train_{k}", v, now, i) for k, values in history.items() for i, v in enumerate(values, 1)]
         self._client.log_batch(
             run,
             [*metrics, Metric("test_accuracy", candidate.accuracy, now, 0)],
@@ -302,6 +345,11 @@ class Registry:
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
         os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "ERROR")
+        os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+        if self.is_local and "?" in str(self._database):
+            raise UsageError(
+                f"MLflow cannot keep its database in {self._home}, because of the ?; choose another DIGITFLOW_HOME"
+            )
         import mlflow
 
         logging.getLogger("alembic").setLevel(logging.ERROR)
@@ -366,10 +414,10 @@ class Registry:
             yield
         except DigitflowError:
             raise
-        except (self._exception, SQLAlchemyError) as error:
+        except (self._exception, SQLAlchemyError, ImportError) as error:
             what = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise DigitflowError(
-                f"the model registry {self.uri} cannot be used: {what}; the champion is as it was, run again when it is"
+                f"the model registry {self.key} cannot be used: {what}; no champion was changed, run again when it can"
             ) from error
 
 
@@ -385,11 +433,13 @@ def _save(network: "keras.Model", example: Images, path: Path, run: str) -> None
         mlflow_model=Model(artifact_path="model", run_id=run),
         signature=infer_signature(example, network.predict_on_batch(example)),
         input_example=example,
-        pip_requirements=["keras", "tensorflow", "numpy"],
+        pip_requirements=[f"{name}=={installed(name)}" for name in ("keras", "tensorflow", "numpy")],
         metadata={"input": "float32 pixels in [-0.5, 0.5], from uint8 by x / 255 - 0.5"},
     )
 
 
 def _model(dataset: str) -> str:
-    """The registered model of a data set; the name is kept readable, and is what MLflow accepts."""
-    return f"digitflow-{dataset}".translate(str.maketrans("/:", "__"))
+    """The registered model of a data set: its name, and a digest where that has letters that MLflow would not take."""
+    plain = re.sub(r"[^\w. -]", "_", dataset, flags=re.ASCII)[:100]
+    digest = "" if plain == dataset else f"-{hashlib.sha256(dataset.encode()).hexdigest()[:8]}"
+    return f"{_PREFIX}{plain}{digest}"

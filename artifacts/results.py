@@ -2,7 +2,7 @@
 
 from pydantic import BaseModel, ConfigDict
 
-from artifacts.datasets import Splits
+from artifacts.datasets import Split, Splits
 from artifacts.hyperparameters import Hyperparameters
 from artifacts.store import Ref
 
@@ -16,6 +16,13 @@ class Validated(_Result):
 
     data: Splits
     report: Ref
+
+
+class Merged(_Result):
+    """Data with what arrived later, and the held-out part of that, if any."""
+
+    data: Splits
+    fresh: Split | None
 
 
 class Pair(_Result):

@@ -87,7 +87,7 @@ class Run:
             with alive:
                 yield run
         except BaseException as error:
-            interrupted = isinstance(error, KeyboardInterrupt)
+            interrupted = not isinstance(error, Exception)  # by Ctrl-C, or suspended until somebody answers
             run.finish("interrupted" if interrupted else "failed", error=str(error) or type(error).__name__)
             raise
         finally:

@@ -21,6 +21,7 @@ class Settings(BaseSettings):
     store: str = Field(
         "", description="fsspec URL, such as s3://bucket/folder, where machines share artifacts; or none"
     )
+    inbox: str = Field("", description="fsspec URL from which retraining fetches batches too; or none")
     max_size: ByteSize | None = Field(None, description="After each run, evict artifacts until they fit, such as 2GB")
     mirrors: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Base URLs, comma-separated, that replace the built-in mirrors (http, https or file)"

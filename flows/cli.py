@@ -16,7 +16,7 @@ from artifacts.errors import DigitflowError
 from artifacts.hyperparameters import explain
 from artifacts.progress import tell
 from artifacts.settings import Settings
-from flows import console, housekeeping, models
+from flows import console, data, housekeeping, models
 from flows.plan import PATIENCE, Plan
 from flows.request import Flag, Request
 
@@ -27,14 +27,15 @@ INTERRUPTED = 130
 app = App(
     name="digitflow",
     help="Train image classifiers in a pipeline whose cache, gate and weights can be trusted.",
-    help_epilogue="Settings, as environment variables: DIGITFLOW_HOME, _MIRRORS, _TIMEOUT, _STORE, _MAX_SIZE. "
-    "Exit status: 0 done (the model passed), 3 the gate rejected it, 2 wrong command line, 1 anything else.",
+    help_epilogue="Settings, as environment variables: DIGITFLOW_HOME, _MIRRORS, _TIMEOUT, _STORE, _MAX_SIZE, _INBOX; "
+    "MLFLOW_TRACKING_URI. Exit status: 0 done (the model passed), 3 the gate rejected it, 2 wrong command line, "
+    "1 anything else.",
     version=lambda: version("digitflow"),
     version_flags=["--version"],
     suppress_keyboard_interrupt=False,
 )
 
-for verb in (housekeeping.cache, housekeeping.runs, housekeeping.verify, models.models):
+for verb in (housekeeping.cache, housekeeping.runs, housekeeping.verify, models.models, data.data):
     app.command(verb)
 
 

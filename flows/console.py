@@ -15,7 +15,7 @@ from artifacts.progress import Facts, listening
 from artifacts.store import disk_errors
 
 if TYPE_CHECKING:
-    from flows.training import Outcome
+    from flows.pipeline import Outcome
 
 PERCENT = 100
 

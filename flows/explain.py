@@ -12,8 +12,8 @@ from artifacts.records import recall, result
 from artifacts.runs import StepRecord, earlier_runs
 from artifacts.settings import Settings
 from artifacts.store import Store
+from flows.pipeline import learn, prepare
 from flows.plan import Plan
-from flows.training import pipeline
 from tasks.caching import Step, replaced_by
 
 
@@ -33,7 +33,7 @@ def explain(plan: Plan, settings: Settings) -> list[Finding]:
     """Go through the steps of a run without running any."""
     oracle = _Oracle(settings.artifacts)
     with replaced_by(oracle):
-        pipeline(plan, settings)
+        learn(plan, prepare(plan, settings), (), settings)
     return oracle.findings
 
 

@@ -72,7 +72,7 @@ def show(version: int, *, dataset: Dataset = None, json: Annotated[bool, Flag] =
             ("held against", found.opponent.absence or f"version {found.opponent.version}"),
             ("its test images", f"have judged {registry.decisions(found.test)} models"),
             ("card", str(settings.home / "runs" / found.run / "report.html")),
-            ("MLflow", registry.uri),
+            ("MLflow", registry.key),
         ]
     )
     return 0
@@ -150,6 +150,8 @@ def history(*, at: str | None = None, dataset: Dataset = None, json: Annotated[b
 
 
 def _change(version: Version, reason: str, kind: Kind, json: bool) -> int:
+    if not reason.strip():
+        raise UsageError("the reason is empty; say why, for the history")
     registry = _registry()
     champion = registry.champion(version.dataset)
     if champion and champion.version == version.version:
@@ -166,7 +168,8 @@ def _change(version: Version, reason: str, kind: Kind, json: bool) -> int:
 
 def _row(change: Promotion) -> tuple[str, ...]:
     kind = change.kind if change.took_effect else f"{change.kind}, without effect"
-    return f"{change.at:%Y-%m-%d %H:%M:%S}", str(change.version), _before(change), kind, change.run or "", change.reason
+    why = " ".join(change.reason.split())
+    return f"{change.at:%Y-%m-%d %H:%M:%S}", str(change.version), _before(change), kind, change.run or "by hand", why
 
 
 def _before(change: Promotion) -> str:

@@ -1,13 +1,17 @@
 """What a candidate is held against, and what becomes of it: registered in any case, champion if it passed."""
 
+from collections.abc import Callable
+
 from artifacts.errors import UsageError
 from artifacts.records import references
-from artifacts.registry import WEIGHTS, Candidate, Registry
+from artifacts.registry import WEIGHTS, Candidate, Registry, Version
 from artifacts.results import Opponent, Trained
 from artifacts.runs import Manifest, Run, earlier_runs
 from artifacts.settings import Settings
 from artifacts.store import Ref
 from flows.plan import Plan
+
+Consent = Callable[[Version], bool]
 
 
 def choose_opponent(plan: Plan, weights: Ref, test: Ref, settings: Settings) -> Opponent:
@@ -47,11 +51,22 @@ def choose_opponent(plan: Plan, weights: Ref, test: Ref, settings: Settings) -> 
 
 
 def settle(
-    plan: Plan, candidate: Candidate, trained: Trained, test: Ref, images: Ref, page: Ref, run: Run, settings: Settings
+    plan: Plan,
+    candidate: Candidate,
+    trained: Trained,
+    test: Ref,
+    images: Ref,
+    page: Ref,
+    run: Run,
+    settings: Settings,
+    consent: Consent | None = None,
 ) -> tuple[int, bool]:
-    """Register the candidate and, last, make it champion if it passed. Returns its version, and whether it became so.
+    """Register the candidate and, last, make it champion if it passed and whoever is asked consents.
 
-    Raises ChampionChanged if it was held against a model that is no longer champion.
+    A model is judged once: one that was rejected, or champion, before becomes champion only by hand.
+
+    Returns its version, and whether it became champion. Raises ChampionChanged if it was held against a model that is
+    no longer champion.
     """
     if decided := _decided(plan, candidate.weights, test, settings):
         return int(decided.version or 0), False
@@ -67,7 +82,10 @@ def settle(
         },
         store,
     )
-    if not candidate.passed or registry.is_champion(version):
+    was_promoted = any(
+        change.took_effect and change.version == version.version for change in registry.history(candidate.dataset)
+    )
+    if was_promoted or not (candidate.passed and version.passed) or (consent and not consent(version)):
         return version.version, False
     registry.promote(version, candidate.reason, candidate.opponent.version, candidate.run)
     return version.version, True
@@ -77,8 +95,8 @@ def _decided(plan: Plan, weights: Ref, test: Ref, settings: Settings) -> Manifes
     """The latest finished run that judged these weights on these raw test images by the same gate."""
     registry, gate = Registry(settings.home), plan.gate.model_dump(mode="json")
     for run in earlier_runs(settings.artifacts):
-        is_same = (run.dataset, run.gate) == (plan.source.name, gate) and registry.remembers(run.registry)
+        is_same = (run.dataset, run.gate) == (plan.source.name, gate) and run.version is not None
         refs = [ref for step in run.steps if step.name in ("download", "train") for ref in references(step.result)]
-        if is_same and run.version is not None and {weights, test} <= set(refs):
-            return run
+        if is_same and {weights, test} <= set(refs):
+            return run if registry.remembers(run.registry, run.version, weights) else None
     return None

@@ -10,10 +10,18 @@ from tasks.caching import step
 
 @step("check-gate", shaped_by=("scipy",))
 def check_gate(
-    scored: Scored, test: Split, saved: Saved, opponent: Opponent, theirs: Ref | None, gate: Gate, store: Store
+    scored: Scored,
+    test: Split,
+    saved: Saved,
+    opponent: Opponent,
+    theirs: Ref | None,
+    fresh: Ref | None,
+    gate: Gate,
+    store: Store,
 ) -> Ref:
-    """Hold what was scored on `test` and rehearsed against the gate, and against the opponent's probabilities `theirs`
-    on the same images; the result is a `Verdict` as JSON. A rejection is no error.
+    """Hold what was scored on `test` and rehearsed against the gate, against the opponent's probabilities `theirs`
+    on the same images, and against what `evaluate_fresh` counted; the result is a `Verdict` as JSON. A rejection is no
+    error.
     """
     verdict = decide(
         gate,
@@ -23,5 +31,6 @@ def check_gate(
         Rehearsal.model_validate(store.get_json(saved.rehearsal)),
         opponent,
         store.get(theirs) if theirs else None,
+        store.get_json(fresh) if fresh else None,
     )
     return store.put_json(verdict.model_dump(mode="json"))

@@ -2,10 +2,12 @@
 
 import numpy as np
 
+from artifacts.datasets import Split
 from artifacts.evaluation import measure
 from artifacts.hyperparameters import Hyperparameters
-from artifacts.prediction import predict
+from artifacts.prediction import predict, rescale
 from artifacts.results import Scored
+from artifacts.significance import discordant
 from artifacts.store import Ref, Store
 from tasks.caching import step
 
@@ -27,3 +29,24 @@ def evaluate_champion(
     if weights is None or hyperparameters is None:
         return None
     return store.put(predict(weights, store.get(images), targets.shape[1], hyperparameters, store))
+
+
+@step("evaluate-fresh", shaped_by=("keras", "tensorflow", "numpy"))
+def evaluate_fresh(
+    weights: Ref,
+    hyperparameters: Hyperparameters,
+    champion: Ref | None,
+    champions: Hyperparameters | None,
+    fresh: Split,
+    classes: int,
+    store: Store,
+) -> Ref | None:
+    """Of held-out new images (n, height, width), how many only the candidate got right, how many only the champion, and
+    n, as JSON; nothing without a champion.
+    """
+    if champion is None or champions is None:
+        return None
+    images, labels = rescale(store.get(fresh.images)), store.get(fresh.labels)
+    ours = predict(weights, images, classes, hyperparameters, store)
+    theirs = predict(champion, images, classes, champions, store)
+    return store.put_json(discordant(ours, theirs, labels))

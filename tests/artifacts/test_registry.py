@@ -89,7 +89,7 @@ def test_the_run_is_in_mlflow(registry: Registry, home: Path) -> None:
     client, version = mlflow.MlflowClient(registry.uri, registry.uri), registry.find(1)
     run = client.get_run(version.mlflow_run)
     assert run.info.status == "FINISHED" and run.data.params["filters"] == "[2]"
-    assert [m.value for m in client.get_metric_history(version.mlflow_run, "loss")] == [2.0, 1.0]
+    assert [m.value for m in client.get_metric_history(version.mlflow_run, "train_loss")] == [2.0, 1.0]
     copied = Path(client.download_artifacts(version.mlflow_run, "model", str(home)))
     model = mlflow.pyfunc.load_model(str(copied))
     assert model.metadata.signature.inputs.inputs[0].shape == (-1, 8, 8, 1)

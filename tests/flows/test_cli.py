@@ -338,8 +338,8 @@ def test_interrupt_while_starting(digits_folder: Path, home: Path) -> None:
 @pytest.mark.prefect
 @needs_proc
 def test_kill(training: subprocess.Popen[str], shared: Path) -> None:
-    """After kill -9 of the command, its server is gone within 15 s."""
-    assert len(processes_of(shared / "home")) == 2
+    """After kill -9 of the command, its server and the process that would try the weights are gone within 15 s."""
+    assert len(processes_of(shared / "home")) > 1
     training.kill()
     training.communicate()
     assert eventually(lambda: not processes_of(shared / "home"), 15)

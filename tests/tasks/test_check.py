@@ -31,7 +31,7 @@ def test_verdict_is_stored(threshold: float, passed: bool, store: Store) -> None
     scored, test = parts(store)
     gate, nobody = Gate(min_accuracy=threshold), Opponent(absence="no champion yet")
     verdict = Verdict.model_validate(
-        store.get_json(check_gate.fn(scored, test, saved(store), nobody, None, gate, store))
+        store.get_json(check_gate.fn(scored, test, saved(store), nobody, None, None, gate, store))
     )
     assert verdict == decide(gate, measure(GUESSES, LABELS), GUESSES, LABELS, REHEARSAL, nobody)
     assert verdict.passed == passed
@@ -43,7 +43,7 @@ def test_champion_is_held_against(store: Store) -> None:
     theirs = store.put(np.eye(2, dtype=np.float32)[LABELS])
     opponent = Opponent(version=7, weights=theirs, decisions=3)
     told = Verdict.model_validate(
-        store.get_json(check_gate.fn(scored, test, saved(store), opponent, theirs, Gate(min_accuracy=0.1), store))
+        store.get_json(check_gate.fn(scored, test, saved(store), opponent, theirs, None, Gate(min_accuracy=0.1), store))
     )
     assert not told.passed and "version 7 (0 gained, 1 lost of 4)" in told.reason
     assert told.opponent == opponent

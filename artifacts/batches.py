@@ -1,0 +1,270 @@
+"""Labelled images that arrive after a data set was published: read from an inbox, judged, and kept exactly once."""
+
+import contextlib
+import csv
+import hashlib
+import json
+import shutil
+import zipfile
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from filelock import FileLock
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from artifacts import idx
+from artifacts.arrays import Labels, RawImages
+from artifacts.datasets import Split, Splits
+from artifacts.drift import Drift, compare
+from artifacts.errors import BadSource, DigitflowError, UsageError
+from artifacts.store import Store, disk_errors
+
+KINDS = "a .npz file with images and labels, a folder with an IDX pair, or a folder of images with a labels.csv"
+RARE = frozenset({"classes", "missing-class", "imbalance"})
+"""Rules about whole data sets, which a batch need not keep."""
+
+
+OnDrift = Literal["accept", "refuse"]
+
+
+class Batch(BaseModel):
+    """An accepted batch. `digest` identifies it by content, `added` is UTC."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    digest: str
+    data: Split
+    added: datetime
+    drift: tuple[Drift, ...]
+
+
+class Arrivals(BaseModel):
+    """What became of an inbox: all batches accepted so far, the new among them, and what was put aside, with why."""
+
+    accepted: tuple[Batch, ...]
+    new: tuple[Batch, ...]
+    quarantined: dict[str, str]
+    repeated: tuple[str, ...]
+
+
+def add(path: Path, home: Path) -> Path:
+    """Put a copy of a batch into the inbox, where it appears whole. Raises UsageError if it is no batch."""
+    if not (path.is_dir() or (path.suffix == ".npz" and path.is_file())):
+        raise UsageError(f"{path} is no batch: give {KINDS}")
+    with disk_errors(home):
+        inbox = home / "inbox"
+        inbox.mkdir(parents=True, exist_ok=True)
+        name = f"{datetime.now(UTC):%Y%m%d-%H%M%S-%f}-{path.name}"
+        hidden = inbox / f".{name}"
+        (shutil.copytree if path.is_dir() else shutil.copy2)(path, hidden)
+        return hidden.rename(inbox / name)
+
+
+def fetch(url: str, home: Path) -> None:
+    """Copy what is new below an fsspec URL into the inbox; what has arrived once under its name is not fetched again.
+
+    Raises DigitflowError if the URL cannot be read.
+    """
+    import fsspec
+
+    known = [home / "inbox", home / "batches" / "kept", home / "quarantine"]
+    (home / "inbox").mkdir(parents=True, exist_ok=True)
+    try:
+        files, root = fsspec.core.url_to_fs(url)
+        for source in sorted(files.ls(root, detail=False)):
+            name = source.rstrip("/").rpartition("/")[2]
+            if name.startswith(".") or any((folder / name).exists() for folder in known):
+                continue
+            hidden = home / "inbox" / f".{name}"
+            files.get(source, str(hidden), recursive=True)
+            hidden.replace(home / "inbox" / name)
+    except Exception as error:  # each file system raises its own
+        what = " ".join(str(error).split()) or type(error).__name__
+        raise DigitflowError(f"the inbox {url} cannot be read: {what}; check DIGITFLOW_INBOX") from error
+
+
+def collect(dataset: str, base: Splits, classes: int, on_drift: OnDrift, store: Store, max_bytes: int) -> Arrivals:
+    """Judge everything in the inbox against the base data: accept it, put it into quarantine, or know it already.
+
+    A batch leaves the inbox only after the ledger, written atomically, has it, and the ledger knows batches by content:
+    whatever is killed when, none is lost or accepted twice. What arrived is kept, so that lost arrays can be read anew.
+    """
+    new, repeated, quarantined = [], [], {}
+    with _ledger(dataset, store) as accepted:
+        for batch in accepted:
+            if not (store.holds(batch.data.images) and store.holds(batch.data.labels)):
+                _stored(*read(_kept(store) / batch.name, store, max_bytes), store)
+        for path in sorted(path for path in (store.home / "inbox").glob("*") if not path.name.startswith(".")):
+            try:
+                images, labels = read(path, store, max_bytes)
+                report = _judge(images, labels, base, classes, store)
+            except BadSource as error:
+                report = {"errors": [{"message": str(error)}]}
+            if report["errors"]:
+                quarantined[path.name] = "; ".join(problem["message"] for problem in report["errors"])
+                _set_aside(path, report, store)
+                continue
+            batch = _batch(path.name, images, labels, base, store)
+            drifted = ", ".join(drift.statistic for drift in batch.drift if drift.is_drift)
+            if drifted and on_drift == "refuse":
+                quarantined[path.name] = f"it drifted from the data set in {drifted}"
+                _set_aside(path, {"drift": [drift.model_dump() for drift in batch.drift]}, store)
+            elif any(batch.digest == other.digest for other in accepted):
+                repeated.append(path.name)
+            else:
+                new.append(batch)
+                accepted.append(batch)
+                _write(dataset, accepted, store)
+            if path.exists():
+                _move(path, _kept(store))
+        return Arrivals(accepted=tuple(accepted), new=tuple(new), quarantined=quarantined, repeated=tuple(repeated))
+
+
+def accepted(store: Store) -> Iterator[Batch]:
+    """Every accepted batch of every data set. Raises DigitflowError if a ledger is damaged."""
+    for path in sorted((store.home / "batches").glob("*.json")):
+        yield from _read(path)
+
+
+def read(path: Path, store: Store, max_bytes: int) -> tuple[RawImages, Labels]:
+    """Images (n, height, width) and labels (n,), both uint8. Raises BadSource if it is no batch."""
+    try:
+        if path.suffix == ".npz" and path.is_file():
+            return _from_npz(path, max_bytes)
+        if (path / "labels.csv").is_file():
+            return _from_pictures(path, max_bytes)
+        return _from_idx(path, store, max_bytes)
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile, csv.Error) as error:
+        raise BadSource(f"{path.name} cannot be read: {' '.join(str(error).split())}; give {KINDS}") from None
+
+
+def _from_npz(path: Path, max_bytes: int) -> tuple[RawImages, Labels]:
+    with zipfile.ZipFile(path) as archive:
+        if sum(item.file_size for item in archive.infolist()) > max_bytes:
+            raise BadSource(f"{path.name} unpacks to more than {max_bytes:,} bytes")
+    with np.load(path, allow_pickle=False) as arrays:
+        return _sound(path, arrays["images"], arrays["labels"])
+
+
+def _from_idx(path: Path, store: Store, max_bytes: int) -> tuple[RawImages, Labels]:
+    pair = []
+    for kind, dimensions in (("images-idx3", 3), ("labels-idx1", 1)):
+        files = sorted(path.glob(f"*{kind}*"))
+        if len(files) != 1:
+            raise BadSource(f"{path.name} has {len(files)} files named like {kind}, not one; give {KINDS}")
+        with store.scratch() as folder:
+            idx.unpack(files[0], folder / files[0].name, max_bytes)
+            pair.append(store.get(idx.parse(folder / files[0].name, dimensions, store)))
+    return _sound(path, *pair)
+
+
+def _from_pictures(path: Path, max_bytes: int) -> tuple[RawImages, Labels]:
+    from PIL import Image, UnidentifiedImageError
+
+    with (path / "labels.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    if not rows or not {"file", "label"} <= rows[0].keys():
+        raise BadSource(f"{path.name}/labels.csv needs the columns file and label, and a row for each image")
+    images, size = [], 0
+    for row in rows:
+        picture = (path / row["file"]).resolve()
+        if not picture.is_relative_to(path.resolve()):
+            raise BadSource(f"{path.name}/labels.csv names {row['file']}, which is outside the folder")
+        try:
+            with Image.open(picture) as opened:
+                size += opened.width * opened.height
+                if size > max_bytes:
+                    raise BadSource(f"{path.name} unpacks to more than {max_bytes:,} bytes")
+                images.append(np.array(opened.convert("L"), np.uint8))
+        except UnidentifiedImageError:
+            raise BadSource(f"{path.name}/{row['file']} is no image") from None
+    if len({image.shape for image in images}) > 1:
+        raise BadSource(f"{path.name} has images of several sizes; scale them to one")
+    return _sound(path, np.stack(images), np.array([int(row["label"]) for row in rows]))
+
+
+def _sound(path: Path, images: np.ndarray, labels: np.ndarray) -> tuple[RawImages, Labels]:
+    if images.dtype != np.uint8 or images.ndim != 3 or labels.shape != images.shape[:1] or not len(images):
+        raise BadSource(
+            f"{path.name} has images {images.shape} {images.dtype} and labels {labels.shape}, not uint8 "
+            "(n, height, width) and (n,) with at least one image"
+        )
+    if not np.issubdtype(labels.dtype, np.integer) or labels.min() < 0 or labels.max() > 255:
+        raise BadSource(f"{path.name} has labels that are not whole numbers from 0 to 255")
+    return images, labels.astype(np.uint8)
+
+
+def _judge(images: RawImages, labels: Labels, base: Splits, classes: int, store: Store) -> dict[str, Any]:
+    """What the contracts of the base data say of a batch, the test images among them, which nobody may learn from."""
+    from artifacts.contracts import inspect
+
+    report = inspect(images, labels, store.get(base.test.images), store.get(base.test.labels), classes)
+    told = report.model_dump(mode="json")
+    shape, size = images.shape[1:], base.train.images.shape[1:]
+    ours = [p for p in told["errors"] if p["split"] != "test" and p["check"] not in RARE]
+    if shape != size:
+        ours.append({"check": "size", "message": f"images are {shape}, those of the data set {size}; scale them"})
+    return told | {"errors": ours}
+
+
+def _batch(name: str, images: RawImages, labels: Labels, base: Splits, store: Store) -> Batch:
+    data = _stored(images, labels, store)
+    before = store.get(base.train.images), store.get(base.train.labels)
+    return Batch(
+        name=name,
+        digest=hashlib.sha256(f"{data.images.sha256}{data.labels.sha256}".encode()).hexdigest(),
+        data=data,
+        added=datetime.now(UTC),
+        drift=compare(before, (images, labels)),
+    )
+
+
+def _stored(images: RawImages, labels: Labels, store: Store) -> Split:
+    return Split(images=store.put(images), labels=store.put(labels))
+
+
+def _kept(store: Store) -> Path:
+    return store.home / "batches" / "kept"
+
+
+@contextlib.contextmanager
+def _ledger(dataset: str, store: Store) -> Iterator[list[Batch]]:
+    path = _path(dataset, store)
+    with disk_errors(store.home):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(path.with_suffix(".lock")):
+            yield _read(path) if path.exists() else []
+
+
+def _read(path: Path) -> list[Batch]:
+    try:
+        return [Batch.model_validate(item) for item in json.loads(path.read_bytes())]
+    except (ValueError, ValidationError) as error:
+        raise DigitflowError(f"the ledger of batches {path} is damaged ({error}); restore it from a backup") from None
+
+
+def _write(dataset: str, batches: list[Batch], store: Store) -> None:
+    content = json.dumps([batch.model_dump(mode="json") for batch in batches], indent=1).encode()
+    store.write(str(_path(dataset, store).relative_to(store.home)), content)
+
+
+def _path(dataset: str, store: Store) -> Path:
+    return store.home / "batches" / f"{dataset.replace('/', '_')}.json"
+
+
+def _set_aside(path: Path, report: dict[str, Any], store: Store) -> None:
+    """Move a bad batch, with its report beside it, to where nothing is learned from."""
+    store.write(f"quarantine/{path.name}/report.json", json.dumps(report, indent=1).encode())
+    _move(path, store.home / "quarantine" / path.name)
+
+
+def _move(path: Path, folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    target = folder / path.name
+    if target.is_dir():
+        shutil.rmtree(target)
+    path.replace(target)
