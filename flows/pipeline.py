@@ -19,7 +19,7 @@ from artifacts.evaluation import Evaluation
 from artifacts.gate import Verdict
 from artifacts.housekeeping import prune
 from artifacts.registry import Candidate, Registry
-from artifacts.results import Merged, Opponent, Pair, Reported, Saved, Scored, Trained, Validated
+from artifacts.results import Opponent, Pair, Reported, Saved, Scored, Trained, Validated
 from artifacts.runs import Run
 from artifacts.settings import Settings
 from artifacts.store import Ref, Store
@@ -82,16 +82,19 @@ def prepare(plan: Plan, settings: Settings) -> Validated:
 def learn(plan: Plan, checked: Validated, batches: tuple[Split, ...], settings: Settings) -> Results:
     """Train on checked data and accepted batches, and hold the model against the gate."""
     store, hp = settings.artifacts, plan.hyperparameters
-    merged = merge(checked.data, batches, store) if batches else Merged(data=checked.data, fresh=None)
-    images = normalise_and_reshape(merged.data, store)
-    targets = one_hot_encode(merged.data, store)
+    data, held_out = checked.data, None
+    if batches:
+        merged = merge(checked.data, batches, store)
+        data, held_out = merged.data, merged.fresh
+    images = normalise_and_reshape(data, store)
+    targets = one_hot_encode(data, store)
     trained = train(images.train, targets.train, hp, plan.seed, store)
     scored = evaluate(trained.weights, images.test, targets.test, hp, store)
     test = checked.data.test
     saved = save_weights(trained.weights, test.images, scored.probabilities, hp, store)
     champion = choose_opponent(plan, trained.weights, test.images, settings)
     theirs = evaluate_champion(champion.weights, images.test, targets.test, champion.hyperparameters, store)
-    fresh = _on_fresh(plan, trained, champion, merged.fresh, targets, store)
+    fresh = _on_fresh(plan, trained, champion, held_out, targets, store)
     verdict = check_gate(scored, test, saved, champion, theirs, fresh, plan.gate, store)
     page = report(plan.title, hp, checked, trained, scored, theirs, verdict, store)
     return Results(checked, images, trained, scored, saved, champion, verdict, page)
