@@ -3,7 +3,7 @@
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from artifacts.arrays import Labels, RawImages, chunks
+from artifacts.arrays import RawImages, chunks
 
 BINS = 10
 SHIFTED = 0.25
@@ -24,7 +24,11 @@ class Drift(BaseModel):
         return self.index > self.threshold
 
 
-def compare(base: tuple[RawImages, Labels], batch: tuple[RawImages, Labels]) -> tuple[Drift, ...]:
+Pair = tuple[np.ndarray, np.ndarray]
+"""Images (n, height, width) and labels (n,), both uint8."""
+
+
+def compare(base: Pair, batch: Pair) -> tuple[Drift, ...]:
     """Hold the pixel statistics, shapes and labels of a batch against those of the base data."""
     before, after = _statistics(base[0]), _statistics(batch[0])
     found = [_drift(name, before[name], after[name], _quantiles(before[name])) for name in before]

@@ -15,8 +15,9 @@ from artifacts.runs import Manifest, earlier_runs
 from artifacts.settings import Settings
 from artifacts.store import Ref
 from flows.explain import explain
+from flows.pipeline import Outcome
 from flows.plan import Plan
-from flows.training import Outcome, training
+from flows.training import training
 from tests.conftest import Arrays, write_idx
 
 pytestmark = pytest.mark.prefect
