@@ -128,7 +128,7 @@ class Registry:
     @property
     def key(self) -> str:
         """Names the registry in manifests, wherever its home is."""
-        return "local" if self.is_local else re.sub("//[^/@]*@", "//", self.uri)  # without a password
+        return "local" if self.is_local else _without_password(self.uri)
 
     def open(self) -> None:
         """Import MLflow, and create the database if there is none: seconds that can pass meanwhile."""
@@ -415,7 +415,7 @@ class Registry:
         except DigitflowError:
             raise
         except (self._exception, SQLAlchemyError, ImportError) as error:
-            what = (str(error).strip() or type(error).__name__).splitlines()[0]
+            what = _without_password((str(error).strip() or type(error).__name__).splitlines()[0])
             raise DigitflowError(
                 f"the model registry {self.key} cannot be used: {what}; no champion was changed, run again when it can"
             ) from error
@@ -436,6 +436,10 @@ def _save(network: "keras.Model", example: Images, path: Path, run: str) -> None
         pip_requirements=[f"{name}=={installed(name)}" for name in ("keras", "tensorflow", "numpy")],
         metadata={"input": "float32 pixels in [-0.5, 0.5], from uint8 by x / 255 - 0.5"},
     )
+
+
+def _without_password(text: str) -> str:
+    return re.sub(r"//[^/@\s]*@", "//", text)
 
 
 def _model(dataset: str) -> str:

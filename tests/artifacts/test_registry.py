@@ -236,3 +236,63 @@ def test_unreachable_server(store: Store, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     with pytest.raises(DigitflowError, match=r"the model registry http://127.0.0.1:9 cannot be used"):
         Registry(store.home).versions()
+
+
+@pytest.mark.parametrize("name", ["it's", 'a"b', "x:y", "d/e", "größe", "z" * 300])
+def test_any_name_of_a_data_set(name: str, registry: Registry, store: Store) -> None:
+    """Whatever a data set is called, its models are its own, and those of others stay in reach."""
+    assert register(store, 4, dataset=name).version == 1
+    assert [v.dataset for v in registry.versions(name)] == [name]
+    assert registry.versions("x_y") == [] and len(registry.versions()) == 4
+
+
+def test_unreadable_champion(registry: Registry) -> None:
+    """A champion whose record is damaged is not taken for none: that would let any model take its place."""
+    import mlflow
+
+    client = mlflow.MlflowClient(registry.uri, registry.uri)
+    client.set_model_version_tag("digitflow-digits", "1", "digitflow", "{}")
+    with pytest.raises(DigitflowError, match="version 1, whose record is unreadable"):
+        registry.champion("digits")
+
+
+def test_damaged_history(registry: Registry) -> None:
+    """A note that cannot be read is one clear error."""
+    import mlflow
+
+    client = mlflow.MlflowClient(registry.uri, registry.uri)
+    client.set_registered_model_tag("digitflow-digits", "promotion.000002", "oops")
+    with pytest.raises(DigitflowError, match="history of digits is damaged"):
+        registry.history("digits")
+
+
+def test_more_models_than_a_page(registry: Registry) -> None:
+    """Models of others, however many, hide none of ours."""
+    import mlflow
+
+    client = mlflow.MlflowClient(registry.uri, registry.uri)
+    for number in range(101):
+        client.create_registered_model(f"aaa-{number}")
+    assert len(registry.versions()) == 3 and champion(registry) == 1
+
+
+def test_what_is_remembered(registry: Registry, home: Path) -> None:
+    """A version is remembered as long as the database has it with its weights, and MLflow is not asked."""
+    import mlflow
+
+    version = registry.find(2)
+    assert registry.remembers("local", 2, version.weights)
+    assert not registry.remembers("local", 1, version.weights) and not registry.remembers("other", 2, version.weights)
+    mlflow.MlflowClient(registry.uri, registry.uri).delete_model_version("digitflow-digits", "2")
+    assert not registry.remembers("local", 2, version.weights)
+    shutil.rmtree(home / "mlflow")
+    assert not registry.remembers("local", 2, version.weights)
+
+
+def test_passwords_stay_out(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What names a server in manifests and messages has no password."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://user:s3cret@127.0.0.1:9")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with pytest.raises(DigitflowError) as told:
+        Registry(store.home).versions()
+    assert "s3cret" not in Registry(store.home).key + str(told.value)

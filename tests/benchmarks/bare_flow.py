@@ -11,7 +11,7 @@ def trivial(number: int) -> int:
 
 @flow
 def bare() -> list[int]:
-    return [trivial(number) for number in range(9)]
+    return [trivial(number) for number in range(10)]
 
 
 if __name__ == "__main__":
