@@ -1,7 +1,9 @@
 """The command `digitflow`. Heavy libraries are imported where a verb needs them, so that help is quick."""
 
+import _thread
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -153,6 +155,7 @@ def _prefect(settings: Settings, verbose: bool) -> Iterator[Callable[[], None]]:
 
 def main() -> None:
     """Run the command line; turn the errors that a user can cause into one line and an exit status."""
+    sys.unraisablehook = _insist
     if sys.stderr is None:  # closed by who started us; nothing else may get its descriptor
         sys.stderr = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
     try:
@@ -164,6 +167,14 @@ def main() -> None:
     except (Exception, KeyboardInterrupt) as error:
         status = _told(error)
     sys.exit(status)
+
+
+def _insist(unraisable: "sys.UnraisableHookArgs") -> None:
+    """Interrupt again where Ctrl-C hit a library that could not raise it, as one that is being imported."""
+    if unraisable.exc_type is KeyboardInterrupt:
+        threading.Timer(0.1, _thread.interrupt_main).start()
+    else:
+        sys.__unraisablehook__(unraisable)
 
 
 def _told(error: BaseException) -> int:

@@ -321,7 +321,7 @@ def test_interrupt(training: subprocess.Popen[str], shared: Path) -> None:
     """Ctrl-C ends a training with 130 and one line; no process and no scratch file is left."""
     time.sleep(3)  # into the fit
     assert_refused(interrupt(training), 130, "interrupted")
-    assert processes_of(shared / "home") == []
+    assert eventually(lambda: not processes_of(shared / "home"), 15)
     assert_whole(shared / "home")
 
 
@@ -330,9 +330,9 @@ def test_interrupt(training: subprocess.Popen[str], shared: Path) -> None:
 def test_interrupt_while_starting(digits_folder: Path, home: Path) -> None:
     """Ctrl-C while the server starts ends both likewise."""
     with started("train", "--dataset", str(digits_folder), PREFECT_API_URL=None) as process:
-        assert eventually(lambda: len(processes_of(home)) == 2, 60)
+        assert eventually(lambda: len(processes_of(home)) > 1, 60)
         assert_refused(interrupt(process), 130, "interrupted")
-    assert processes_of(home) == []
+    assert eventually(lambda: not processes_of(home), 15)
 
 
 @pytest.mark.prefect
