@@ -1,10 +1,11 @@
 # make run: set up, then train on MNIST.  make test: set up, then run the tests.
+# make up: start a Prefect server and a worker.  make deploy: tell the server what to run.  make down: stop both.
 
 UV_VERSION = 0.9.11
 PYTHON ?= python3
 BIN = .venv/bin
 
-.PHONY: setup run test lint clean
+.PHONY: setup run test lint up deploy down clean
 
 setup: .venv/.installed
 
@@ -28,6 +29,23 @@ lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+up deploy down: export PORT ?= 4200
+up deploy down: export PREFECT_API_URL ?= http://127.0.0.1:$(PORT)/api
+up deploy down: export DIGITFLOW_HOME ?= $(CURDIR)/artifacts/home
+up deploy down: export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+up: setup
+	mkdir -p "$$DIGITFLOW_HOME/logs"
+	supervisord --configuration deployments/supervisord.conf
+	$(BIN)/python -c 'from flows.server import await_start; await_start("$(PREFECT_API_URL)")'
+
+deploy: setup
+	prefect --no-prompt work-pool create local --type process --overwrite
+	prefect --no-prompt deploy --all --prefect-file deployments/prefect.yaml
+
+down:
+	supervisorctl --configuration deployments/supervisord.conf shutdown
 
 clean:
 	rm -rf .venv

@@ -140,6 +140,19 @@ def await_configured() -> None:
         ) from None
 
 
+def await_start(url: str) -> None:
+    """Return when a server that was just started answers. Raises DigitflowError after STARTUP seconds."""
+    import httpx
+
+    deadline = time.monotonic() + STARTUP
+    while time.monotonic() < deadline:
+        with contextlib.suppress(httpx.HTTPError):
+            if httpx.get(f"{url}/health", timeout=5).is_success:
+                return
+        time.sleep(0.5)
+    raise DigitflowError(f"Prefect's server {url} did not start; see logs/server.log in DIGITFLOW_HOME")
+
+
 def _set_aside_if_damaged(database: Path) -> None:
     """Let a new database be made in place of a damaged one: it holds only the history that Prefect shows."""
     try:
