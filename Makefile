@@ -43,6 +43,7 @@ up: setup
 deploy: setup
 	prefect --no-prompt work-pool create local --type process --overwrite
 	prefect --no-prompt deploy --all --prefect-file deployments/prefect.yaml
+	$(BIN)/python -m deployments.automations
 
 down:
 	supervisorctl --configuration deployments/supervisord.conf shutdown

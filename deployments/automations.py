@@ -1,0 +1,88 @@
+"""What a Prefect server does by itself when something happens to digitflow's runs; `make deploy` applies it.
+
+    python -m deployments.automations
+
+Notifications go to the URL in DIGITFLOW_WEBHOOK, as JSON by POST; without it, they are only kept as events.
+"""
+
+import os
+from datetime import timedelta
+from typing import Any
+
+from prefect.automations import Automation
+from prefect.blocks.webhook import Webhook
+from prefect.client.schemas.objects import StateType
+from prefect.events.actions import CallWebhook, ChangeFlowRunState, DoNothing
+from prefect.events.schemas.automations import EventTrigger, Posture
+
+BLOCK = "digitflow-notifications"
+OURS = {"prefect.resource.id": "prefect.tag.digitflow", "prefect.resource.role": "tag"}
+SILENCE = timedelta(seconds=100)
+"""A run whose process is gone sends no heartbeat; one is due every 30 s."""
+
+ENDS = {f"prefect.flow-run.{state}" for state in ("Completed", "Failed", "Crashed", "Cancelled", "Suspended", "Paused")}
+
+
+def automations(notify: CallWebhook | DoNothing) -> list[Automation]:
+    """Every automation, by a name that stays."""
+    return [
+        _told("a run failed or crashed", {"prefect.flow-run.Failed", "prefect.flow-run.Crashed"}, notify, related=OURS),
+        _told("an automation's action failed", {"prefect.automation.action.failed"}, notify),
+        _told("a batch drifted", {"digitflow.batch.drifted"}, notify),
+        _told("a batch went to quarantine", {"digitflow.batch.quarantined"}, notify),
+        _told("the champion was replaced", {"digitflow.champion.replaced"}, notify),
+        Automation(
+            name="digitflow: a run is dead",
+            description="Crash a run that sends no heartbeat, so that it is seen and can be retried",
+            trigger=EventTrigger(
+                after={"prefect.flow-run.heartbeat"},
+                expect={"prefect.flow-run.heartbeat"} | ENDS,
+                match={"prefect.resource.id": "prefect.flow-run.*"},
+                match_related=OURS,
+                for_each={"prefect.resource.id"},
+                posture=Posture.Proactive,
+                threshold=1,
+                within=SILENCE,
+            ),
+            actions=[ChangeFlowRunState(state=StateType.CRASHED, message="no heartbeat; its process is gone")],
+        ),
+    ]
+
+
+def apply() -> None:
+    """Create or update every automation on the server that PREFECT_API_URL names."""
+    for automation in automations(_notification()):
+        try:
+            present: Any = Automation.read(name=automation.name)
+        except ValueError:
+            automation.create()
+        else:
+            automation.id = present.id
+            automation.update()
+
+
+def _notification() -> CallWebhook | DoNothing:
+    url = os.environ.get("DIGITFLOW_WEBHOOK")
+    if not url:
+        return DoNothing()
+    block = Webhook(method="POST", url=url).save(BLOCK, overwrite=True)
+    payload = (
+        '{"event": {{ event.event | tojson }}, "resource": {{ event.resource.id | tojson }}, '
+        '"payload": {{ event.payload | tojson }}}'
+    )
+    return CallWebhook(block_document_id=block, payload=payload)
+
+
+def _told(what: str, events: set[str], notify: Any, related: dict[str, str] | None = None) -> Automation:
+    trigger = EventTrigger(
+        expect=events,
+        match_related=related or {},
+        posture=Posture.Reactive,
+        threshold=1,
+        within=timedelta(0),
+    )
+    return Automation(name=f"digitflow: {what}", description="Tell somebody", trigger=trigger, actions=[notify])
+
+
+if __name__ == "__main__":
+    apply()
