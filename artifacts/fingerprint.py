@@ -51,7 +51,8 @@ def _look(module: str, name: str, is_root: bool = False) -> tuple[dict[str, str]
     leads |= {lead for target in source.imports.get(name, ()) for lead in _resolved(target, ())}
     if name == _ALL:
         leads |= {(module, each) for each in [*source.definitions, *source.imports]}
-    nodes = [_essence(node, is_root) for node in source.definitions.get(name, ())]
+    nodes = source.definitions.get(name, [])
+    nodes = [_without_step(node) for node in nodes] if is_root else nodes
     if name == _EFFECTS:  # of a module that is imported, so is what it imports
         leads |= {(imported, _EFFECTS) for targets in source.imports.values() for imported, _ in targets}
     if not nodes:
@@ -118,6 +119,7 @@ def _parse(module: str, path: Path) -> _Source:
     statements = [part for statement in ast.parse(path.read_bytes()).body for part in _when_imported(statement)]
     source = _Source(path, imports=_imports(module, _outside_functions(statements)))
     for statement in statements:
+        _reduce(statement)
         for name in _defined(statement):
             source.definitions.setdefault(name, []).append(statement)
         if _has_effect(statement, source):
@@ -207,19 +209,25 @@ def _chains(node: ast.AST) -> Iterator[tuple[str, ...]]:
             yield from _chains(part)
 
 
-def _essence(node: ast.stmt, is_root: bool) -> ast.stmt:
-    node = copy.deepcopy(node)
-    if is_root and isinstance(node, ast.FunctionDef):
-        node.decorator_list = [item for item in node.decorator_list if not _is_step(item)]
+def _reduce(node: ast.stmt) -> None:
+    """Strip what decides nothing: docstrings, and the annotations of functions and module variables."""
     if isinstance(node, ast.AnnAssign):
         node.annotation = ast.Name("object")
     for item in ast.walk(node):
         if isinstance(item, ast.FunctionDef | ast.AsyncFunctionDef):
             item.returns = None
-            for argument in ast.walk(item.args):
-                if isinstance(argument, ast.arg):
-                    argument.annotation = None
+            arguments = item.args
+            named = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, arguments.vararg, arguments.kwarg]
+            for argument in filter(None, named):
+                argument.annotation = None
         if isinstance(item, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             is_text = [isinstance(s, ast.Expr) and isinstance(s.value, ast.Constant) for s in item.body]
             item.body = [s for s, text in zip(item.body, is_text, strict=True) if not text] or [ast.Pass()]
+
+
+def _without_step(node: ast.stmt) -> ast.stmt:
+    if not isinstance(node, ast.FunctionDef):
+        return node
+    node = copy.copy(node)
+    node.decorator_list = [item for item in node.decorator_list if not _is_step(item)]
     return node

@@ -55,16 +55,14 @@ def render_markdown(facts: Facts, pictures: Pictures) -> dict[str, str]:
         "learning-curves": [_image(picture) for picture in pictures.curves] or ["No epoch was recorded."],
         "confusion-matrix": [_image(pictures.confusion), _image(pictures.reliability)],
         "mistakes": _gallery(pictures.mistakes, facts.mistakes),
-        "champion": [
-            _escaped(facts.verdict.stance),
-            *(["Its confusion matrix:", _image(pictures.champions)] if pictures.champions else []),
-        ],
-        "lost-to-champion": _gallery(pictures.lost, facts.lost),
         "validation": [
             *(f"### {name.capitalize()}\n\n{_markdown(table)}" for name, table in _problems(facts.data_report).items()),
             f"### Facts\n\n{_markdown(_data(facts.data_report))}",
         ],
     }
+    if pictures.champions:
+        pieces["champion"] = [_escaped(facts.verdict.stance), "Its confusion matrix:", _image(pictures.champions)]
+        pieces["lost-to-champion"] = _gallery(pictures.lost, facts.lost)
     return {
         key: "\n\n".join([f"## {key.replace('-', ' ').capitalize()}: {title}", *piece]) + "\n"
         for key, piece in pieces.items()

@@ -21,6 +21,7 @@ from artifacts.settings import Settings
 from flows import console, data, housekeeping, models
 from flows.plan import PATIENCE, Plan
 from flows.request import Flag, Request
+from flows.server import await_configured, embedded, flush, is_configured
 
 MISUSED = 2
 REJECTED = 3
@@ -63,15 +64,18 @@ def train(
         Show Prefect's log on stderr.
     """
     started = time.monotonic()
-    settings = Settings.load()
+    settings, has_server = Settings.load(), is_configured()
     parameters = (request or Request()).parameters()
     plan = Plan.of(**parameters, settings=settings)  # what can be refused is refused before a server starts
     with _prefect(settings, verbose) as ready:
+        from flows.ahead import get_ahead
+
         if or_sample and not _obtainable(plan, settings):
             console.say(f"no mirror of {plan.source.name} answers; using {SAMPLE} instead, so expect a lower accuracy")
             parameters |= {"dataset": SAMPLE}
             plan = Plan.of(**parameters, settings=settings)
-        _preload(plan, settings)
+        if not has_server:  # else there is nothing to wait for, and the flow does it meanwhile
+            get_ahead(plan, settings)
         ready()
         tell("start", done=1, total=1)
         from flows.training import training
@@ -114,31 +118,12 @@ def _obtainable(plan: Plan, settings: Settings) -> bool:
     return any_reachable(plan.mirrors, PATIENCE)
 
 
-def _preload(plan: Plan, settings: Settings) -> None:
-    """Do, while the server starts, what later steps would wait for: import Keras, here and in the process that will
-    try the weights, and open the registry.
-    """
-    from artifacts.registry import Registry
-    from artifacts.rehearsal import stand_by
-    from flows.explain import explain as foretell
-
-    missing = {finding.name for finding in foretell(plan, settings) if finding.cache != "hit"}
-    if "save-weights" in missing:
-        stand_by(settings.artifacts)
-    if missing & {"train", "evaluate", "evaluate-champion"}:
-        import artifacts.backend  # noqa: F401
-    if "check-gate" in missing:
-        Registry(settings.home).open()
-
-
 @contextmanager
 def _prefect(settings: Settings, verbose: bool) -> Iterator[Callable[[], None]]:
     """Prefect's API for the duration of a command: the configured server's, or that of one of our own.
 
     Yields a function that returns when the server is up; much can be done meanwhile.
     """
-    from flows.server import await_configured, embedded, flush, is_configured
-
     if not verbose:
         os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
     with console.native_output_in(settings.home / "native.log"), console.live():

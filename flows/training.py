@@ -11,6 +11,7 @@ from artifacts.gate import Gate
 from artifacts.hyperparameters import Overrides, Recipe
 from artifacts.registry import ChampionChanged
 from artifacts.settings import Settings
+from flows.ahead import get_ahead
 from flows.pipeline import conclude, learn, prepare, recorded
 from flows.plan import Plan
 from tasks.caching import RECORDS
@@ -38,6 +39,7 @@ def training(
     started = time.monotonic()
     settings = Settings.load()
     plan = Plan.of(dataset, recipe, seed, hyperparameters, gate, settings)
+    get_ahead(plan, settings)
     with recorded(plan, settings) as run:
         while True:
             results = learn(plan, prepare(plan, settings), (), settings)

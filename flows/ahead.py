@@ -1,0 +1,23 @@
+"""What can be done before the steps that wait for it: imports, a process that stands by, a registry that opens."""
+
+from artifacts.registry import Registry
+from artifacts.rehearsal import stand_by
+from artifacts.settings import Settings
+from flows.explain import explain
+from flows.plan import Plan
+
+_done: set[Plan] = set()
+
+
+def get_ahead(plan: Plan, settings: Settings) -> None:
+    """Start what the steps of a plan that are not in the cache will need, once a plan."""
+    if plan in _done:
+        return
+    _done.add(plan)
+    missing = {finding.name for finding in explain(plan, settings) if finding.cache != "hit"}
+    if "save-weights" in missing:
+        stand_by(settings.artifacts)
+    if missing & {"train", "evaluate", "evaluate-champion"}:
+        import artifacts.backend  # noqa: F401
+    if "check-gate" in missing:
+        Registry(settings.home).open()
