@@ -15,9 +15,9 @@ def get_ahead(plan: Plan, settings: Settings) -> None:
         return
     _done.add(plan)
     missing = {finding.name for finding in explain(plan, settings) if finding.cache != "hit"}
-    if "save-weights" in missing:
-        stand_by(settings.artifacts)
     if missing & {"train", "evaluate", "evaluate-champion"}:
         import artifacts.backend  # noqa: F401
+    if "save-weights" in missing:
+        stand_by(settings.artifacts)  # not before: a server that is starting needs the other core
     if "check-gate" in missing:
         Registry(settings.home).open()
