@@ -95,11 +95,16 @@ def mnist_mirror(mnist_folder: Path) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """One Prefect server for the whole session, which this process and those it starts talk to; yields its URL."""
+    yield from serve_prefect(tmp_path_factory.mktemp("prefect"))
+
+
+def serve_prefect(folder: Path) -> Iterator[str]:
+    """A Prefect server that this process and those it starts talk to; yields its URL."""
     from prefect.settings import PREFECT_API_URL, temporary_settings
 
     from flows.server import Server, flush
 
-    server = Server(tmp_path_factory.mktemp("prefect"))
+    server = Server(folder)
     server.start()
     with pytest.MonkeyPatch.context() as patch, temporary_settings({PREFECT_API_URL: server.url}):
         patch.setenv("PREFECT_API_URL", server.url)

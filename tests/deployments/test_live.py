@@ -17,6 +17,7 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import FlowRun
 
 from tests.command import ROOT, digitflow
+from tests.conftest import serve_prefect
 
 pytestmark = [pytest.mark.prefect, pytest.mark.full_mnist]
 
@@ -66,7 +67,13 @@ def told(event: str) -> list[dict[str, object]]:
 
 
 @pytest.fixture(scope="module")
-def live(api: str, mnist_mirror: str, receiver: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def own_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A server of its own: automations and a worker would keep that of the other tests busy."""
+    yield from serve_prefect(tmp_path_factory.mktemp("prefect"))
+
+
+@pytest.fixture(scope="module")
+def live(own_api: str, mnist_mirror: str, receiver: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A home whose deployments are on a server, with a worker that runs them."""
     home = tmp_path_factory.mktemp("live") / "home"
     with pytest.MonkeyPatch.context() as patch:
