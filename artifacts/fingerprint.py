@@ -1,6 +1,7 @@
 """Which project code a function's result depends on, read from the source without importing it."""
 
 import ast
+import contextlib
 import copy
 import hashlib
 import importlib.util
@@ -116,7 +117,7 @@ def _path(module: str) -> Path | None:
 
 @cache
 def _parse(module: str, path: Path) -> _Source:
-    statements = [part for statement in ast.parse(path.read_bytes()).body for part in _when_imported(statement)]
+    statements = [part for statement in _tree(path.read_bytes()).body for part in _when_imported(statement)]
     source = _Source(path, imports=_imports(module, _outside_functions(statements)))
     for statement in statements:
         _reduce(statement)
@@ -125,6 +126,13 @@ def _parse(module: str, path: Path) -> _Source:
         if _has_effect(statement, source):
             source.definitions.setdefault(_EFFECTS, []).append(statement)
     return source
+
+
+def _tree(source: bytes) -> ast.Module:
+    for _ in range(9):
+        with contextlib.suppress(SystemError):  # CPython 3.11 counts depth for all threads: another parsed meanwhile
+            return ast.parse(source)
+    return ast.parse(source)
 
 
 def _when_imported(statement: ast.stmt) -> list[ast.stmt]:

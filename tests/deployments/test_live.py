@@ -4,6 +4,7 @@ import contextlib
 import http.server
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -88,7 +89,13 @@ def live(own_api: str, mnist_mirror: str, receiver: str, tmp_path_factory: pytes
             automations = subprocess.run([sys.executable, "-m", "deployments.automations"], cwd=ROOT, check=False)
             assert automations.returncode == 0
         log = (home.parent / "worker.log").open("w")
-        worker = subprocess.Popen([*PREFECT, "worker", "start", "--pool", "local"], cwd=ROOT, stdout=log, stderr=log)
+        worker = subprocess.Popen(
+            [*PREFECT, "worker", "start", "--pool", "local"],
+            cwd=ROOT,
+            stdout=log,
+            stderr=log,
+            preexec_fn=_interruptible,
+        )
         yield home
         worker.terminate()
         worker.wait(60)
@@ -98,6 +105,11 @@ def live(own_api: str, mnist_mirror: str, receiver: str, tmp_path_factory: pytes
 def settings(live: Path, mnist_mirror: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DIGITFLOW_HOME", str(live))
     monkeypatch.setenv("DIGITFLOW_MIRRORS", mnist_mirror)
+
+
+def _interruptible() -> None:
+    """A worker ends by sending itself SIGINT, which processes that a shell put into the background ignore."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def runs_of(deployment: str) -> list[FlowRun]:
