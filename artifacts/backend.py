@@ -2,6 +2,7 @@
 
 import os
 
+os.environ["KERAS_BACKEND"] = os.environ.get("KERAS_BACKEND") or "tensorflow"  # whatever ~/.keras/keras.json says
 # without oneDNN, which TensorFlow leaves off on processors without AVX-512, a fit takes three to five times as long
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")

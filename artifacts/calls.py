@@ -2,6 +2,7 @@
 
 import hashlib
 import inspect
+import os
 from collections.abc import Callable, Mapping
 from functools import cache, cached_property
 from importlib.metadata import version
@@ -38,7 +39,7 @@ class Call(BaseModel):
             task=task,
             inputs={k: _json(v) for k, v in arguments.items() if not isinstance(v, Store | Mirrors)},
             code=code,
-            libraries={name: _version(name) for name in shaped_by},
+            libraries=versions(shaped_by),
         )
 
     @cached_property
@@ -49,6 +50,12 @@ class Call(BaseModel):
 
 def _json(value: Any) -> Any:
     return value.model_dump(mode="json") if isinstance(value, BaseModel) else value
+
+
+def versions(libraries: tuple[str, ...]) -> dict[str, str]:
+    """The version of each library; "backend" stands for the one that Keras computes with."""
+    backend = os.environ.get("KERAS_BACKEND") or "tensorflow"
+    return {name: _version(name) for name in (backend if name == "backend" else name for name in libraries)}
 
 
 @cache

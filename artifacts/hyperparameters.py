@@ -14,7 +14,8 @@ Share = Annotated[float, Field(ge=0, lt=1)]
 class Hyperparameters(BaseModel):
     """One convolution per entry of `filters`, then dense layers, then softmax; trained by Adam on cross-entropy.
 
-    A list shorter than `filters` repeats its last entry. The defaults are the tutorial's network.
+    A list shorter than `filters` repeats its last entry. The defaults are the tutorial's network. Training images are
+    moved at random, each in its own way, by up to `rotation`, `zoom`, `shear` and `shift`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -31,6 +32,10 @@ class Hyperparameters(BaseModel):
     activation: Literal["linear", "relu", "gelu", "silu", "tanh"] = Field(
         "linear", description="Activation of convolutions and hidden dense layers"
     )
+    batch_norm: bool = Field(False, description="Whether the inputs of activations are normalised over each batch")
+    head: Literal["flatten", "mean"] = Field(
+        "flatten", description="What becomes of the last feature maps: every pixel a feature, or the mean of each map"
+    )
     dense: tuple[Size, ...] = Field((), description="Width of each hidden dense layer")
     dropout: float = Field(0, ge=0, lt=1, description="Share of the features dropped before the last layer")
 
@@ -46,6 +51,13 @@ class Hyperparameters(BaseModel):
     beta_1: Share = Field(0.9, description="Adam's decay of the mean of the gradients")
     beta_2: Share = Field(0.95, description="Adam's decay of the mean of their squares")
     label_smoothing: Share = Field(0, description="Share of each target spread over all classes")
+    rotation: float = Field(0, ge=0, le=180, description="Augmentation: largest rotation, in degrees")
+    zoom: Share = Field(0, description="Augmentation: largest change of scale, as a share")
+    shear: Share = Field(0, description="Augmentation: largest shear, in pixels a pixel")
+    shift: float = Field(0, ge=0, le=1024, description="Augmentation: largest shift along each axis, in pixels")
+    precision: Literal["float32", "bfloat16"] = Field(
+        "float32", description="What training computes with; weights and predictions are float32"
+    )
 
     @model_validator(mode="after")
     def _no_entry_without_a_convolution(self) -> "Hyperparameters":

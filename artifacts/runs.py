@@ -7,14 +7,13 @@ import sys
 from collections.abc import Iterator
 from contextvars import ContextVar
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
 from filelock import FileLock, Timeout
 from pydantic import BaseModel, Field, ValidationError, field_validator
 
-from artifacts.calls import Call
+from artifacts.calls import Call, versions
 from artifacts.errors import UsageError
 from artifacts.records import references
 from artifacts.store import Ref, Store, disk_errors
@@ -182,7 +181,7 @@ def machine() -> dict[str, str | int]:
         "cores": os.cpu_count() or 1,
         "python": sys.version.split()[0],
         "onednn": os.environ.get("TF_ENABLE_ONEDNN_OPTS", ""),
-        **{name: version(name) for name in ("keras", "tensorflow", "numpy", "prefect")},
+        **versions(("keras", "backend", "numpy", "prefect")),
     }
 
 

@@ -12,7 +12,7 @@ from artifacts.store import Ref, Store
 from tasks.caching import step
 
 
-@step("evaluate", shaped_by=("keras", "tensorflow", "numpy", "scikit-learn", "scipy"))
+@step("evaluate", shaped_by=("keras", "backend", "numpy", "scikit-learn", "scipy"))
 def evaluate(weights: Ref, images: Ref, targets: Ref, hyperparameters: Hyperparameters, store: Store) -> Scored:
     """Predict images (n, height, width, 1) with the stored weights and score them against targets (n, classes)."""
     truth = store.get(targets)
@@ -21,7 +21,7 @@ def evaluate(weights: Ref, images: Ref, targets: Ref, hyperparameters: Hyperpara
     return Scored(evaluation=store.put_json(evaluation.model_dump(mode="json")), probabilities=store.put(probabilities))
 
 
-@step("evaluate-champion", shaped_by=("keras", "tensorflow", "numpy"))
+@step("evaluate-champion", shaped_by=("keras", "backend", "numpy"))
 def evaluate_champion(
     weights: Ref | None, images: Ref, targets: Ref, hyperparameters: Hyperparameters | None, store: Store
 ) -> Ref | None:
@@ -31,7 +31,7 @@ def evaluate_champion(
     return store.put(predict(weights, store.get(images), targets.shape[1], hyperparameters, store))
 
 
-@step("evaluate-fresh", shaped_by=("keras", "tensorflow", "numpy"))
+@step("evaluate-fresh", shaped_by=("keras", "backend", "numpy"))
 def evaluate_fresh(
     weights: Ref,
     hyperparameters: Hyperparameters,

@@ -16,7 +16,7 @@ TOLERANCE = 1e-5
 """Largest difference of a probability: float32 sums in another order differ by about 1e-7."""
 
 
-@step("save-weights", shaped_by=("keras", "tensorflow", "numpy"))
+@step("save-weights", shaped_by=("keras", "backend", "numpy"))
 def save_weights(
     weights: Ref, images: Ref, probabilities: Ref, hyperparameters: Hyperparameters, store: Store
 ) -> Saved:

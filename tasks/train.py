@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from artifacts.arrays import Images, Targets
+from artifacts.checkpoints import Checkpoints, History, Progress
 from artifacts.errors import TrainingDiverged
 from artifacts.hyperparameters import Hyperparameters
 from artifacts.progress import tell
@@ -19,65 +20,78 @@ if TYPE_CHECKING:
 PROBE = 5000
 """Training images on which the accuracy of each epoch is measured; measuring it on every step costs a fifth."""
 
-History = dict[str, list[float]]
 
-
-@step("train", shaped_by=("keras", "tensorflow", "numpy"))
+@step("train", shaped_by=("keras", "backend", "numpy"))
 def train(images: Ref, targets: Ref, hyperparameters: Hyperparameters, seed: int, store: Store) -> Trained:
     """Train on images (n, height, width, 1) and targets (n, classes); keep the weights of the last epoch."""
-    from artifacts.network import build
-
-    network, history = fit(store.get(images), store.get(targets), hyperparameters, seed)
-    bare = build(hyperparameters, images.shape[1:], targets.shape[1])  # without the optimiser, two thirds of the file
-    bare.set_weights(network.get_weights())
+    kept = Checkpoints(store, train.describe(locals()).key)
+    network, history = fit(store.get(images), store.get(targets), hyperparameters, seed, kept)
     with store.scratch() as folder:
         path = folder / "network.weights.h5"
-        bare.save_weights(path)
+        network.save_weights(path)
         weights = store.put_bytes(path.read_bytes(), "weights.h5")
-    return Trained(weights=weights, history=store.put_json(history))
+    trained = Trained(weights=weights, history=store.put_json(history))
+    kept.drop()
+    return trained
 
 
-def fit(images: Images, targets: Targets, hyperparameters: Hyperparameters, seed: int) -> "tuple[keras.Model, History]":
-    """A trained network and, for each epoch, its mean `loss` (nats) and its `accuracy` on PROBE training images.
+def fit(
+    images: Images, targets: Targets, hyperparameters: Hyperparameters, seed: int, kept: Checkpoints | None = None
+) -> "tuple[keras.Model, History]":
+    """A trained network, and for each epoch its mean `loss` (nats) and its `accuracy` on PROBE training images.
 
-    The seed decides initial weights, order and dropout. Raises TrainingDiverged if the loss is no longer finite.
+    The seed decides initial weights, order, augmentation and dropout. What `kept` holds is gone on from, to the same
+    bytes as without an interruption. Raises TrainingDiverged if the loss is no longer finite.
     """
-    from artifacts.network import build, compile_for_training
+    from artifacts.network import build, compile_for_training, distributed
 
-    hp = hyperparameters
-    network = build(hp, images.shape[1:], targets.shape[1], seed)
-    compile_for_training(network, hp, math.ceil(len(images) / hp.batch_size))
-    history: History = {"loss": [], "accuracy": []}
-    for epoch in range(hp.epochs):
-        order = np.random.default_rng((seed, epoch)).permutation(len(images))
-        batches = _batches(images, targets, order, hp.batch_size)
-        watch = _watch(epoch, len(batches), hp.epochs)
-        fitted = network.fit(
-            batches, initial_epoch=epoch, epochs=epoch + 1, verbose=0, shuffle=False, callbacks=[watch]
-        )
-        _note(history, fitted.history["loss"][-1], _accuracy(network, images, targets))
-        tell("train", done=epoch + 1, total=hp.epochs, loss=history["loss"][-1], accuracy=history["accuracy"][-1])
-    if not all(np.isfinite(weight).all() for weight in network.get_weights()):
+    hp, steps = hyperparameters, math.ceil(len(images) / hyperparameters.batch_size)
+    with distributed() as devices:
+        network = build(hp, images.shape[1:], targets.shape[1], seed, training=True)
+        compile_for_training(network, hp, steps)
+        network.optimizer.build(network.trainable_variables)
+        so_far = kept.restore(network) if kept else Progress()
+        while so_far.epoch < hp.epochs:
+            order = np.random.default_rng((seed, so_far.epoch)).permutation(len(images))
+            batches = _batches(images, targets, order[so_far.step * hp.batch_size :], hp.batch_size, devices)
+            watch = _watch(so_far, steps, hp.epochs, kept)
+            fitted = network.fit(batches, verbose=0, shuffle=False, callbacks=[watch])
+            loss = _finite(_mean(so_far, fitted.history["loss"][-1], steps), so_far.epoch)
+            accuracy = _accuracy(network, images, targets)
+            so_far = so_far.after_epoch(loss, accuracy)
+            if kept:
+                kept.save(network, so_far)
+            tell("train", done=so_far.epoch, total=hp.epochs, loss=loss, accuracy=accuracy)
+    weights = network.get_weights()
+    if not all(np.isfinite(weight).all() for weight in weights):
         raise TrainingDiverged("the last update left weights that are no numbers; lower --learning-rate")
-    return network, history
+    plain = build(hp, images.shape[1:], targets.shape[1])
+    plain.set_weights(weights)
+    return plain, so_far.history
 
 
-def _watch(epoch: int, steps: int, epochs: int) -> "keras.callbacks.Callback":
+def _watch(so_far: Progress, steps: int, epochs: int, kept: Checkpoints | None) -> "keras.callbacks.Callback":
     from artifacts.backend import keras
 
-    def show(done: int, logs: dict[str, Any]) -> None:
-        tell("train", done=epoch + done / steps, total=epochs, loss=float(logs["loss"]))
+    def show(last: int, logs: dict[str, Any]) -> None:
+        step, loss = so_far.step + last + 1, _mean(so_far, float(logs["loss"]), so_far.step + last + 1)
+        tell("train", done=so_far.epoch + step / steps, total=epochs, loss=loss)
+        if kept and step < steps and kept.is_due():
+            kept.save(watch.model, so_far.model_copy(update={"step": step, "loss": loss}))
 
-    return keras.callbacks.LambdaCallback(on_train_batch_end=show)
+    watch = keras.callbacks.LambdaCallback(on_train_batch_end=show)
+    return watch
 
 
-def _note(history: History, loss: float, accuracy: float) -> None:
+def _mean(so_far: Progress, loss: float, step: int) -> float:
+    """The mean loss of an epoch up to `step`, of which `loss` is that since the checkpoint."""
+    return (so_far.loss * so_far.step + loss * (step - so_far.step)) / step
+
+
+def _finite(loss: float, epoch: int) -> float:
     if not math.isfinite(loss):
-        raise TrainingDiverged(
-            f"the loss became {loss} in epoch {len(history['loss']) + 1}; lower --learning-rate, or check the data"
-        )
-    history["loss"].append(round(float(loss), 6))
-    history["accuracy"].append(accuracy)
+        raise TrainingDiverged(f"the loss became {loss} in epoch {epoch + 1}; lower --learning-rate, or check the data")
+    return round(loss, 6)
 
 
 def _accuracy(network: "keras.Model", images: Images, targets: Targets) -> float:
@@ -87,8 +101,11 @@ def _accuracy(network: "keras.Model", images: Images, targets: Targets) -> float
     return float((guesses == targets[:PROBE].argmax(axis=1)).mean())
 
 
-def _batches(images: Images, targets: Targets, order: np.ndarray, size: int) -> Any:
-    """One pass over the images in the given order, read batch by batch from their memory maps."""
+def _batches(images: Images, targets: Targets, order: np.ndarray, size: int, devices: int) -> Any:
+    """One pass over the images in the given order, read batch by batch from their memory maps.
+
+    Devices share each batch evenly; where it does not divide, its first images are taken twice.
+    """
     from artifacts.backend import keras
 
     class Batches(keras.utils.PyDataset):  # type: ignore[misc]
@@ -96,7 +113,8 @@ def _batches(images: Images, targets: Targets, order: np.ndarray, size: int) -> 
             return math.ceil(len(order) / size)
 
         def __getitem__(self, i: int) -> tuple[np.ndarray, np.ndarray]:
-            chosen = np.sort(order[i * size : (i + 1) * size])  # sorted: sequential reads
+            chosen = order[i * size : (i + 1) * size]
+            chosen = np.sort(np.concatenate([chosen, chosen[: -len(chosen) % devices]]))  # sorted: sequential reads
             return images[chosen], targets[chosen]
 
     return Batches()

@@ -1,19 +1,39 @@
 """Training learns, repeats itself exactly, and says when it cannot go on."""
 
+import os
 import random
+import subprocess
+import sys
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from artifacts.checkpoints import Checkpoints
 from artifacts.errors import TrainingDiverged
 from artifacts.evaluation import measure
 from artifacts.hyperparameters import Hyperparameters
 from artifacts.network import build
 from artifacts.prediction import predict, probabilities
 from artifacts.progress import listening
+from artifacts.results import Trained
+from artifacts.store import Store
 from tasks.train import fit, train
+from tests.conftest import Arrays
 from tests.tasks.conftest import Lesson
+
+WITH_JAX = """
+import jax
+from sklearn.datasets import load_digits
+from tests.tasks.test_train import *
+
+pixels, labels = load_digits(return_X_y=True)
+images = (pixels / 16 - 0.5).astype(np.float32).reshape(-1, 8, 8, 1)
+hp = HARD.model_copy(update={"epochs": 5, "batch_size": 63, "dropout": 0, "rotation": 5, "shift": 0.3})
+network, _ = fit(images[:1500], np.eye(10, dtype=np.float32)[labels[:1500]], hp, 0)
+print(len(jax.devices()), (probabilities(network, images[1500:]).argmax(axis=1) == labels[1500:]).mean())
+"""
 
 
 def test_one_epoch_lowers_the_loss(lesson: Lesson) -> None:
@@ -79,3 +99,91 @@ def test_other_threads_do_not_matter(lesson: Lesson) -> None:
     for weights in found[1:]:
         for first, other in zip(found[0], weights, strict=True):
             np.testing.assert_array_equal(first, other)
+
+
+HARD = Hyperparameters(
+    filters=(4, 8), padding="same", batch_norm=True, dropout=0.3, rotation=10, shift=1, epochs=4, batch_size=16
+)
+KILLED_AT = """
+import os, sys
+from pathlib import Path
+from artifacts import checkpoints
+from artifacts.progress import listening
+from artifacts.results import Trained
+from artifacts.store import Store
+from artifacts.store import Store
+from tests.tasks.test_train import learn
+
+checkpoints.EVERY = 0  # after each batch
+done = float(sys.argv[2])
+with listening(lambda step, facts: facts["done"] >= done and os.kill(os.getpid(), 9)):
+    learn(Store(Path(sys.argv[1])))
+"""
+
+
+def learn(store: Store) -> Trained:
+    images, targets = (store.put(array) for array in small())
+    return train.fn(images, targets, HARD, 3, store)
+
+
+def small() -> tuple[np.ndarray, np.ndarray]:
+    random = np.random.default_rng(0)
+    images = random.uniform(-0.5, 0.5, (200, 8, 8, 1)).astype(np.float32)
+    return images, np.eye(3, dtype=np.float32)[random.integers(0, 3, 200)]
+
+
+@pytest.mark.parametrize("done", [2.0, 1.5])
+def test_killed_training_goes_on(done: float, store: Store, tmp_path: Path) -> None:
+    """Killed with SIGKILL at the end of an epoch or within one, training goes on and ends in the same bytes, with
+    moments, dropout, augmentation and normalisation; the checkpoint is gone then."""
+    store.home.mkdir()
+    killed = subprocess.run([sys.executable, "-c", KILLED_AT, store.home, str(done)], check=False)
+    assert killed.returncode == -9
+    heard: list[float] = []
+    with listening(lambda step, facts: heard.append(facts["done"])):
+        resumed = learn(store)
+    whole = learn(Store(tmp_path / "other"))
+    assert min(heard) > done - 0.1
+    assert resumed.weights == whole.weights
+    assert store.get_json(resumed.history)["accuracy"] == store.get_json(whole.history)["accuracy"]
+    assert not list((store.home / "checkpoints").iterdir())
+
+
+@pytest.mark.parametrize("damage", ["truncate", "flip", "other"])
+def test_unsound_checkpoint_is_ignored(
+    damage: str, store: Store, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A checkpoint that is cut, damaged or another network's is ignored with a warning, and training starts anew."""
+    kept, (images, targets) = Checkpoints(store, "key"), small()
+    expected, _ = fit(images, targets, HARD, 3, kept)
+    path = store.home / kept.name
+    content = bytearray(path.read_bytes())
+    if damage == "truncate":
+        path.write_bytes(content[:-9])
+    elif damage == "flip":
+        content[len(content) // 2] ^= 1
+        path.write_bytes(content)
+    else:
+        fit(images, targets, HARD.model_copy(update={"filters": (4, 9)}), 3, kept)
+    found, history = fit(images, targets, HARD, 3, kept)
+    assert "ignored checkpoint" in caplog.text and len(history["loss"]) == 4
+    for weight, other in zip(found.get_weights(), expected.get_weights(), strict=True):
+        np.testing.assert_array_equal(weight, other)
+
+
+def test_two_processes_agree(store: Store, tmp_path: Path) -> None:
+    """Another process of the same machine gives the same bytes, with every kind of layer."""
+    script = "import sys; from tests.tasks.test_train import *; print(learn(Store(Path(sys.argv[1]))).weights.sha256)"
+    run = subprocess.run([sys.executable, "-c", script, tmp_path], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == learn(store).weights.sha256
+
+
+@pytest.mark.parametrize("devices", [1, 2])
+def test_jax(devices: int, digits: Arrays) -> None:
+    """With KERAS_BACKEND=jax the same code learns the digits, on one device and on two that share each batch."""
+    flags = f"--xla_force_host_platform_device_count={devices}"
+    environment = os.environ | {"KERAS_BACKEND": "jax", "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
+    run = subprocess.run([sys.executable, "-c", WITH_JAX], env=environment, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    found, accuracy = run.stdout.split()
+    assert int(found) == devices and float(accuracy) > 0.7
