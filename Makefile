@@ -1,11 +1,12 @@
 # make run: set up, then train on MNIST.  make test: set up, then run the tests.
+# make bench: measure recipes, public examples and overhead (QUICK=1: in a few minutes).
 # make up: start a Prefect server and a worker.  make deploy: tell the server what to run.  make down: stop both.
 
 UV_VERSION = 0.9.11
 PYTHON ?= python3
 BIN = .venv/bin
 
-.PHONY: setup run test lint up deploy down clean
+.PHONY: setup run test lint bench up deploy down clean
 
 setup: .venv/.installed
 
@@ -29,6 +30,10 @@ lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+bench: setup
+	$(BIN)/python -m tests.benchmarks.bench $(if $(QUICK),--quick) --json bench.json
+	$(BIN)/python tests/benchmarks/overhead.py --rounds $(if $(QUICK),3,7)
 
 up deploy down: export PORT ?= 4200
 up deploy down: export PREFECT_API_URL ?= http://127.0.0.1:$(PORT)/api

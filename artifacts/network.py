@@ -3,7 +3,7 @@
 import contextlib
 import math
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -30,44 +30,54 @@ def build(
     use too. Every name is given, because the weights file holds it, and Keras would number it through the process.
     Raises UsageError if the images are too small for the network.
     """
-    hp, layers = hyperparameters, keras.layers
-    moves, drops, *starts = map(int, np.random.SeedSequence(seed).generate_state(len(hp.filters) + len(hp.dense) + 3))
-    dtype = "mixed_bfloat16" if training and hp.precision == "bfloat16" else "float32"
+    network = keras.Sequential([keras.Input(tuple(image_shape))], name="network")
+    for layer in _layers(hyperparameters, classes, seed, training):
+        try:
+            network.add(layer)
+        except ValueError:
+            kind, _, i = layer.name.rpartition("_")
+            if kind not in ("convolution", "pool"):
+                raise
+            raise UsageError(
+                f"images of {image_shape[0]} by {image_shape[1]} pixels are too small for convolution {int(i) + 1} "
+                f"of {len(hyperparameters.filters)}; use larger images, smaller kernels and pools, or padding 'same'"
+            ) from None
+    return network
+
+
+def _layers(hp: Hyperparameters, classes: int, seed: int, training: bool) -> Iterator[keras.Layer]:
+    layers, seeds = keras.layers, np.random.SeedSequence(seed).generate_state(len(hp.filters) + len(hp.dense) + 3)
+    moves, drops, *starts = map(int, seeds)
+    inner = {"dtype": "mixed_bfloat16" if training and hp.precision == "bfloat16" else "float32"}
 
     def weighted(kind: type[keras.Layer], *sizes: object, **options: object) -> keras.Layer:
         return kind(*sizes, kernel_initializer=keras.initializers.GlorotUniform(starts.pop()), **options)
 
-    def activate(name: str) -> None:
+    def activated(name: str) -> Iterator[keras.Layer]:
         if hp.batch_norm:
-            network.add(layers.BatchNormalization(momentum=0.9, dtype=dtype, name=f"normalisation_{name}"))
+            yield layers.BatchNormalization(momentum=0.9, name=f"normalisation_{name}", **inner)
         if hp.activation != "linear":
-            network.add(layers.Activation(hp.activation, dtype=dtype, name=f"activation_{name}"))
+            yield layers.Activation(hp.activation, name=f"activation_{name}", **inner)
 
-    network = keras.Sequential([keras.Input(tuple(image_shape))], name="network")
+    shifted = {"use_bias": not hp.batch_norm} | inner  # what is normalised next needs no bias
     if training and (hp.rotation or hp.zoom or hp.shear or hp.shift):
-        network.add(Moved.by(hp, moves))
-    try:
-        for i, filters in enumerate(hp.filters):
-            size, stride, pool = at(hp.kernel_size, i), at(hp.strides, i), at(hp.pool, i)
-            network.add(
-                weighted(layers.Conv2D, filters, size, stride, hp.padding, dtype=dtype, name=f"convolution_{i}")
-            )
-            if pool > 1:  # before the activation: the same where that never falls, and fewer values to compute
-                network.add(layers.MaxPooling2D(pool, dtype=dtype, name=f"pool_{i}"))
-            activate(f"{i}")
-    except ValueError:
-        raise UsageError(
-            f"images of {image_shape[0]} by {image_shape[1]} pixels are too small for convolution {i + 1} "
-            f"of {len(hp.filters)}; use larger images, smaller kernels and pools, or padding 'same'"
-        ) from None
-    network.add(layers.Flatten(name="flatten") if hp.head == "flatten" else layers.GlobalAveragePooling2D(name="mean"))
+        yield Moved.by(hp, moves)
+    for i, filters in enumerate(hp.filters):
+        size, stride, pool = (at(sizes, i) for sizes in (hp.kernel_size, hp.strides, hp.pool))
+        yield weighted(layers.Conv2D, filters, size, stride, at(hp.padding, i), name=f"convolution_{i}", **shifted)
+        if pool > 1:  # before the activation: the same where that never falls, and fewer values to compute
+            yield layers.MaxPooling2D(pool, name=f"pool_{i}", **inner)
+        yield from activated(f"{i}")
+    yield layers.Flatten(name="flatten")
     for i, width in enumerate(hp.dense):
-        network.add(weighted(layers.Dense, width, dtype=dtype, name=f"dense_{i}"))
-        activate(f"dense_{i}")
+        yield weighted(layers.Dense, width, name=f"dense_{i}", **shifted)
+        yield from activated(f"dense_{i}")
     if hp.dropout:
-        network.add(layers.Dropout(hp.dropout, seed=drops, dtype=dtype, name="dropout"))
-    network.add(weighted(layers.Dense, classes, activation="softmax", name="classes"))
-    return network
+        yield layers.Dropout(hp.dropout, seed=drops, name="dropout", **inner)
+    yield weighted(layers.Dense, classes, activation="softmax", name="classes")
+
+
+T = TypeVar("T")
 
 
 class Moved(keras.layers.Layer):  # type: ignore[misc]
@@ -109,7 +119,7 @@ def distributed() -> Iterator[int]:
         yield len(devices)
 
 
-def at(values: tuple[int, ...], i: int) -> int:
+def at(values: tuple[T, ...], i: int) -> T:
     """Entry `i`, or the last one where there are fewer."""
     return values[min(i, len(values) - 1)]
 

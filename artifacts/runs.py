@@ -180,6 +180,7 @@ def machine() -> dict[str, str | int]:
         "processor": platform.processor() or platform.machine(),
         "cores": os.cpu_count() or 1,
         "python": sys.version.split()[0],
+        "threads": os.environ.get("TF_NUM_INTRAOP_THREADS", ""),
         "onednn": os.environ.get("TF_ENABLE_ONEDNN_OPTS", ""),
         **versions(("keras", "backend", "numpy", "prefect")),
     }

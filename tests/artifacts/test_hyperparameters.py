@@ -37,6 +37,8 @@ BAD: list[tuple[str, Any]] = [
     ("pool", (0,)), ("padding", "full"), ("activation", "step"), ("dense", (0,)), ("dropout", 1), ("epochs", 0),
     ("batch_size", 65537), ("learning_rate", 0), ("learning_rate", 10.1), ("learning_rate", float("nan")),
     ("schedule", "linear"), ("warmup", 1), ("beta_1", 1), ("beta_2", -0.1), ("label_smoothing", 1), ("sed", 3),
+    ("batch_norm", 2), ("rotation", 181), ("zoom", 1), ("shear", -0.1), ("shift", -1),
+    ("precision", "float16"),
 ]  # fmt: skip
 
 
@@ -54,6 +56,11 @@ def test_bounds_hold_and_are_explained(name: str, value: Any, model: Any) -> Non
 def test_every_field_has_a_bad_value() -> None:
     """The bounds of every hyperparameter are among those tested."""
     assert {name for name, _ in BAD} == {*Hyperparameters.model_fields, "sed"}
+
+
+def test_one_word_means_it_for_all() -> None:
+    """Padding may be one word, as in hyperparameters that were stored before each convolution had its own."""
+    assert Hyperparameters.model_validate({"padding": "same"}).padding == ("same",)
 
 
 @pytest.mark.parametrize("name", ["kernel_size", "strides", "pool"])

@@ -2,16 +2,18 @@
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 from artifacts.backend import keras
 from artifacts.errors import UsageError
 from artifacts.hyperparameters import RECIPES, Hyperparameters, Recipe
-from artifacts.network import OneCycle, at, build, compile_for_training
+from artifacts.network import Moved, OneCycle, at, build, compile_for_training
 
 
 @pytest.mark.parametrize(
-    ("recipe", "parameters"), [("tutorial", 13_610), ("tutorial-verbatim", 13_610), ("keras-example", 34_826)]
+    ("recipe", "parameters"),
+    [("tutorial", 13_610), ("tutorial-verbatim", 13_610), ("keras-example", 34_826), ("tiny", 7_170)],
 )
 def test_known_sizes(recipe: Recipe, parameters: int) -> None:
     """On MNIST, each recipe's network has as many parameters as its source says."""
@@ -22,9 +24,9 @@ def test_known_sizes(recipe: Recipe, parameters: int) -> None:
 
 def test_each_convolution_has_its_own_sizes() -> None:
     """Short lists repeat their last entry; a pool of 1 adds no layer; dense layers and dropout come last."""
-    hp = Hyperparameters(filters=(2, 3, 4), kernel_size=(3, 1), pool=(2, 1), padding="same", dense=(5,), dropout=0.1)
+    hp = Hyperparameters(filters=(2, 3, 4), kernel_size=(3, 1), pool=(2, 1), padding=("same",), dense=(5,), dropout=0.1)
     network = build(hp, (8, 8, 1), 3)
-    kinds = [type(layer).__name__ for layer in network.layers]
+    kinds = [type(layer).__name__ for layer in network.layers if not layer.name.startswith("activation")]
     assert kinds == ["Conv2D", "MaxPooling2D", "Conv2D", "Conv2D", "Flatten", "Dense", "Dropout", "Dense"]
     assert [layer.kernel_size[0] for layer in network.layers if isinstance(layer, keras.layers.Conv2D)] == [3, 1, 1]
     assert [at((7, 9), i) for i in range(4)] == [7, 9, 9, 9]
@@ -57,3 +59,48 @@ def test_optimiser_follows_the_hyperparameters() -> None:
     assert schedule.get_config() == {"peak": 0.015, "steps": 14, "warmup": 0.1}
     compile_for_training(network, Hyperparameters(schedule="constant", learning_rate=0.02), steps_per_epoch=7)
     assert float(network.optimizer.learning_rate) == pytest.approx(0.02)
+
+
+def test_pooling_before_activation_changes_nothing() -> None:
+    """Pooled first, the network computes what Keras's layers do in the order that is usual."""
+    network = build(RECIPES["keras-example"], (28, 28, 1), 10, seed=3)
+    usual = keras.Sequential(
+        [
+            keras.Input((28, 28, 1)),
+            keras.layers.Conv2D(32, 3, activation="relu"),
+            keras.layers.MaxPooling2D(2),
+            keras.layers.Conv2D(64, 3, activation="relu"),
+            keras.layers.MaxPooling2D(2),
+            keras.layers.Flatten(),
+            keras.layers.Dense(10, activation="softmax"),
+        ]
+    )
+    usual.set_weights(network.get_weights())
+    images = np.random.default_rng(0).uniform(-0.5, 0.5, (9, 28, 28, 1)).astype(np.float32)
+    np.testing.assert_allclose(network.predict_on_batch(images), usual.predict_on_batch(images), atol=1e-6)
+
+
+def test_images_move_in_training_only() -> None:
+    """Each image moves in its own way, by at most the limit, about its middle; none does in prediction, or by zero."""
+    dot = np.full((64, 9, 9, 1), -0.5, np.float32)
+    dot[:, 4, 4] = 0.5
+    layer = Moved.by(Hyperparameters(shift=2.0), seed=1)
+    moved = np.asarray(layer(dot, training=True))
+    mass = moved[..., 0] + 0.5
+    rows = (mass.sum(axis=2) * np.arange(9)).sum(axis=1) / mass.sum(axis=(1, 2))
+    assert len(np.unique(rows.round(3))) > 32 and 1 < np.abs(rows - 4).max() <= 2
+    np.testing.assert_array_equal(np.asarray(layer(dot, training=False)), dot)
+    for still in (Hyperparameters(), Hyperparameters(rotation=180.0, zoom=0.1, shear=0.1)):
+        centre = np.asarray(Moved.by(still, seed=1)(dot, training=True))[:, 4, 4]
+        np.testing.assert_allclose(centre, 0.5, atol=1e-5)
+
+
+def test_training_changes_no_weight() -> None:
+    """The network for training starts from the same weights, and leaves a file that the one for prediction reads."""
+    hp = RECIPES["accurate"]
+    for first, other in zip(
+        build(hp, (28, 28, 1), 10, 5, training=True).get_weights(),
+        build(hp, (28, 28, 1), 10, 5).get_weights(),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(first, other)

@@ -34,7 +34,7 @@ def splits(arrays: Arrays, store: Store) -> Splits:
 @pytest.fixture(scope="session")
 def lesson(digits: Arrays, tmp_path_factory: pytest.TempPathFactory) -> Lesson:
     store = Store(tmp_path_factory.mktemp("lesson"))
-    hp = Hyperparameters(filters=(4, 8), padding="same", dense=(16,), dropout=0.1, epochs=2, batch_size=16)
+    hp = Hyperparameters(filters=(4, 8), padding=("same",), dense=(16,), dropout=0.1, epochs=2, batch_size=16)
     train_x, train_y, test_x, test_y = digits
     data = splits((train_x[:64], train_y[:64], test_x[:32], test_y[:32]), store)
     images, targets = normalise_and_reshape.fn(data, store), one_hot_encode.fn(data, store)

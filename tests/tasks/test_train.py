@@ -102,7 +102,7 @@ def test_other_threads_do_not_matter(lesson: Lesson) -> None:
 
 
 HARD = Hyperparameters(
-    filters=(4, 8), padding="same", batch_norm=True, dropout=0.3, rotation=10, shift=1, epochs=4, batch_size=16
+    filters=(4, 8), padding=("same",), batch_norm=True, dropout=0.3, rotation=10, shift=1, epochs=4, batch_size=16
 )
 KILLED_AT = """
 import os, sys
