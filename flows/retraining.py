@@ -3,7 +3,7 @@
 import time
 from typing import Annotated, Any
 
-from prefect import flow
+from prefect import flow, get_run_logger
 from prefect.artifacts import create_markdown_artifact
 from prefect.events import emit_event
 from prefect.flow_runs import suspend_flow_run
@@ -102,6 +102,7 @@ def _ask(version: Version) -> bool:
         promote=False,
     )
     answer: Approval = suspend_flow_run(wait_for_input=wanted, timeout=WEEK, key=f"approval-{version.version}")
+    get_run_logger().info("a person %s: %s", "approved" if answer.promote else "declined", answer.reason or "no reason")
     return answer.promote
 
 

@@ -37,6 +37,7 @@ def live(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         "PREFECT_API_DATABASE_CONNECTION_URL": request.getfixturevalue(request.param),
         "PREFECT_HOME": str(home.parent / "prefect"),
         "PREFECT_SERVER_ANALYTICS_ENABLED": "0",
+        "PREFECT_SERVER_DEPLOYMENTS_CONCURRENCY_SLOT_WAIT_SECONDS": "2",
         "PREFECT_WORKER_QUERY_SECONDS": "1",
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
     })  # fmt: skip

@@ -64,15 +64,6 @@ def test_all_is_killed(live: Live) -> None:
     impatient.delete()
 
 
-def test_two_at_once(live: Live) -> None:
-    """A retraining that is asked for while another is under way is cancelled at once, and that other goes on."""
-    first = live.start("retraining/on-demand", seed=7, epochs=LONG)
-    live.await_training(seed=7)
-    second = live.start("retraining/on-demand", seed=8)
-    assert ending_of(second) == "Cancelled" and not live.manifests(seed=8)
-    assert ending_of(first) in ("Promoted", "Completed", "Rejected")
-
-
 @pytest.mark.parametrize(("seed", "promote", "ending"), [(9, True, "Promoted"), (10, False, "Declined")])
 def test_approval(live: Live, seed: int, promote: bool, ending: str) -> None:
     """A run that needs approval is suspended without a process; the answer of a person starts it again, from the
