@@ -61,7 +61,7 @@ class Live:
     def await_training(self, seed: int) -> None:
         """Return when a run with this seed is in the middle of training."""
         assert eventually(
-            lambda: [m for m in self.manifests(seed) if m.steps and m.steps[-1].name == "one-hot-encode"], 120
+            lambda: [m for m in self.manifests(seed) if m.steps and m.steps[-1].name == "one-hot-encode"]
         ), self.log("worker")
 
     def trained(self, seed: int) -> int:
@@ -101,11 +101,11 @@ def state_of(run: FlowRun) -> State:
 
 def ending_of(run: FlowRun) -> str:
     """The name of the state in which a run ends, or waits for a person."""
-    eventually(lambda: state_of(run).is_final() or state_of(run).is_paused(), 180)
+    eventually(lambda: state_of(run).is_final() or state_of(run).is_paused())
     return str(state_of(run).name)
 
 
-def eventually(condition: Callable[[], object], seconds: float = 60) -> bool:
+def eventually(condition: Callable[[], object], seconds: float = 180) -> bool:
     """Whether the condition comes true in time; a server that is being started again is waited for."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:

@@ -64,7 +64,7 @@ def test_schedules(live: Live) -> None:
         created = client.create_deployment_schedules(
             nightly.id, [(IntervalSchedule(interval=timedelta(seconds=3)), True)]
         )
-        assert eventually(lambda: live.trained(seed=1), 120), live.log("worker")
+        assert eventually(lambda: live.trained(seed=1)), live.log("worker")
         for schedule in created:
             client.delete_deployment_schedule(nightly.id, schedule.id)
 

@@ -1,11 +1,15 @@
 """Whatever is killed when, no work is lost or done twice; a person or a password is asked where one should be."""
 
+import contextlib
+from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
+from prefect.automations import Automation
 from prefect.client.orchestration import get_client
+from prefect.states import Pending
 
-from deployments.automations import dead_runs
+from deployments.automations import dead_runs, stuck_runs
 from tests.deployments.live import Live, ending_of, eventually, state_of
 
 pytestmark = [pytest.mark.prefect, pytest.mark.parametrize("live", ["sqlite"], indirect=True)]
@@ -45,23 +49,37 @@ def test_the_worker_is_killed(live: Live) -> None:
     live.kill("worker")
     assert ending_of(run) == "Crashed", live.log("worker")
     assert live.prefect("flow-run", "retry", str(run.id)).returncode == 0
-    assert eventually(lambda: live.trained(seed=5), 120) and ending_of(run) in ("Completed", "Rejected")
+    assert eventually(lambda: live.trained(seed=5)) and ending_of(run) in ("Completed", "Rejected")
     assert live.trained(seed=5) == 1
 
 
 def test_all_is_killed(live: Live) -> None:
     """A run that is gone with its worker, so that nobody says so, is found by its silence."""
-    impatient = dead_runs(silence=timedelta(seconds=40))
-    impatient.name = "impatient"
-    impatient.create()
-    run = live.start(ON_DEMAND, seed=6, epochs=LONG)
-    live.await_training(seed=6)
-    live.kill("worker")
-    live.kill_run(run)
-    assert state_of(run).name == "Running"
-    assert ending_of(run) == "Crashed"
-    assert "no heartbeat" in str(state_of(run).message)
-    impatient.delete()
+    with impatient(dead_runs(silence=timedelta(seconds=40))):
+        run = live.start(ON_DEMAND, seed=6, epochs=LONG)
+        live.await_training(seed=6)
+        live.kill("worker")
+        live.kill_run(run)
+        assert ending_of(run) == "Crashed"
+        assert "no heartbeat" in str(state_of(run).message)
+
+
+def test_a_run_never_starts(live: Live) -> None:
+    """A run whose worker was killed between taking it and starting it is found."""
+    with impatient(stuck_runs(patience=timedelta(seconds=5))), get_client(sync_client=True) as client:
+        deployment = client.read_deployment_by_name(ON_DEMAND)
+        run = client.create_flow_run_from_deployment(deployment.id, state=Pending())
+        assert ending_of(run) == "Crashed"
+        assert "never started" in str(state_of(run).message)
+
+
+@contextlib.contextmanager
+def impatient(automation: Automation) -> Iterator[None]:
+    """One of our automations, which waits for a shorter time, beside the deployed one."""
+    automation.name = "impatient"
+    automation.create()
+    yield
+    automation.delete()
 
 
 @pytest.mark.parametrize(("seed", "promote", "ending"), [(9, True, "Promoted"), (10, False, "Declined")])
@@ -72,7 +90,7 @@ def test_approval(live: Live, seed: int, promote: bool, ending: str) -> None:
     assert ending_of(run) == "Suspended", live.log("worker")
     with get_client(sync_client=True) as client:
         client.resume_flow_run(run.id, run_input={"promote": promote, "reason": "seen by a person"})
-    assert eventually(lambda: state_of(run).name == ending, 120), live.log("worker")
+    assert eventually(lambda: state_of(run).name == ending), live.log("worker")
     first, again = sorted(live.manifests(seed), key=lambda manifest: manifest.started)
     assert not any(step.cached for step in first.steps if step.name == "train")
     assert all(step.cached for step in again.steps)
