@@ -2,7 +2,8 @@
 
     python -m deployments.automations
 
-Notifications go to the URL in DIGITFLOW_WEBHOOK, as JSON by POST; without it, they are only kept as events.
+They are not in prefect.yaml, whose triggers can do nothing but run a deployment. Notifications go to the URL in
+DIGITFLOW_WEBHOOK, as JSON by POST; without it, they are only kept as events.
 """
 
 import os
