@@ -105,7 +105,7 @@ def ending_of(run: FlowRun) -> str:
     return str(state_of(run).name)
 
 
-def eventually(condition: Callable[[], object], seconds: float = 180) -> bool:
+def eventually(condition: Callable[[], object], seconds: float = 240) -> bool:
     """Whether the condition comes true in time; a server that is being started again is waited for."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
