@@ -67,7 +67,7 @@ def test_all_is_killed(live: Live) -> None:
 
 def test_a_run_never_starts(live: Live) -> None:
     """A run whose worker was killed between taking it and starting it is found."""
-    with impatient(stuck_runs(patience=timedelta(seconds=5))), get_client(sync_client=True) as client:
+    with impatient(stuck_runs(patience=timedelta(seconds=10))), get_client(sync_client=True) as client:
         deployment = client.read_deployment_by_name(ON_DEMAND)
         run = client.create_flow_run_from_deployment(deployment.id, state=Pending())
         assert ending_of(run) == "Crashed"
