@@ -45,12 +45,17 @@ up: setup
 	supervisord --configuration deployments/supervisord.conf
 	$(BIN)/python -c 'from flows.server import await_start; await_start("$(PREFECT_API_URL)")'
 
+deploy: export DIGITFLOW_POOL ?= local
+deploy: export DIGITFLOW_NIGHTLY ?= false
+deploy: export DIGITFLOW_CRON ?= 0 3 * * *
+deploy: export DIGITFLOW_TIMEZONE ?= UTC
 deploy: setup
 	prefect --no-prompt work-pool create local --type process --overwrite
 	prefect --no-prompt deploy --all --prefect-file deployments/prefect.yaml
 	$(BIN)/python -m deployments.automations
 
-down:
+down:  # first the worker, so that what it runs can still report
+	supervisorctl --configuration deployments/supervisord.conf stop worker server
 	supervisorctl --configuration deployments/supervisord.conf shutdown
 
 clean:

@@ -112,14 +112,14 @@ RECIPES: dict[Recipe, Hyperparameters] = {
         batch_norm=True,
         epochs=15,
         batch_size=128,
-        learning_rate=0.01,
+        learning_rate=0.015,
         warmup=0.2,
         beta_2=0.98,
-        label_smoothing=0.05,
+        label_smoothing=0.02,
         rotation=8,
         zoom=0.08,
         shear=0.1,
-        shift=1.5,
+        shift=1,
     ),
     "keras-example": Hyperparameters(
         filters=(32, 64), activation="relu", dropout=0.5, epochs=12, batch_size=128, learning_rate=0.003

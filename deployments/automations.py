@@ -2,7 +2,8 @@
 
     python -m deployments.automations
 
-Notifications go to the URL in DIGITFLOW_WEBHOOK, as JSON by POST; without it, they are only kept as events.
+They are not in prefect.yaml, whose triggers can do nothing but run a deployment. Notifications go to the URL in
+DIGITFLOW_WEBHOOK, as JSON by POST; without it, they are only kept as events.
 """
 
 import os
@@ -18,8 +19,12 @@ from prefect.events.schemas.automations import EventTrigger, Posture
 BLOCK = "digitflow-notifications"
 OURS = {"prefect.resource.id": "prefect.tag.digitflow", "prefect.resource.role": "tag"}
 SILENCE = timedelta(seconds=100)
-"""A run whose process is gone sends no heartbeat; one is due every 30 s."""
+"""A run whose process is gone sends no heartbeat; prefect.yaml asks for one every 30 s."""
+PATIENCE = timedelta(minutes=10)
+"""Between a run's being taken by a worker and its start a container's image may have to be fetched."""
 
+HEARTBEAT = "prefect.flow-run.heartbeat"
+STARTS = {"prefect.flow-run.Running", "prefect.flow-run.Retrying"}
 ENDS = {f"prefect.flow-run.{state}" for state in ("Completed", "Failed", "Crashed", "Cancelled", "Suspended", "Paused")}
 
 
@@ -31,22 +36,20 @@ def automations(notify: CallWebhook | DoNothing) -> list[Automation]:
         _told("a batch drifted", {"digitflow.batch.drifted"}, notify),
         _told("a batch went to quarantine", {"digitflow.batch.quarantined"}, notify),
         _told("the champion was replaced", {"digitflow.champion.replaced"}, notify),
-        Automation(
-            name="digitflow: a run is dead",
-            description="Crash a run that sends no heartbeat, so that it is seen and can be retried",
-            trigger=EventTrigger(
-                after={"prefect.flow-run.heartbeat"},
-                expect={"prefect.flow-run.heartbeat"} | ENDS,
-                match={"prefect.resource.id": "prefect.flow-run.*"},
-                match_related=OURS,
-                for_each={"prefect.resource.id"},
-                posture=Posture.Proactive,
-                threshold=1,
-                within=SILENCE,
-            ),
-            actions=[ChangeFlowRunState(state=StateType.CRASHED, message="no heartbeat; its process is gone")],
-        ),
+        dead_runs(),
+        stuck_runs(),
     ]
+
+
+def dead_runs(silence: timedelta = SILENCE) -> Automation:
+    """Crash runs that send no heartbeat."""
+    return _crash("a run is dead", {HEARTBEAT}, {HEARTBEAT} | ENDS, silence, "no heartbeat; its process is gone")
+
+
+def stuck_runs(patience: timedelta = PATIENCE) -> Automation:
+    """Crash runs whose worker died between taking them and starting them."""
+    taken = {"prefect.flow-run.Pending", "prefect.flow-run.Submitting"}
+    return _crash("a run does not start", taken, STARTS | ENDS, patience, "never started; its worker is gone")
 
 
 def apply() -> None:
@@ -71,6 +74,22 @@ def _notification() -> CallWebhook | DoNothing:
         '"payload": {{ event.payload | tojson }}}'
     )
     return CallWebhook(block_document_id=block, payload=payload)
+
+
+def _crash(what: str, after: set[str], expect: set[str], within: timedelta, message: str) -> Automation:
+    trigger = EventTrigger(
+        after=after,
+        expect=expect,
+        match={"prefect.resource.id": "prefect.flow-run.*"},
+        match_related=OURS,
+        for_each={"prefect.resource.id"},
+        posture=Posture.Proactive,
+        threshold=1,
+        within=within,
+    )
+    action = ChangeFlowRunState(state=StateType.CRASHED, message=message)
+    description = "Crash it, so that it is seen and can be retried"
+    return Automation(name=f"digitflow: {what}", description=description, trigger=trigger, actions=[action])
 
 
 def _told(what: str, events: set[str], notify: Any, related: dict[str, str] | None = None) -> Automation:

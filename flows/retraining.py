@@ -65,7 +65,7 @@ def retraining(
     started = time.monotonic()
     settings = Settings.load()
     plan = Plan.of(dataset, recipe, seed, hyperparameters, gate, settings)
-    arrivals: Arrivals | None = None
+    approver, arrivals = Approver(), None
     with recorded(plan, settings) as run:
         while True:
             checked = prepare(plan, settings)
@@ -84,35 +84,42 @@ def retraining(
                 _show(arrivals)
             results = learn(plan, checked, tuple(batch.data for batch in arrivals.accepted), settings)
             try:
-                outcome = conclude(plan, results, run, settings, started, _ask if approve else None)
+                outcome = conclude(plan, results, run, settings, started, approver if approve else None)
                 break
             except ChampionChanged:
                 run.start_over()
-    name, message = _ending(outcome, arrivals, approve)
+    name, message = _ending(outcome, arrivals, approver.answer)
     return Completed(name=name, message=message, data=Retrained(outcome=outcome, arrivals=arrivals))
 
 
 retraining.result_storage = RECORDS
 
 
-def _ask(version: Version) -> bool:
-    """Suspend the run until a person has decided; it starts again from the top, with everything in the cache."""
-    wanted = Approval.with_initial_data(
-        description=f"Shall version {version.version} of {version.dataset} become champion? {version.reason}",
-        promote=False,
-    )
-    answer: Approval = suspend_flow_run(wait_for_input=wanted, timeout=WEEK, key=f"approval-{version.version}")
-    return answer.promote
+class Approver:
+    """A person, who is asked whether a model that passed the gate shall become champion."""
+
+    answer: Approval | None = None
+
+    def __call__(self, version: Version) -> bool:
+        """Suspend the run until a person has decided; it starts again from the top, with everything in the cache."""
+        wanted = Approval.with_initial_data(
+            description=f"Shall version {version.version} of {version.dataset} become champion? {version.reason}",
+            promote=False,
+        )
+        answer: Approval = suspend_flow_run(wait_for_input=wanted, timeout=WEEK, key=f"approval-{version.version}")
+        self.answer = answer
+        return answer.promote
 
 
-def _ending(outcome: Outcome, arrivals: Arrivals, approve: bool) -> tuple[str, str]:
+def _ending(outcome: Outcome, arrivals: Arrivals, answer: Approval | None) -> tuple[str, str]:
+    said = f"; a person said: {answer.reason or 'nothing'}" if answer else ""
     if not outcome.gate.passed:
         return "Rejected", outcome.gate.reason
     if outcome.promoted:
-        return "Promoted", f"version {outcome.version} is champion: {outcome.gate.reason}"
-    if not arrivals.new and all(task["cached"] for task in outcome.tasks):
+        return "Promoted", f"version {outcome.version} is champion: {outcome.gate.reason}{said}"
+    if answer is None and not arrivals.new and all(task["cached"] for task in outcome.tasks):
         return "Unchanged", "neither data, code nor hyperparameters changed; nothing was trained"
-    return ("Declined" if approve else "Completed"), f"version {outcome.version} is registered, not champion"
+    return ("Declined" if answer else "Completed"), f"version {outcome.version} is registered, not champion{said}"
 
 
 def _show(arrivals: Arrivals) -> None:

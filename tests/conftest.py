@@ -21,7 +21,7 @@ Arrays = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty DIGITFLOW_HOME for each test; no setting of the user's reaches it."""
-    for name in [name for name in os.environ if name.startswith("DIGITFLOW_") and name != "DIGITFLOW_TEST_MNIST"]:
+    for name in [name for name in os.environ if name.startswith("DIGITFLOW_") and "_TEST_" not in name]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("DIGITFLOW_HOME", str(tmp_path / "home"))
     return tmp_path / "home"
@@ -114,18 +114,27 @@ def serve_prefect(folder: Path) -> Iterator[str]:
     server.stop()
 
 
-_left_out = pytest.StashKey[int]()
+NEEDS = {
+    "full_mnist": ("DIGITFLOW_TEST_MNIST", "no folder with the real MNIST"),
+    "postgres": ("DIGITFLOW_TEST_POSTGRES", "no folder with PostgreSQL's programs"),
+}
+"""What tests with a mark need, and what is said where it is not at hand."""
+
+_left_out = pytest.StashKey[dict[str, int]]()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Where the real MNIST is not at hand, leave out the tests that need it."""
-    needy = [item for item in items if item.get_closest_marker("full_mnist")]
-    if needy and not os.environ.get("DIGITFLOW_TEST_MNIST"):
-        config.stash[_left_out] = len(needy)
+    """Leave out the tests whose needs are not at hand."""
+    missing = [mark for mark, (variable, _) in NEEDS.items() if not os.environ.get(variable)]
+    left_out = {mark: [item for item in items if item.get_closest_marker(mark)] for mark in missing}
+    config.stash[_left_out] = {mark: len(needy) for mark, needy in left_out.items() if needy}
+    needy = [item for item in items if any(item in group for group in left_out.values())]
+    if needy:
         config.hook.pytest_deselected(items=needy)
         items[:] = [item for item in items if item not in needy]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    if count := config.stash.get(_left_out, 0):
-        terminalreporter.write_line(f"{count} tests left out: DIGITFLOW_TEST_MNIST names no folder with the real MNIST")
+    for mark, count in config.stash.get(_left_out, {}).items():
+        variable, what = NEEDS[mark]
+        terminalreporter.write_line(f"{count} tests left out: {variable} names {what}")

@@ -1,0 +1,103 @@
+"""One stack for all live tests with one database: `make up`, `make deploy`, and `make down` when they are over."""
+
+import contextlib
+import http.server
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary_settings
+
+from tests.deployments.live import Live, eventually, processes
+
+PASSWORD = "somebody:secret"
+
+
+@pytest.fixture(scope="session")
+def live(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
+    """A server that asks for a password and a worker, on loopback, and everything deployed to them by `make`."""
+    home, port = tmp_path_factory.mktemp("live") / "home", _free_port()
+    url = f"http://127.0.0.1:{port}/api"
+    live = Live(home, {
+        **dict.fromkeys(("MAKEFLAGS", "MAKELEVEL", "MFLAGS")),  # this may be `make test`
+        "DIGITFLOW_HOME": str(home),
+        "DIGITFLOW_NIGHTLY": "true",
+        "PORT": str(port),
+        "PREFECT_API_URL": url,
+        "PREFECT_API_AUTH_STRING": PASSWORD,
+        "PREFECT_SERVER_API_AUTH_STRING": PASSWORD,
+        "PREFECT_API_DATABASE_CONNECTION_URL": request.getfixturevalue(request.param),
+        "PREFECT_HOME": str(home.parent / "prefect"),
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "0",
+        "PREFECT_SERVER_DEPLOYMENTS_CONCURRENCY_SLOT_WAIT_SECONDS": "2",
+        "PREFECT_WORKER_QUERY_SECONDS": "1",
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+    })  # fmt: skip
+    with _receiver(live.received) as live.variables["DIGITFLOW_WEBHOOK"]:
+        try:
+            automate = (sys.executable, "-m", "deployments.automations")  # applied again, it changes nothing
+            for command in (("make", "up"), ("make", "deploy"), automate):
+                made = live.run(*command)
+                assert made.returncode == 0, made.stdout + made.stderr
+            with temporary_settings({PREFECT_API_URL: url, PREFECT_API_AUTH_STRING: PASSWORD}):
+                yield live
+        finally:
+            assert live.run("make", "down").returncode == 0
+    assert eventually(lambda: not processes(f"DIGITFLOW_HOME={home}"), 10), "make down left processes"
+
+
+@pytest.fixture(scope="session")
+def sqlite() -> None:
+    """What Prefect uses if it is told nothing."""
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """A PostgreSQL server on loopback; yields its URL. It refuses to run as root."""
+    programs, port = Path(os.environ["DIGITFLOW_TEST_POSTGRES"]), _free_port()
+    other: Any = {"user": "postgres", "group": "postgres", "extra_groups": []} if os.getuid() == 0 else {}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name) / "data"
+
+        def call(program: str, *arguments: str) -> None:
+            command = [programs / program, "--pgdata", folder, *arguments]
+            subprocess.run(command, cwd="/", check=True, stdout=subprocess.DEVNULL, **other)
+
+        Path(name).chmod(0o777)
+        call("initdb", "--auth=trust", "--username=prefect")
+        options = f"-p {port} -k {name} -h 127.0.0.1"
+        call("pg_ctl", "start", "--wait", "--log", f"{name}/log", "--options", options)
+        yield f"postgresql+asyncpg://prefect@127.0.0.1:{port}/postgres"
+        call("pg_ctl", "stop", "--mode", "fast")
+
+
+@contextlib.contextmanager
+def _receiver(received: list[dict[str, Any]]) -> Iterator[str]:
+    """A web server that keeps what is posted to it; yields its URL."""
+
+    class Receiver(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            received.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Receiver) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])

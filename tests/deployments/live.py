@@ -1,0 +1,126 @@
+"""What `make up` and `make deploy` leave running, as tests meet it: asked, told, watched and killed from outside."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.actions import DeploymentUpdate
+from prefect.client.schemas.objects import FlowRun, State
+
+from artifacts.runs import Manifest, earlier_runs
+from artifacts.store import Store
+from tests.command import ROOT, Finished, digitflow, environment
+
+
+@dataclass
+class Live:
+    """A home, the variables of all who work in it, and the messages that its automations posted to a webhook."""
+
+    home: Path
+    variables: dict[str, str | None]
+    received: list[dict[str, Any]] = field(default_factory=list)
+
+    def run(self, *command: str) -> Finished:
+        """Run a command from the repository root to its end."""
+        return subprocess.run(
+            command, cwd=ROOT, env=environment(**self.variables), capture_output=True, text=True, timeout=300
+        )
+
+    def prefect(self, *arguments: str) -> Finished:
+        return self.run(sys.executable, "-m", "prefect", *arguments)
+
+    def digitflow(self, *arguments: object, **variables: str | None) -> Finished:
+        return digitflow(*arguments, **self.variables | variables)
+
+    def start(self, deployment: str, seed: int, *parameters: str, epochs: int = 3) -> FlowRun:
+        """Ask for a run of a deployment on the sample, as a user would, and return at once."""
+        words = ["dataset=mnist-sample", f"seed={seed}", f'hyperparameters={{"epochs": {epochs}}}', *parameters]
+        started = self.prefect("deployment", "run", deployment, *(w for word in words for w in ("--param", word)))
+        assert started.returncode == 0, started.stderr
+        return runs_of(deployment)[0]
+
+    def kill(self, program: str) -> None:
+        """Kill -9 the server or the worker; the supervisor starts it again."""
+        asked = self.run("supervisorctl", "--configuration", "deployments/supervisord.conf", "pid", program)
+        os.kill(int(asked.stdout), signal.SIGKILL)
+
+    def kill_run(self, run: FlowRun) -> None:
+        """Kill -9 every process of a run."""
+        for pid in processes(f"PREFECT__FLOW_RUN_ID={run.id}"):
+            os.kill(pid, signal.SIGKILL)
+
+    def await_training(self, seed: int) -> None:
+        """Return when a run with this seed is in the middle of training."""
+        assert eventually(
+            lambda: [m for m in self.manifests(seed) if m.steps and m.steps[-1].name == "one-hot-encode"]
+        ), self.log("worker")
+
+    def trained(self, seed: int) -> int:
+        """How many times a network was trained to its end, not taken from the cache."""
+        return sum(step.name == "train" and not step.cached for m in self.manifests(seed) for step in m.steps)
+
+    def manifests(self, seed: int) -> list[Manifest]:
+        return [manifest for manifest in earlier_runs(Store(self.home)) if manifest.seed == seed]
+
+    def told(self, event: str) -> list[dict[str, Any]]:
+        return [message for message in self.received if message["event"] == event]
+
+    def log(self, program: str) -> str:
+        return (self.home / "logs" / f"{program}.log").read_text()[-3000:]
+
+
+def runs_of(deployment: str) -> list[FlowRun]:
+    """The latest first."""
+    with get_client(sync_client=True) as client:
+        wanted = client.read_deployment_by_name(deployment).id
+        found = [run for run in client.read_flow_runs() if run.deployment_id == wanted]
+    return sorted(found, key=lambda run: str(run.created), reverse=True)
+
+
+def set_parameters(deployment: str, **parameters: Any) -> None:
+    """What its runs get that are started by nobody."""
+    with get_client(sync_client=True) as client:
+        client.update_deployment(client.read_deployment_by_name(deployment).id, DeploymentUpdate(parameters=parameters))
+
+
+def state_of(run: FlowRun) -> State:
+    with get_client(sync_client=True) as client:
+        state = client.read_flow_run(run.id).state
+    assert state is not None
+    return state
+
+
+def ending_of(run: FlowRun) -> str:
+    """The name of the state in which a run ends, or waits for a person."""
+    eventually(lambda: state_of(run).is_final() or state_of(run).is_paused())
+    return str(state_of(run).name)
+
+
+def eventually(condition: Callable[[], object], seconds: float = 240) -> bool:
+    """Whether the condition comes true in time; a server that is being started again is waited for."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        with suppress(httpx.HTTPError):
+            if condition():
+                return True
+        time.sleep(0.5)
+    return False
+
+
+def processes(variable: str) -> list[int]:
+    """The processes with this in their environment."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        with suppress(OSError):
+            if variable.encode() in path.read_bytes().split(b"\0"):
+                found.append(int(path.parent.name))
+    return found

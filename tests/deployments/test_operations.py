@@ -1,0 +1,107 @@
+"""Whatever is killed when, no work is lost or done twice; a person or a password is asked where one should be."""
+
+import contextlib
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+from prefect.automations import Automation
+from prefect.client.orchestration import get_client
+from prefect.states import Pending
+
+from deployments.automations import dead_runs, stuck_runs
+from tests.deployments.live import Live, ending_of, eventually, state_of
+
+pytestmark = [pytest.mark.prefect, pytest.mark.parametrize("live", ["sqlite"], indirect=True)]
+
+ON_DEMAND = "training/on-demand"
+DONE = ("Completed", "Rejected")
+LONG = 20
+"""Epochs that last long enough to be killed in the middle."""
+
+
+def test_the_run_is_killed(live: Live) -> None:
+    """After kill -9 of a run's process it reads Crashed, somebody is told, and a retry finishes it."""
+    run = live.start(ON_DEMAND, seed=3, epochs=LONG)
+    live.await_training(seed=3)
+    live.kill_run(run)
+    assert eventually(lambda: state_of(run).name == "Crashed")
+    assert eventually(lambda: live.told("prefect.flow-run.Crashed"))
+    assert live.prefect("flow-run", "retry", str(run.id)).returncode == 0
+    assert ending_of(run) in DONE
+    assert live.trained(seed=3) == 1
+
+
+def test_the_server_is_killed(live: Live) -> None:
+    """After kill -9 of the server in the middle of a run, that run goes on, and ends well on the next server."""
+    run = live.start(ON_DEMAND, seed=4, epochs=LONG)
+    live.await_training(seed=4)
+    live.kill("server")
+    assert ending_of(run) in DONE, live.log("worker")
+    assert live.trained(seed=4) == 1
+    assert {manifest.status for manifest in live.manifests(seed=4)} <= {"passed", "rejected"}
+
+
+def test_the_worker_is_killed(live: Live) -> None:
+    """After kill -9 of the worker in the middle of a run, that run stops and reads Crashed, the next worker goes on
+    with others, and a retry finishes it."""
+    run = live.start(ON_DEMAND, seed=5, epochs=LONG)
+    live.await_training(seed=5)
+    live.kill("worker")
+    assert ending_of(run) == "Crashed", live.log("worker")
+    assert live.prefect("flow-run", "retry", str(run.id)).returncode == 0
+    assert ending_of(run) in DONE
+    assert live.trained(seed=5) <= 1, "not twice, and not at all if the first run had just ended it when it stopped"
+
+
+def test_all_is_killed(live: Live) -> None:
+    """A run that is gone with its worker, so that nobody says so, is found by its silence."""
+    with impatient(dead_runs(silence=timedelta(seconds=40))):
+        run = live.start(ON_DEMAND, seed=6, epochs=LONG)
+        live.await_training(seed=6)
+        live.kill("worker")
+        live.kill_run(run)
+        assert ending_of(run) == "Crashed"
+        assert "no heartbeat" in str(state_of(run).message)
+
+
+def test_a_run_never_starts(live: Live) -> None:
+    """A run whose worker was killed between taking it and starting it is found."""
+    with impatient(stuck_runs(patience=timedelta(seconds=10))), get_client(sync_client=True) as client:
+        deployment = client.read_deployment_by_name(ON_DEMAND)
+        run = client.create_flow_run_from_deployment(deployment.id, state=Pending())
+        assert ending_of(run) == "Crashed"
+        assert "never started" in str(state_of(run).message)
+
+
+@contextlib.contextmanager
+def impatient(automation: Automation) -> Iterator[None]:
+    """One of our automations, which waits for a shorter time, beside the deployed one."""
+    automation.name = "impatient"
+    automation.create()
+    yield
+    automation.delete()
+
+
+@pytest.mark.parametrize(("seed", "promote", "ending"), [(9, True, "Promoted"), (10, False, "Declined")])
+def test_approval(live: Live, seed: int, promote: bool, ending: str) -> None:
+    """A run that needs approval is suspended without a process; the answer of a person starts it again, from the
+    cache, and decides."""
+    run = live.start("retraining/on-demand", seed, "approve=true", 'gate={"against_champion": "nothing"}')
+    assert ending_of(run) == "Suspended", live.log("worker")
+    with get_client(sync_client=True) as client:
+        client.resume_flow_run(run.id, run_input={"promote": promote, "reason": "seen by a person"})
+    assert eventually(lambda: state_of(run).name == ending), live.log("worker")
+    first, again = sorted(live.manifests(seed), key=lambda manifest: manifest.started)
+    assert not any(step.cached for step in first.steps if step.name == "train")
+    assert all(step.cached for step in again.steps)
+
+
+def test_password(live: Live) -> None:
+    """A server with a password refuses a command without it, in one line, and serves one that has it."""
+    train = ("train", "--dataset", "mnist-sample", "--json")
+    refused = live.digitflow(*train, PREFECT_API_AUTH_STRING=None)
+    assert refused.returncode == 1 and "PREFECT_API_AUTH_STRING" in refused.stderr
+    assert refused.stderr.count("\n") == 1
+    served = live.digitflow(*train)
+    assert served.returncode == 0, served.stderr
