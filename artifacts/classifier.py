@@ -13,9 +13,10 @@ from artifacts.arrays import Probabilities, RawImages
 from artifacts.errors import ArtifactLost, BadSource, UsageError
 from artifacts.inputs import Seen
 from artifacts.prediction import BATCH, load, probabilities, rescale
-from artifacts.registry import CHAMPION, Registry, Version
+from artifacts.registry import CHAMPION, Candidate, Registry, Version
 from artifacts.scan import Fitted, fit
 from artifacts.settings import Settings
+from artifacts.store import Store
 
 if TYPE_CHECKING:
     from artifacts.backend import keras
@@ -42,9 +43,9 @@ class Prediction(BaseModel):
 
 @dataclass(frozen=True)
 class Classifier:
-    """A version of the registry and its network in memory. Safe to use from several threads."""
+    """A registered model and its network in memory. Safe to use from several threads."""
 
-    version: Version
+    model: Candidate
     network: "keras.Model"
 
     @classmethod
@@ -58,42 +59,47 @@ class Classifier:
         if model != CHAMPION and not str(model).isdecimal():
             raise UsageError(f"{model!r} is no model; give {CHAMPION!r} or the number of a version")
         number = None if model == CHAMPION else int(model)
-        return cls.of(Registry(settings.home).in_use(dataset, number), settings)
+        return cls.of(at_hand(Registry(settings.home).in_use(dataset, number), settings), settings.artifacts)
 
     @classmethod
-    def of(cls, version: Version, settings: Settings) -> "Classifier":
-        """The network of a version, with its weights verified. Raises ArtifactLost."""
-        store = settings.artifacts
-        if not store.holds(version.weights) and not Registry(settings.home).restore(version, store):
-            raise ArtifactLost(
-                f"the weights of version {version.version} are gone, here and in MLflow; choose another with --model"
-            )
-        shape = (*version.image_shape, 1)
-        return cls(version, load(version.weights, shape, version.classes, version.hyperparameters, store))
+    def of(cls, model: Candidate, store: Store) -> "Classifier":
+        """The network of a model whose weights are in the store. Raises ArtifactLost."""
+        shape = (*model.image_shape, 1)
+        return cls(model, load(model.weights, shape, model.classes, model.hyperparameters, store))
 
     def predict(self, images: RawImages) -> Probabilities:
         """Probabilities (n, classes) float32 of images (n, height, width) uint8, light on dark, as MNIST's are.
 
         Raises UsageError if the images have another type or size.
         """
-        if images.dtype != np.uint8 or images.shape[1:] != self.version.image_shape:
+        if images.dtype != np.uint8 or images.shape[1:] != self.model.image_shape:
             raise UsageError(
-                f"the model takes uint8 images (n, {', '.join(map(str, self.version.image_shape))}), "
+                f"the model takes uint8 images (n, {', '.join(map(str, self.model.image_shape))}), "
                 f"not {images.dtype} {images.shape}"
             )
         if not len(images):
-            return np.empty((0, self.version.classes), np.float32)
+            return np.empty((0, self.model.classes), np.float32)
         with _one_at_a_time:
             return probabilities(self.network, rescale(images))
 
     def read(self, seen: Iterable[Seen]) -> Iterator[Prediction]:
         """What the model reads in images of any size, in their order, a batch at a time."""
         rest = iter(seen)
-        while batch := [_fitted(item, self.version.image_shape) for item in islice(rest, BATCH)]:
+        while batch := [_fitted(item, self.model.image_shape) for item in islice(rest, BATCH)]:
             pixels = [item.image.pixels for item in batch if item.image]
             found = iter(self.predict(np.stack(pixels)) if pixels else ())
             for name, image, error in batch:
                 yield told(name, image, next(found)) if image else Prediction(image=name, error=error)
+
+
+def at_hand(version: Version, settings: Settings) -> Version:
+    """The version, whose weights are in the store now, if need be from MLflow's copy. Raises ArtifactLost."""
+    store = settings.artifacts
+    if store.holds(version.weights) or Registry(settings.home).restore(version, store):
+        return version
+    raise ArtifactLost(
+        f"the weights of version {version.version} are gone, here and in MLflow; choose another version with --model"
+    )
 
 
 def told(name: str, image: Fitted, row: np.ndarray) -> Prediction:

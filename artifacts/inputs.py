@@ -1,4 +1,4 @@
-"""Images that a user names, one after the other: pictures, arrays, IDX files, folders; what is bad is told, not raised."""
+"""Images that a user names, one after the other, from pictures, arrays, IDX files and folders; a bad one is told."""
 
 import gzip
 from collections.abc import Iterable, Iterator

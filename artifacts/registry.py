@@ -451,13 +451,13 @@ class Registry:
             ) from error
 
 
-def _version(facts: str, number: int | str, aliases: Sequence[str], milliseconds: int, run: str) -> Version:
+def _version(facts: str, number: int | str, aliases: Sequence[str], milliseconds: int, run: str | None) -> Version:
     return Version(
         **Candidate.model_validate_json(facts).model_dump(),
         version=int(number),
         aliases=tuple(sorted(filter(None, aliases))),
         created=datetime.fromtimestamp(milliseconds / 1000, UTC),
-        mlflow_run=run,
+        mlflow_run=run or "",
     )
 
 

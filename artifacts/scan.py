@@ -39,7 +39,7 @@ class Fitted(NamedTuple):
 
 def decode(file: File, max_pixels: int = MAX_PIXELS) -> Fitted:
     """The grey pixels of a PNG, JPEG or BMP, of any size. Raises BadSource."""
-    from PIL import Image, ImageOps
+    from PIL import Image, ImageOps, UnidentifiedImageError
 
     try:
         with warnings.catch_warnings():
@@ -50,7 +50,7 @@ def decode(file: File, max_pixels: int = MAX_PIXELS) -> Fitted:
                 raise BadSource(f"has {opened.width:,} by {opened.height:,} pixels, more than {max_pixels:,}")
             turned = opened.getexif().get(_ORIENTATION, 1) != 1
             pixels, changes = _grey(ImageOps.exif_transpose(opened))
-    except Image.UnidentifiedImageError:
+    except UnidentifiedImageError:
         raise BadSource("is no PNG, JPEG, BMP, .npy or IDX file") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise BadSource(f"has more than {max_pixels:,} pixels") from None
@@ -120,7 +120,9 @@ def _ink(grey: Grey) -> Ink:
     ink = light - np.median(_frame(light))
     for _ in range(3):
         paper = terms * (ink < _threshold(ink))
-        shade, *_ = np.linalg.lstsq(np.tensordot(paper, terms, ([1, 2], [1, 2])), np.tensordot(paper, light, 2), rcond=None)
+        shade, *_ = np.linalg.lstsq(
+            np.tensordot(paper, terms, ([1, 2], [1, 2])), np.tensordot(paper, light, 2), rcond=None
+        )
         ink = light - np.tensordot(shade, terms, 1)
     threshold = _threshold(ink)
     if threshold < FAINT:
@@ -136,7 +138,8 @@ def _threshold(values: np.ndarray) -> float:
     above = below[-1] - below
     with np.errstate(divide="ignore", invalid="ignore"):
         between = below * above * (mass / below - (mass[-1] - mass) / above) ** 2
-    return float(edges[1:][np.nanargmax(between[:-1])])
+    best = edges[1:-1][between[:-1] >= np.nanmax(between[:-1]) * (1 - 1e-9)]
+    return float(best.mean())  # where nothing lies between the groups, any value would do
 
 
 def _scaled(ink: Ink, shape: tuple[int, ...]) -> tuple[str, Grey]:
@@ -144,7 +147,7 @@ def _scaled(ink: Ink, shape: tuple[int, ...]) -> tuple[str, Grey]:
     from PIL import Image
 
     inside = ink >= _threshold(ink)
-    (top, *_, bottom), (left, *_, right) = (_ends(inside.any(axis=axis)) for axis in (1, 0))
+    (top, bottom), (left, right) = _ends(np.any(inside, axis=1)), _ends(np.any(inside, axis=0))
     digit = ink[top : bottom + 1, left : right + 1]
     factor = min(round(BOX * side) / length for side, length in zip(shape, digit.shape, strict=True))
     height, width = (max(1, round(factor * length)) for length in digit.shape)
@@ -152,7 +155,7 @@ def _scaled(ink: Ink, shape: tuple[int, ...]) -> tuple[str, Grey]:
     return f"{digit.shape[1]}×{digit.shape[0]}", np.rint(scaled * (255 / scaled.max())).astype(np.uint8)
 
 
-def _ends(line: np.ndarray) -> tuple[int, int]:
+def _ends(line: Any) -> tuple[int, int]:
     where = line.nonzero()[0]
     return int(where[0]), int(where[-1])
 
