@@ -119,7 +119,6 @@ def _fitted(seen: Seen, shape: tuple[int, ...]) -> Seen:
     if seen.image is None:
         return seen
     try:
-        fitted = fit(seen.image.pixels, shape)
+        return Seen(seen.name, fit(seen.image, shape))
     except BadSource as error:
         return Seen(seen.name, None, str(error))
-    return Seen(seen.name, Fitted(fitted.pixels, seen.image.changes + fitted.changes))

@@ -50,22 +50,17 @@ class Portion(BaseModel):
 
 
 def portions(source: str) -> Iterator[Portion]:
-    """All images of a folder or URL, in the order of their names. Raises UsageError if there are none."""
+    """All images of a folder or URL in the order of their names, arrays first. Raises UsageError if there are none."""
     files, root = _opened(source)
-    pictures: list[File] = []
     found = _found(files, root, source)
     if not found:
         raise UsageError(f"{source} has no PNG, JPEG, BMP, .npy or idx3-ubyte file in it")
     for file in found:
         if is_array(file.name):
             yield from _slices(files, file, source)
-            continue
-        pictures.append(file)
-        if len(pictures) == BATCH:
-            yield Portion(source=source, files=tuple(pictures))
-            pictures = []
-    if pictures:
-        yield Portion(source=source, files=tuple(pictures))
+    pictures = [file for file in found if not is_array(file.name)]
+    for i in range(0, len(pictures), BATCH):
+        yield Portion(source=source, files=tuple(pictures[i : i + BATCH]))
 
 
 def _slices(files: Any, file: File, source: str) -> Iterator[Portion]:

@@ -31,7 +31,7 @@ _ORIENTATION = 0x0112
 
 
 class Fitted(NamedTuple):
-    """An image (height, width) in the model's size, and each change that made it so, in words."""
+    """An image (height, width), and each change that made it so, in words."""
 
     pixels: Grey
     changes: tuple[str, ...]
@@ -51,7 +51,7 @@ def decode(file: File, max_pixels: int = MAX_PIXELS) -> Fitted:
             turned = opened.getexif().get(_ORIENTATION, 1) != 1
             pixels, changes = _grey(ImageOps.exif_transpose(opened))
     except UnidentifiedImageError:
-        raise BadSource("is no PNG, JPEG, BMP, .npy or IDX file") from None
+        raise BadSource("is no PNG, JPEG or BMP image") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise BadSource(f"has more than {max_pixels:,} pixels") from None
     except (OSError, ValueError, SyntaxError, EOFError) as error:  # what Pillow raises for damaged files
@@ -75,13 +75,13 @@ def _grey(picture: Any) -> tuple[Grey, tuple[str, ...]]:
     return laid, (*coloured, f"laid on {'white' if is_dark else 'black'}, because it is transparent")
 
 
-def fit(grey: Grey, shape: tuple[int, ...]) -> Fitted:
+def fit(picture: Fitted, shape: tuple[int, ...]) -> Fitted:
     """A picture in the model's `shape` (height, width), light on dark. One of that size is taken as it is, unless it
     is surely dark on light. Raises BadSource if nothing is drawn.
     """
+    grey, changes = picture.pixels, list(picture.changes)
     if not grey.size or grey.min() == grey.max():
         raise BadSource("is blank: all its pixels are the same")
-    changes = []
     has_size = grey.shape == tuple(shape)
     if _lightness(grey) > (SURELY_LIGHT if has_size else LIGHT):
         grey = 255 - grey

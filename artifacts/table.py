@@ -29,7 +29,7 @@ def place(output: str) -> tuple[Remote, str]:
     folder, _, name = output.rpartition("/")
     if not name.lower().endswith(SUFFIXES):
         raise UsageError(f"{output!r} names no table; let it end with {' or '.join(SUFFIXES)}")
-    return Remote(folder or ("/" if output.startswith("/") else "."), "the output", "--output"), name
+    return Remote(folder or ("/" if output.startswith("/") else "."), "the output", "the path"), name
 
 
 def write(parts: Iterable[Ref], version: Version, output: str, store: Store) -> Predicted:

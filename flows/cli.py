@@ -16,7 +16,7 @@ from artifacts.errors import DigitflowError
 from artifacts.hyperparameters import explain
 from artifacts.progress import tell
 from artifacts.settings import Settings
-from flows import console, data, housekeeping, models, predict
+from flows import console, data, housekeeping, models, predict, serve
 from flows.plan import PATIENCE, Plan
 from flows.request import Flag, Request
 from flows.server import is_configured
@@ -37,7 +37,15 @@ app = App(
     suppress_keyboard_interrupt=False,
 )
 
-for verb in (housekeeping.cache, housekeeping.runs, housekeeping.verify, models.models, data.data, predict.predict):
+for verb in (
+    housekeeping.cache,
+    housekeeping.runs,
+    housekeeping.verify,
+    models.models,
+    data.data,
+    predict.predict,
+    serve.serve,
+):
     app.command(verb)
 
 
