@@ -5,17 +5,17 @@ of mass in the middle of 28 by 28 (LeCun, Cortes & Burges, http://yann.lecun.com
 """
 
 import warnings
+from io import BytesIO
 from pathlib import Path
-from typing import IO, Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float32, UInt8
 
 from artifacts.errors import BadSource
 
-Grey = UInt8[np.ndarray, "height width"]
-Ink = Float32[np.ndarray, "height width"]
-File: TypeAlias = Path | IO[bytes]
+Grey = UInt8[np.ndarray, "_ _"]  # of height and width that need not be those of another in the same call
+Ink = Float32[np.ndarray, "_ _"]
 
 FORMATS = ("PNG", "JPEG", "BMP")
 MAX_PIXELS = 1 << 26
@@ -37,7 +37,7 @@ class Fitted(NamedTuple):
     changes: tuple[str, ...]
 
 
-def decode(file: File, max_pixels: int = MAX_PIXELS) -> Fitted:
+def decode(file: Path | BytesIO, max_pixels: int = MAX_PIXELS) -> Fitted:
     """The grey pixels of a PNG, JPEG or BMP, of any size. Raises BadSource."""
     from PIL import Image, ImageOps, UnidentifiedImageError
 

@@ -131,10 +131,8 @@ def build(following: Following, home: Path, announce: Callable[[str], None]) -> 
 
     @app.exception_handler(RequestValidationError)
     def malformed(_: Request, error: RequestValidationError) -> Response:
-        problems = "; ".join(
-            f"{e['loc'][-1] if isinstance(e['loc'][-1], str) else 'body'}: {e['msg']}" for e in error.errors()
-        )
-        return JSONResponse({"error": problems}, 422)
+        problems = [f"{'.'.join(p for p in e['loc'] if isinstance(p, str))}: {e['msg']}" for e in error.errors()]
+        return JSONResponse({"error": "; ".join(problems)}, 422)
 
     @app.exception_handler(DigitflowError)
     def refused(_: Request, error: DigitflowError) -> Response:
