@@ -17,8 +17,8 @@ def test_many_are_one_batch(home: Path, store: Store, digits: Arrays) -> None:
     """Corrections wait until they are handed in, as one batch, in which the last word about an image counts."""
     assert hand_in(home) == []
     for image, label in zip(digits[0][:20], digits[1][:20], strict=True):
-        keep(image, 9 - label, "digits", home)
-        number = keep(image, label, "digits", home)
+        keep(image, 9 - int(label), "digits", home)
+        number = keep(image, int(label), "digits", home)
     assert number == 40 and not (home / "inbox").exists()
     (placed,) = hand_in(home)
     images, labels = read(placed, store, 10**6)
@@ -64,7 +64,7 @@ def test_killed_while_handing_in(home: Path, store: Store, digits: Arrays, monke
     """Killed after the batch is in the inbox, before the corrections are gone, it comes twice and is accepted once."""
     base = Splits.of(*map(store.put, (digits[0][:1000], digits[1][:1000], digits[2], digits[3])))
     for image, label in zip(digits[0][1000:1030], digits[1][1000:1030], strict=True):
-        keep(image, label, "digits", home)
+        keep(image, int(label), "digits", home)
     with monkeypatch.context() as patch:
         patch.setattr(Path, "unlink", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
