@@ -38,15 +38,16 @@ class Portion(BaseModel):
     start: int = 0
     stop: int | None = None
 
-    def read(self, store: Store, max_bytes: int) -> Iterator[Seen]:
-        """The images, in their order. Raises DigitflowError if the source cannot be reached."""
-        files, _ = _opened(self.source)
-        for file in self.files:
-            with store.scratch() as folder:
-                path = Path(file.path) if _is_local(files) else folder / "file"
-                if not _is_local(files):
-                    _get(files, file.path, path, self.source)
-                yield from islice(read(path, file.name, folder, max_bytes), self.start, self.stop)
+
+def images(portion: Portion, store: Store, max_bytes: int) -> Iterator[Seen]:
+    """The images of a portion, in their order. Raises DigitflowError if the source cannot be reached."""
+    files, _ = _opened(portion.source)
+    for file in portion.files:
+        with store.scratch() as folder:
+            path = Path(file.path) if _is_local(files) else folder / "file"
+            if not _is_local(files):
+                _get(files, file.path, path, portion.source)
+            yield from islice(read(path, file.name, folder, max_bytes), portion.start, portion.stop)
 
 
 def portions(source: str) -> Iterator[Portion]:

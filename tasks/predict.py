@@ -3,7 +3,7 @@
 from functools import lru_cache
 
 from artifacts.classifier import Classifier
-from artifacts.portions import Portion
+from artifacts.portions import Portion, images
 from artifacts.registry import Candidate
 from artifacts.store import Ref, Store
 from tasks.caching import step
@@ -12,7 +12,7 @@ from tasks.caching import step
 @step("predict", shaped_by=("keras", "tensorflow", "numpy", "pillow"))
 def predict(portion: Portion, model: Candidate, max_bytes: int, store: Store) -> Ref:
     """A list of `Prediction`s as JSON, one for each image of the portion and one for each file that cannot be read."""
-    found = _classifier(model, store).read(portion.read(store, max_bytes))
+    found = _classifier(model, store).read(images(portion, store, max_bytes))
     return store.put_json([prediction.model_dump(mode="json") for prediction in found])
 
 

@@ -87,14 +87,14 @@ def test_unusable_requests(tmp_path: Path) -> None:
 
 KILLED = """
 import os, signal, sys
-from artifacts.portions import Portion
-read, calls = Portion.read, []
+from artifacts import portions
+read, calls = portions.read, []
 def dying(*arguments):
     calls.append(1)
     if len(calls) == 3:
         os.kill(os.getpid(), signal.SIGKILL)
     return read(*arguments)
-Portion.read = dying
+portions.read = dying
 from flows.prediction import prediction
 prediction(*sys.argv[1:])
 """
