@@ -79,6 +79,8 @@ def _found(files: Any, root: str, source: str) -> list[File]:
         if is_known(root.rpartition("/")[2]):
             return [_file(files, root, root.rpartition("/")[2], files.info(root))]
         entries = files.find(root, detail=True)
+        if not entries:
+            files.ls(root)  # raises if it cannot be read, which find hides
         start = len(root.rstrip("/")) + 1
         return [_file(files, path, path[start:], entries[path]) for path in sorted(entries) if is_known(path)]
     except Exception as error:  # each file system raises its own
