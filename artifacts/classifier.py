@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from artifacts.arrays import Probabilities, RawImages
+from artifacts.arrays import Probabilities
 from artifacts.errors import ArtifactLost, BadSource, UsageError
 from artifacts.inputs import Seen
 from artifacts.prediction import BATCH, load, probabilities, rescale
@@ -67,7 +67,7 @@ class Classifier:
         shape = (*model.image_shape, 1)
         return cls(model, load(model.weights, shape, model.classes, model.hyperparameters, store))
 
-    def predict(self, images: RawImages) -> Probabilities:
+    def predict(self, images: np.ndarray) -> Probabilities:
         """Probabilities (n, classes) float32 of images (n, height, width) uint8, light on dark, as MNIST's are.
 
         Raises UsageError if the images have another type or size.
