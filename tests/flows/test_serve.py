@@ -180,7 +180,7 @@ def test_corrections(in_use: Path, tmp_path: Path, digit: np.ndarray) -> None:
     assert [row["state"] for row in batches(app.home)] == ["collecting"]
     app = start(tmp_path / "home")
     assert app.http.post("/corrections", json={"image": png(digit), "label": 7}).json()["waiting"] == 2
-    assert app.end(signal.SIGTERM) == 0
+    assert app.end(signal.SIGTERM) == -signal.SIGTERM  # raised again after all is done
     assert [row["state"] for row in batches(app.home)] == ["waiting"]
     (placed,) = (app.home / "inbox").glob("*.npz")
     images, labels = read(placed, Store(app.home), 10**6)
