@@ -66,6 +66,13 @@ def parse(path: Path, dimensions: int, store: Store) -> Ref:
         return store.put_chunks(shape, np.dtype(np.uint8), _chunks(file, shape))
 
 
+def images(path: Path) -> Iterator[np.ndarray]:
+    """The uint8 images of an unpacked IDX file, one by one. Raises BadSource if its header or length is wrong."""
+    with path.open("rb") as file:
+        for chunk in _chunks(file, _shape(file, path, 3)):
+            yield from chunk
+
+
 def _shape(file: IO[bytes], path: Path, dimensions: int) -> tuple[int, ...]:
     header = file.read(4 + 4 * dimensions)
     if header[:4] != bytes((0, 0, UINT8, dimensions)):

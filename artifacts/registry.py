@@ -125,6 +125,43 @@ class Registry:
             return database.execute(query, (version, _FACTS, weights.sha256)).fetchone() is not None
         return False
 
+    def in_use(self, dataset: str | None = None, number: int | None = None) -> Version:
+        """The champion, or the version with that `number`. The local database is asked without importing MLflow.
+
+        Raises UsageError if there is none, or if several data sets have one and `dataset` does not say which.
+        """
+        try:
+            found = self._looked_up(dataset, number) if self.is_local else self._asked_for(dataset, number)
+        except (sqlite3.Error, ValidationError):  # a schema that MLflow will know
+            found = self._asked_for(dataset, number)
+        what = "champion" if number is None else f"version {number}"
+        if len(found) > 1:
+            names = ", ".join(sorted(version.dataset for version in found))
+            raise UsageError(f"several data sets have a {what}: {names}; add --dataset")
+        if not found:
+            of = f" of {dataset}" if dataset else ""
+            raise UsageError(f"there is no {what}{of}; train one first, or see: digitflow models")
+        return found[0]
+
+    def _asked_for(self, dataset: str | None, number: int | None) -> list[Version]:
+        versions = self.versions(dataset)
+        return [v for v in versions if (CHAMPION in v.aliases if number is None else v.version == number)]
+
+    def _looked_up(self, dataset: str | None, number: int | None) -> list[Version]:
+        if not self._database.exists():
+            return []
+        query = (
+            "SELECT value, version, (SELECT group_concat(alias) FROM registered_model_aliases AS a "
+            "WHERE a.name = v.name AND a.version = v.version) AS aliases, creation_time, run_id "
+            "FROM model_versions AS v JOIN model_version_tags USING (name, version) "
+            "WHERE key = ? AND current_stage != 'Deleted_Internal' AND (? IS NULL OR name = ?) AND "
+            "CASE WHEN ? IS NULL THEN instr(',' || aliases || ',', ?) ELSE version = ? END"
+        )
+        name = dataset and _model(dataset)
+        with contextlib.closing(sqlite3.connect(self._database)) as database:
+            rows = database.execute(query, (_FACTS, name, name, number, f",{CHAMPION},", number)).fetchall()
+        return [_version(facts, made, (aliases or "").split(","), *rest) for facts, made, aliases, *rest in rows]
+
     @property
     def key(self) -> str:
         """Names the registry in manifests, wherever its home is."""
@@ -269,15 +306,8 @@ class Registry:
     def _of(self, model: Any) -> Iterator[Version]:
         for made in self._client.search_model_versions(f"name='{model.name}'", max_results=10_000):
             with contextlib.suppress(ValidationError, KeyError):  # registered by other means
-                yield Version(
-                    **Candidate.model_validate_json(made.tags[_FACTS]).model_dump(),
-                    version=int(made.version),
-                    aliases=tuple(
-                        sorted(alias for alias, number in model.aliases.items() if str(number) == str(made.version))
-                    ),
-                    created=datetime.fromtimestamp(made.creation_timestamp / 1000, UTC),
-                    mlflow_run=made.run_id,
-                )
+                aliases = [alias for alias, number in model.aliases.items() if str(number) == str(made.version)]
+                yield _version(made.tags[_FACTS], made.version, aliases, made.creation_timestamp, made.run_id)
 
     def _models(self, dataset: str | None) -> Iterator[Any]:
         if dataset is not None:
@@ -419,6 +449,16 @@ class Registry:
             raise DigitflowError(
                 f"the model registry {self.key} cannot be used: {what}; no champion was changed, run again when it can"
             ) from error
+
+
+def _version(facts: str, number: int | str, aliases: Sequence[str], milliseconds: int, run: str | None) -> Version:
+    return Version(
+        **Candidate.model_validate_json(facts).model_dump(),
+        version=int(number),
+        aliases=tuple(sorted(filter(None, aliases))),
+        created=datetime.fromtimestamp(milliseconds / 1000, UTC),
+        mlflow_run=run or "",
+    )
 
 
 def _save(network: "keras.Model", example: Images, path: Path, run: str) -> None:

@@ -18,6 +18,9 @@ class Remote:
     """Files below an fsspec URL such as `s3://bucket/digitflow`; credentials come from the environment."""
 
     url: str
+    role: str = "the shared store"
+    setting: str = "DIGITFLOW_STORE"
+    """Where the user has named it."""
 
     def pull(self, name: str, path: Path) -> bool:
         """Copy `name` to `path`; False if it is not there. What arrives is for the caller to verify."""
@@ -70,6 +73,6 @@ class Remote:
             raise
         except Exception as error:  # each file system raises its own
             raise DigitflowError(
-                f"the shared store {self.url} cannot be used: {' '.join(str(error).split()) or type(error).__name__}; "
-                "check DIGITFLOW_STORE, the network and the credentials"
+                f"{self.role} {self.url} cannot be used: {' '.join(str(error).split()) or type(error).__name__}; "
+                f"check {self.setting}, the network and the credentials"
             ) from error

@@ -5,8 +5,6 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from importlib.metadata import version
 from typing import Annotated
 
@@ -18,10 +16,11 @@ from artifacts.errors import DigitflowError
 from artifacts.hyperparameters import explain
 from artifacts.progress import tell
 from artifacts.settings import Settings
-from flows import console, data, housekeeping, models
+from flows import console, data, housekeeping, models, predict, serve
 from flows.plan import PATIENCE, Plan
 from flows.request import Flag, Request
-from flows.server import await_configured, embedded, flush, is_configured
+from flows.server import is_configured
+from flows.session import session
 
 MISUSED = 2
 REJECTED = 3
@@ -38,7 +37,15 @@ app = App(
     suppress_keyboard_interrupt=False,
 )
 
-for verb in (housekeeping.cache, housekeeping.runs, housekeeping.verify, models.models, data.data):
+for verb in (
+    housekeeping.cache,
+    housekeeping.runs,
+    housekeeping.verify,
+    models.models,
+    data.data,
+    predict.predict,
+    serve.serve,
+):
     app.command(verb)
 
 
@@ -67,7 +74,7 @@ def train(
     settings, has_server = Settings.load(), is_configured()
     parameters = (request or Request()).parameters()
     plan = Plan.of(**parameters, settings=settings)  # what can be refused is refused before a server starts
-    with _prefect(settings, verbose) as ready:
+    with session(settings, verbose) as ready:
         from flows.ahead import get_ahead
 
         if or_sample and not _obtainable(plan, settings):
@@ -116,26 +123,6 @@ def _obtainable(plan: Plan, settings: Settings) -> bool:
     if not plan.mirrors.urls or foretell(plan, settings)[0].cache == "hit":
         return True
     return any_reachable(plan.mirrors, PATIENCE)
-
-
-@contextmanager
-def _prefect(settings: Settings, verbose: bool) -> Iterator[Callable[[], None]]:
-    """Prefect's API for the duration of a command: the configured server's, or that of one of our own.
-
-    Yields a function that returns when the server is up; much can be done meanwhile.
-    """
-    if not verbose:
-        os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
-    with console.native_output_in(settings.home / "native.log"), console.live():
-        tell("start")
-        if is_configured():
-            yield await_configured
-            return
-        with embedded(settings.home / "prefect") as server:
-            try:
-                yield server.wait
-            finally:
-                flush()
 
 
 def main() -> None:

@@ -6,6 +6,7 @@ from typing import Annotated
 from cyclopts import App
 
 from artifacts.batches import accepted, add
+from artifacts.corrections import waiting
 from artifacts.settings import Settings
 from flows import console
 from flows.request import Flag
@@ -16,7 +17,7 @@ data = App(name="data", help="Add labelled batches for retraining, and list what
 
 @data.default
 def show(*, json: Annotated[bool, Flag] = False) -> int:
-    """List the batches: waiting in the inbox, accepted, or in quarantine.
+    """List the batches: waiting in the inbox, accepted, or in quarantine; and the corrections that will be batches.
 
     Parameters
     ----------
@@ -24,10 +25,11 @@ def show(*, json: Annotated[bool, Flag] = False) -> int:
         Print one JSON list on stdout.
     """
     store = Settings.load().artifacts
-    waiting = [path.name for path in sorted((store.home / "inbox").glob("*")) if not path.name.startswith(".")]
+    arrived = [path.name for path in sorted((store.home / "inbox").glob("*")) if not path.name.startswith(".")]
     aside = sorted((store.home / "quarantine").glob("*/report.json"))
     rows = [
-        *((name, "waiting", "") for name in waiting),
+        *((name, "waiting", "") for name in arrived),
+        *((name, "collecting", f"{len(found)} corrections") for name, found in waiting(store.home).items()),
         *((batch.name, "accepted", f"{batch.data.labels.shape[0]} images") for batch in accepted(store)),
         *((path.parent.name, "quarantine", f"see {path}") for path in aside),
     ]
@@ -56,12 +58,17 @@ def add_batch(path: Path, *, json: Annotated[bool, Flag] = False) -> int:
         await_configured()
     placed = add(path.expanduser(), Settings.load().home)
     if told:
-        from prefect.events import emit_event
-
-        emit_event("digitflow.batch.added", {"prefect.resource.id": "digitflow.inbox"}, payload={"batch": placed.name})
-        flush()
+        announce(placed.name)
     if json:
         console.show_json({"batch": placed.name, "told": told})
     else:
         console.show_table([("added", str(placed)), ("next", "retraining judges it" + (", and was told" * told))])
     return 0
+
+
+def announce(batch: str) -> None:
+    """Tell Prefect's server of a new batch, so that a deployment may learn from it."""
+    from prefect.events import emit_event
+
+    emit_event("digitflow.batch.added", {"prefect.resource.id": "digitflow.inbox"}, payload={"batch": batch})
+    flush()

@@ -3,7 +3,7 @@
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from artifacts import batches
+from artifacts import batches, corrections
 from artifacts.batches import Arrivals, OnDrift
 from artifacts.datasets import Splits
 from artifacts.progress import tell
@@ -14,13 +14,15 @@ from artifacts.store import Store
 def collect(
     dataset: str, base: Splits, classes: int, on_drift: OnDrift, store: Store, inbox: str, max_bytes: int
 ) -> Arrivals:
-    """Fetch what is new below the URL `inbox`, if there is one, and judge everything in the inbox of the home.
+    """Fetch what is new below the URL `inbox`, if there is one, take in the corrections that people have made, and
+    judge everything in the inbox of the home.
 
     The data set has `classes` classes and the splits `base`. Raises DigitflowError if the ledger is damaged.
     """
     tell("collect")
     if inbox:
         batches.fetch(inbox, store.home)
+    corrections.hand_in(store.home)
     arrivals = batches.collect(dataset, base, classes, on_drift, store, max_bytes)
     tell("collect", done=1, total=1)
     return arrivals

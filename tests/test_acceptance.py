@@ -4,8 +4,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from artifacts.store import Ref, Store
 from tests.command import Finished, digitflow
 
 pytestmark = [pytest.mark.full_mnist, pytest.mark.prefect]
@@ -50,3 +52,17 @@ def test_second_run_is_the_first(outcomes: tuple[dict[str, Any], dict[str, Any]]
     assert second["accuracy"] == first["accuracy"]
     assert second["weights"] == first["weights"]  # whose name holds their digest
     assert Path(second["weights"]).is_file()
+
+
+def test_predict_is_the_pipeline(outcomes: tuple[dict[str, Any], dict[str, Any]], mnist_folder: Path) -> None:
+    """`digitflow predict` gives each MNIST test image, bit for bit, the probabilities that the pipeline judged."""
+    home = Path(outcomes[0]["report"]).parents[2]
+    images = mnist_folder / "t10k-images-idx3-ubyte.gz"
+    told = json.loads(digitflow("predict", images, "--json", DIGITFLOW_HOME=str(home)).stdout)
+    steps = json.loads(Path(outcomes[0]["report"]).with_name("manifest.json").read_bytes())["steps"]
+    scored = next(step["result"] for step in steps if step["name"] == "evaluate")
+    judged = Store(home).get(Ref.model_validate(scored["probabilities"]))
+    assert [row["label"] for row in told[:5]] == [7, 2, 1, 0, 4]
+    assert [row["label"] for row in told] == judged.argmax(axis=1).tolist()
+    assert [row["probability"] for row in told] == judged.max(axis=1).tolist()
+    assert [row["runner_up_probability"] for row in told] == np.sort(judged)[:, -2].tolist()

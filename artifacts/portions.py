@@ -1,0 +1,116 @@
+"""A folder or URL of images, in portions that are read, predicted and remembered one by one."""
+
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import fsspec
+from pydantic import BaseModel, ConfigDict
+
+from artifacts.arrays import CHUNK
+from artifacts.errors import BadSource, DigitflowError, UsageError
+from artifacts.inputs import Seen, count, is_array, is_known, read
+from artifacts.prediction import BATCH
+from artifacts.store import Store, canonical
+
+_STATE = ("size", "mtime", "created", "ETag", "LastModified", "Last-Modified", "Content-MD5", "md5Hash", "version_id")
+_TOLD = set(_STATE) - {"size"}
+
+
+class File(BaseModel):
+    """A file of a source. `name` is relative to it, `state` tells one content from another without reading it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    path: str
+    name: str
+    state: str
+
+
+class Portion(BaseModel):
+    """Some files of a source, or the images from `start` to before `stop` of one that holds many."""
+
+    model_config = ConfigDict(frozen=True)
+
+    source: str
+    files: tuple[File, ...]
+    start: int = 0
+    stop: int | None = None
+
+
+def images(portion: Portion, store: Store, max_bytes: int) -> Iterator[Seen]:
+    """The images of a portion, in their order. Raises DigitflowError if the source cannot be reached."""
+    files, _ = _opened(portion.source)
+    for file in portion.files:
+        with store.scratch() as folder:
+            path = Path(file.path) if _is_local(files) else folder / "file"
+            if not _is_local(files):
+                _get(files, file.path, path, portion.source)
+            yield from islice(read(path, file.name, folder, max_bytes), portion.start, portion.stop)
+
+
+def portions(source: str) -> Iterator[Portion]:
+    """All images of a folder or URL in the order of their names, arrays first. Raises UsageError if there are none."""
+    files, root = _opened(source)
+    found = _found(files, root, source)
+    if not found:
+        raise UsageError(f"{source} has no PNG, JPEG, BMP, .npy or idx3-ubyte file in it")
+    for file in found:
+        if is_array(file.name):
+            yield from _slices(files, file, source)
+    pictures = [file for file in found if not is_array(file.name)]
+    for i in range(0, len(pictures), BATCH):
+        yield Portion(source=source, files=tuple(pictures[i : i + BATCH]))
+
+
+def _slices(files: Any, file: File, source: str) -> Iterator[Portion]:
+    try:
+        with files.open(file.path, "rb") as opened:
+            number = count(opened)
+    except BadSource:
+        number = 1  # its error is a row
+    for start in range(0, max(number, 1), CHUNK):
+        yield Portion(source=source, files=(file,), start=start, stop=start + CHUNK)
+
+
+def _found(files: Any, root: str, source: str) -> list[File]:
+    try:
+        if is_known(root.rpartition("/")[2]):
+            return [_file(files, root, root.rpartition("/")[2], files.info(root))]
+        entries = files.find(root, detail=True)
+        if not entries:
+            files.ls(root)  # raises if it cannot be read, which find hides
+        start = len(root.rstrip("/")) + 1
+        return [_file(files, path, path[start:], entries[path]) for path in sorted(entries) if is_known(path)]
+    except Exception as error:  # each file system raises its own
+        raise _unreadable(source, error) from error
+
+
+def _file(files: Any, path: str, name: str, entry: dict[str, Any]) -> File:
+    info = entry if _TOLD & entry.keys() else files.info(path)
+    return File(path=path, name=name, state=canonical({k: str(info[k]) for k in _STATE if k in info}).decode())
+
+
+def _opened(source: str) -> tuple[Any, str]:
+    try:
+        files, root = fsspec.core.url_to_fs(source)
+    except Exception as error:
+        raise _unreadable(source, error) from error
+    return files, root
+
+
+def _is_local(files: Any) -> bool:
+    return "file" in files.protocol
+
+
+def _get(files: Any, path: str, target: Path, source: str) -> None:
+    try:
+        files.get_file(path, str(target))
+    except Exception as error:
+        raise _unreadable(source, error) from error
+
+
+def _unreadable(source: str, error: Exception) -> DigitflowError:
+    what = " ".join(str(error).split()) or type(error).__name__
+    return DigitflowError(f"{source} cannot be read: {what}; check the path, the network and the credentials")

@@ -1,0 +1,174 @@
+"""A picture as the model takes it: scans, photos and drawings brought to MNIST's conventions; and what was done to it.
+
+MNIST's digits are light on black, fit a box of 20 by 20 pixels with their proportions kept, and lie with their centre
+of mass in the middle of 28 by 28 (LeCun, Cortes & Burges, http://yann.lecun.com/exdb/mnist/).
+"""
+
+import warnings
+from io import BytesIO
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float32, UInt8
+
+from artifacts.errors import BadSource
+
+Grey = UInt8[np.ndarray, "_ _"]  # of height and width that need not be those of another in the same call
+Ink = Float32[np.ndarray, "_ _"]
+
+FORMATS = ("PNG", "JPEG", "BMP")
+MAX_PIXELS = 1 << 26
+BOX = 20 / 28
+"""Share of the model's height and width that a digit may fill."""
+WORKING = 256
+"""Longest side, in pixels, at which ink is told from paper."""
+FAINT = 12
+"""Least threshold between ink and paper; below it, there is only noise."""
+LIGHT, SURELY_LIGHT = 0.5, 0.9
+"""Share of light pixels in the frame from which ink is dark; the second where a picture has the model's size."""
+_ORIENTATION = 0x0112
+
+
+class Fitted(NamedTuple):
+    """An image (height, width), and each change that made it so, in words."""
+
+    pixels: Grey
+    changes: tuple[str, ...]
+
+
+def decode(file: Path | BytesIO, max_pixels: int = MAX_PIXELS) -> Fitted:
+    """The grey pixels of a PNG, JPEG or BMP, of any size. Raises BadSource."""
+    from PIL import Image, ImageOps, UnidentifiedImageError
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            opened = Image.open(file, formats=FORMATS)
+        with opened:
+            if opened.width * opened.height > max_pixels:
+                raise BadSource(f"has {opened.width:,} by {opened.height:,} pixels, more than {max_pixels:,}")
+            turned = opened.getexif().get(_ORIENTATION, 1) != 1
+            pixels, changes = _grey(ImageOps.exif_transpose(opened))
+    except UnidentifiedImageError:
+        raise BadSource("is no PNG, JPEG or BMP image") from None
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise BadSource(f"has more than {max_pixels:,} pixels") from None
+    except (OSError, ValueError, SyntaxError, EOFError) as error:  # what Pillow raises for damaged files
+        what = (isinstance(error, OSError) and error.strerror) or " ".join(str(error).split())
+        raise BadSource(f"cannot be read: {what}") from None
+    return Fitted(pixels, ("turned as its EXIF says",) * turned + changes)
+
+
+def _grey(picture: Any) -> tuple[Grey, tuple[str, ...]]:
+    if picture.mode.startswith(("I", "F")):
+        return (np.clip(np.asarray(picture), 0, 65535).astype(np.uint16) >> 8).astype(np.uint8), ("16 bits made 8",)
+    coloured = ("made grey",) * (picture.mode not in ("1", "L", "LA"))
+    if not picture.has_transparency_data:
+        return np.asarray(picture.convert("L")), coloured
+    grey, alpha = np.moveaxis(np.asarray(picture.convert("RGBA").convert("LA"), np.float32), 2, 0)
+    if alpha.min() == 255:
+        return grey.astype(np.uint8), coloured
+    is_dark = (grey * alpha).sum() < 127.5 * alpha.sum()
+    paper = 255 if is_dark else 0
+    laid = np.rint(paper + (grey - paper) * alpha / 255).astype(np.uint8)
+    return laid, (*coloured, f"laid on {'white' if is_dark else 'black'}, because it is transparent")
+
+
+def fit(picture: Fitted, shape: tuple[int, ...]) -> Fitted:
+    """A picture in the model's `shape` (height, width), light on dark. One of that size is taken as it is, unless it
+    is surely dark on light. Raises BadSource if nothing is drawn.
+    """
+    grey, changes = picture.pixels, list(picture.changes)
+    if not grey.size or grey.min() == grey.max():
+        raise BadSource("is blank: all its pixels are the same")
+    has_size = grey.shape == tuple(shape)
+    if _lightness(grey) > (SURELY_LIGHT if has_size else LIGHT):
+        grey = 255 - grey
+        changes.append("inverted, because it is dark on light")
+    if has_size:
+        return Fitted(grey, tuple(changes))
+    ink = _ink(_reduced(grey))
+    digit, scaled = _scaled(ink, shape)
+    height, width = shape
+    changes.append(f"cropped to {digit}, scaled to {scaled.shape[1]}×{scaled.shape[0]}")
+    changes.append(f"centred by mass in {width}×{height}")
+    return Fitted(_centred(scaled, shape), tuple(changes))
+
+
+def _lightness(grey: Grey) -> float:
+    """Share of the outermost pixels above the middle of the picture's range."""
+    return float((_frame(grey) > (float(grey.min()) + float(grey.max())) / 2).mean())
+
+
+def _frame(grey: np.ndarray) -> np.ndarray:
+    return np.concatenate([grey[0], grey[-1], grey[1:-1, 0], grey[1:-1, -1]])
+
+
+def _reduced(grey: Grey) -> Grey:
+    from PIL import Image
+
+    factor = -(-max(grey.shape) // WORKING)
+    return grey if factor == 1 else np.asarray(Image.fromarray(grey).reduce(factor))
+
+
+def _ink(grey: Grey) -> Ink:
+    """How much lighter each pixel is than the paper, whose shade may change smoothly over the picture; noise is 0."""
+    light = grey.astype(np.float32)
+    y, x = np.meshgrid(*(np.linspace(-1, 1, side, dtype=np.float32) for side in light.shape), indexing="ij")
+    terms = np.stack([np.ones_like(x), x, y, x * y, x * x, y * y])
+    ink = light - np.median(_frame(light))
+    for _ in range(3):
+        paper = terms * (ink < _threshold(ink))
+        shade, *_ = np.linalg.lstsq(
+            np.tensordot(paper, terms, ([1, 2], [1, 2])), np.tensordot(paper, light, 2), rcond=None
+        )
+        ink = light - np.tensordot(shade, terms, 1)
+    threshold = _threshold(ink)
+    if threshold < FAINT:
+        raise BadSource("shows hardly anything: ink and paper are almost the same")
+    return np.where(ink < threshold / 2, np.float32(0), ink)
+
+
+def _threshold(values: np.ndarray) -> float:
+    """The value that best parts pixels in two groups (Otsu 1979, doi:10.1109/TSMC.1979.4310076)."""
+    counts, edges = np.histogram(values, 256)
+    middles = (edges[1:] + edges[:-1]) / 2
+    below, mass = np.cumsum(counts), np.cumsum(counts * middles)
+    above = below[-1] - below
+    with np.errstate(divide="ignore", invalid="ignore"):
+        between = below * above * (mass / below - (mass[-1] - mass) / above) ** 2
+    best = edges[1:-1][between[:-1] >= np.nanmax(between[:-1]) * (1 - 1e-9)]
+    return float(best.mean())  # where nothing lies between the groups, any value would do
+
+
+def _scaled(ink: Ink, shape: tuple[int, ...]) -> tuple[str, Grey]:
+    """The digit alone, its size in words, and as large as the box allows, its lightest pixel white."""
+    from PIL import Image
+
+    inside = ink >= _threshold(ink)
+    (top, bottom), (left, right) = _ends(np.any(inside, axis=1)), _ends(np.any(inside, axis=0))
+    digit = ink[top : bottom + 1, left : right + 1]
+    factor = min(round(BOX * side) / length for side, length in zip(shape, digit.shape, strict=True))
+    height, width = (max(1, round(factor * length)) for length in digit.shape)
+    scaled = np.asarray(Image.fromarray(digit).resize((width, height), Image.Resampling.BOX)).clip(0)
+    return f"{digit.shape[1]}×{digit.shape[0]}", np.rint(scaled * (255 / scaled.max())).astype(np.uint8)
+
+
+def _ends(line: Any) -> tuple[int, int]:
+    where = line.nonzero()[0]
+    return int(where[0]), int(where[-1])
+
+
+def _centred(digit: Grey, shape: tuple[int, ...]) -> Grey:
+    """A black image of `shape` with the digit's centre of mass at pixel (height / 2, width / 2), counted from 0, as in
+    MNIST; the digit stays whole.
+    """
+    image = np.zeros(shape, np.uint8)
+    starts = []
+    for axis, (side, length) in enumerate(zip(shape, digit.shape, strict=True)):
+        mass = digit.sum(axis=1 - axis, dtype=np.float64)
+        centre = (np.arange(length) * mass).sum() / mass.sum()
+        starts.append(min(max(round(side / 2 - centre), 0), side - length))
+    image[starts[0] : starts[0] + digit.shape[0], starts[1] : starts[1] + digit.shape[1]] = digit
+    return image
