@@ -1,11 +1,13 @@
 """Where a training that was cut short goes on."""
 
+import contextlib
 import hashlib
 import io
 import json
 import logging
 import time
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,10 +25,10 @@ History = dict[str, list[float]]
 
 
 class Progress(BaseModel):
-    """How far a training is: `step` batches into `epoch`, with their mean `loss`, and what the epochs before gave."""
+    """How far a training is: `batch` batches into `epoch`, with their mean `loss`, and what the epochs before gave."""
 
     epoch: int = 0
-    step: int = 0
+    batch: int = 0
     loss: float = 0
     history: History = {"loss": [], "accuracy": []}
 
@@ -37,7 +39,19 @@ class Progress(BaseModel):
         return Progress(epoch=self.epoch + 1, history=history)
 
 
-@dataclass
+_key: ContextVar[str | None] = ContextVar("key", default=None)
+
+
+@contextlib.contextmanager
+def kept_under(key: str) -> Iterator[None]:
+    """Inside, a training keeps its checkpoints under `key`, which stands for its inputs, code and libraries."""
+    token = _key.set(key)
+    try:
+        yield
+    finally:
+        _key.reset(token)
+
+
 class Checkpoints:
     """The latest checkpoint of the training that `key` stands for; a new one takes the old one's place at once.
 
@@ -45,13 +59,15 @@ class Checkpoints:
     generators. The order of the images follows from seed and epoch.
     """
 
-    store: Store
-    key: str
-    _latest: float = field(default_factory=time.monotonic)
+    def __init__(self, store: Store, key: str):
+        self.store, self.name = store, f"checkpoints/{key}.npz"
+        self._latest = time.monotonic()
 
-    @property
-    def name(self) -> str:
-        return f"checkpoints/{self.key}.npz"
+    @classmethod
+    def here(cls, store: Store) -> "Checkpoints | None":
+        """Those of the training that is under way, if it has a key."""
+        key = _key.get()
+        return cls(store, key) if key else None
 
     def is_due(self) -> bool:
         return time.monotonic() - self._latest >= EVERY

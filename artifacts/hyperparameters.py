@@ -43,16 +43,16 @@ class Hyperparameters(BaseModel):
     dropout: float = Field(0, ge=0, lt=1, description="Share of the features dropped before the last layer")
 
     epochs: int = Field(3, ge=1, le=1000, description="Passes over the training images")
-    batch_size: int = Field(64, ge=1, le=65536, description="Images per optimiser step")
+    batch_size: int = Field(256, ge=1, le=65536, description="Images per optimiser step")
     learning_rate: float = Field(
-        0.015, gt=0, le=10, description="Adam's learning rate; the peak of a one-cycle schedule"
+        0.03, gt=0, le=10, description="Adam's learning rate; the peak of a one-cycle schedule"
     )
     schedule: Literal["constant", "one-cycle"] = Field(
         "one-cycle", description="How the learning rate moves (one-cycle: linear warm-up, cosine to almost zero)"
     )
-    warmup: Share = Field(0.1, description="Share of a one-cycle schedule spent warming up")
-    beta_1: Share = Field(0.9, description="Adam's decay of the mean of the gradients")
-    beta_2: Share = Field(0.95, description="Adam's decay of the mean of their squares")
+    warmup: Share = Field(0.2, description="Share of a one-cycle schedule spent warming up")
+    beta_1: Share = Field(0.7, description="Adam's decay of the mean of the gradients")
+    beta_2: Share = Field(0.9, description="Adam's decay of the mean of their squares")
     label_smoothing: Share = Field(0, description="Share of each target spread over all classes")
     rotation: float = Field(0, ge=0, le=180, description="Augmentation: largest rotation, in degrees")
     zoom: Share = Field(0, description="Augmentation: largest change of scale, as a share")
@@ -89,7 +89,9 @@ Recipe = Literal["tutorial", "tutorial-verbatim", "fast", "tiny", "keras-example
 
 RECIPES: dict[Recipe, Hyperparameters] = {
     "tutorial": Hyperparameters(),
-    "tutorial-verbatim": Hyperparameters(batch_size=32, learning_rate=0.001, schedule="constant", beta_2=0.999),
+    "tutorial-verbatim": Hyperparameters(
+        batch_size=32, learning_rate=0.001, schedule="constant", beta_1=0.9, beta_2=0.999
+    ),
     "fast": Hyperparameters(
         filters=(16, 32),
         kernel_size=(5, 3),
@@ -98,9 +100,6 @@ RECIPES: dict[Recipe, Hyperparameters] = {
         epochs=1,
         batch_size=128,
         learning_rate=0.01,
-        warmup=0.2,
-        beta_1=0.7,
-        beta_2=0.9,
         label_smoothing=0.05,
         precision="bfloat16",
     ),
@@ -113,7 +112,7 @@ RECIPES: dict[Recipe, Hyperparameters] = {
         epochs=15,
         batch_size=128,
         learning_rate=0.015,
-        warmup=0.2,
+        beta_1=0.9,
         beta_2=0.98,
         label_smoothing=0.02,
         rotation=8,
@@ -122,7 +121,14 @@ RECIPES: dict[Recipe, Hyperparameters] = {
         shift=1,
     ),
     "keras-example": Hyperparameters(
-        filters=(32, 64), activation="relu", dropout=0.5, epochs=12, batch_size=128, learning_rate=0.003
+        filters=(32, 64),
+        activation="relu",
+        dropout=0.5,
+        epochs=8,
+        batch_size=128,
+        learning_rate=0.005,
+        label_smoothing=0.05,
+        precision="bfloat16",
     ),
     "accurate": Hyperparameters(
         filters=(16, 32, 32, 64, 64),
@@ -136,7 +142,7 @@ RECIPES: dict[Recipe, Hyperparameters] = {
         epochs=16,
         batch_size=128,
         learning_rate=0.008,
-        warmup=0.2,
+        beta_1=0.9,
         beta_2=0.98,
         label_smoothing=0.05,
         rotation=12,
@@ -151,9 +157,9 @@ _SAMPLE_EPOCHS: dict[Recipe, int] = {
     "tutorial": 10,
     "tutorial-verbatim": 10,
     "fast": 15,
-    "tiny": 60,
+    "tiny": 30,
     "keras-example": 20,
-    "accurate": 60,
+    "accurate": 30,
 }
 
 _MIN_ACCURACY: dict[Recipe, dict[str, float]] = {

@@ -17,6 +17,7 @@ from prefect.transactions import IsolationLevel
 from prefect.utilities.callables import get_call_parameters
 
 from artifacts.calls import Call
+from artifacts.checkpoints import kept_under
 from artifacts.progress import tell
 from artifacts.records import recall, remember, share
 from artifacts.runs import Run
@@ -148,12 +149,13 @@ class Step(Task[P, R]):
         run = Run.current()
         if run is None:
             return super().__call__(*args, **kwargs)
-        started = time.perf_counter()
+        started, call = time.perf_counter(), self.describe(arguments)
         tell(self.name)
-        state = super().__call__(*args, return_state=True, **kwargs)
+        with kept_under(call.key):
+            state = super().__call__(*args, return_state=True, **kwargs)
         result: R = state.result()
         tell(self.name, done=1, total=1)
-        run.note(self.describe(arguments), state.name == "Cached", time.perf_counter() - started, result)
+        run.note(call, state.name == "Cached", time.perf_counter() - started, result)
         return result
 
 

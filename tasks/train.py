@@ -24,14 +24,15 @@ PROBE = 5000
 @step("train", shaped_by=("keras", "backend", "numpy"))
 def train(images: Ref, targets: Ref, hyperparameters: Hyperparameters, seed: int, store: Store) -> Trained:
     """Train on images (n, height, width, 1) and targets (n, classes); keep the weights of the last epoch."""
-    kept = Checkpoints(store, train.describe(locals()).key)
+    kept = Checkpoints.here(store)
     network, history = fit(store.get(images), store.get(targets), hyperparameters, seed, kept)
     with store.scratch() as folder:
         path = folder / "network.weights.h5"
         network.save_weights(path)
         weights = store.put_bytes(path.read_bytes(), "weights.h5")
     trained = Trained(weights=weights, history=store.put_json(history))
-    kept.drop()
+    if kept:
+        kept.drop()
     return trained
 
 
@@ -53,7 +54,7 @@ def fit(
         so_far = kept.restore(network) if kept else Progress()
         while so_far.epoch < hp.epochs:
             order = np.random.default_rng((seed, so_far.epoch)).permutation(len(images))
-            batches = _batches(images, targets, order[so_far.step * hp.batch_size :], hp.batch_size, devices)
+            batches = _batches(images, targets, order[so_far.batch * hp.batch_size :], hp.batch_size, devices)
             watch = _watch(so_far, steps, hp.epochs, kept)
             fitted = network.fit(batches, verbose=0, shuffle=False, callbacks=[watch])
             loss = _finite(_mean(so_far, fitted.history["loss"][-1], steps), so_far.epoch)
@@ -70,22 +71,23 @@ def fit(
     return plain, so_far.history
 
 
-def _watch(so_far: Progress, steps: int, epochs: int, kept: Checkpoints | None) -> "keras.callbacks.Callback":
+def _watch(so_far: Progress, batches: int, epochs: int, kept: Checkpoints | None) -> "keras.callbacks.Callback":
     from artifacts.backend import keras
 
     def show(last: int, logs: dict[str, Any]) -> None:
-        step, loss = so_far.step + last + 1, _mean(so_far, float(logs["loss"]), so_far.step + last + 1)
-        tell("train", done=so_far.epoch + step / steps, total=epochs, loss=loss)
-        if kept and step < steps and kept.is_due():
-            kept.save(watch.model, so_far.model_copy(update={"step": step, "loss": loss}))
+        batch = so_far.batch + last + 1
+        loss = _mean(so_far, float(logs["loss"]), batch)
+        tell("train", done=so_far.epoch + batch / batches, total=epochs, loss=loss)
+        if kept and batch < batches and kept.is_due():
+            kept.save(watch.model, so_far.model_copy(update={"batch": batch, "loss": loss}))
 
     watch = keras.callbacks.LambdaCallback(on_train_batch_end=show)
     return watch
 
 
-def _mean(so_far: Progress, loss: float, step: int) -> float:
-    """The mean loss of an epoch up to `step`, of which `loss` is that since the checkpoint."""
-    return (so_far.loss * so_far.step + loss * (step - so_far.step)) / step
+def _mean(so_far: Progress, loss: float, batch: int) -> float:
+    """The mean loss of an epoch up to `batch`, of which `loss` is that since the checkpoint."""
+    return (so_far.loss * so_far.batch + loss * (batch - so_far.batch)) / batch
 
 
 def _finite(loss: float, epoch: int) -> float:

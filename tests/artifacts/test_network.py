@@ -56,7 +56,7 @@ def test_optimiser_follows_the_hyperparameters() -> None:
     config = network.optimizer.get_config()
     assert config["beta_1"] == 0.8 and network.loss.label_smoothing == 0.1
     schedule = keras.saving.deserialize_keras_object(config["learning_rate"])
-    assert schedule.get_config() == {"peak": 0.015, "steps": 14, "warmup": 0.1}
+    assert schedule.get_config() == {"peak": 0.03, "steps": 14, "warmup": 0.2}
     compile_for_training(network, Hyperparameters(schedule="constant", learning_rate=0.02), steps_per_epoch=7)
     assert float(network.optimizer.learning_rate) == pytest.approx(0.02)
 

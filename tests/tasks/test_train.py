@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from artifacts.checkpoints import Checkpoints
+from artifacts.checkpoints import Checkpoints, kept_under
 from artifacts.errors import TrainingDiverged
 from artifacts.evaluation import measure
 from artifacts.hyperparameters import Hyperparameters
@@ -123,7 +123,8 @@ with listening(lambda step, facts: facts["done"] >= done and os.kill(os.getpid()
 
 def learn(store: Store) -> Trained:
     images, targets = (store.put(array) for array in small())
-    return train.fn(images, targets, HARD, 3, store)
+    with kept_under("key"):
+        return train.fn(images, targets, HARD, 3, store)
 
 
 def small() -> tuple[np.ndarray, np.ndarray]:
