@@ -1,6 +1,7 @@
 """How a step becomes a Prefect task whose result is looked up by content before it is computed."""
 
 import contextlib
+import importlib
 import time
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
@@ -137,6 +138,10 @@ class Step(Task[P, R]):
         self.result_storage = RECORDS  # not as an argument: there Prefect demands a block saved on a server
         self.shaped_by = shaped_by
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """By name: a process elsewhere that is sent a step has that step, with locks of its own."""
+        return _step, (self.fn.__module__, self.fn.__name__)
+
     def describe(self, arguments: dict[str, Any]) -> Call:
         """Everything that decides the result of this step for these arguments."""
         return Call.of(self.name, self.fn, arguments, self.shaped_by)
@@ -155,6 +160,10 @@ class Step(Task[P, R]):
         tell(self.name, done=1, total=1)
         run.note(self.describe(arguments), state.name == "Cached", time.perf_counter() - started, result)
         return result
+
+
+def _step(module: str, name: str) -> Any:
+    return getattr(importlib.import_module(module), name)
 
 
 @contextlib.contextmanager

@@ -1,6 +1,7 @@
 """Fit the network that hyperparameters describe."""
 
 import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -37,7 +38,13 @@ def train(images: Ref, targets: Ref, hyperparameters: Hyperparameters, seed: int
     return Trained(weights=weights, history=store.put_json(history))
 
 
-def fit(images: Images, targets: Targets, hyperparameters: Hyperparameters, seed: int) -> "tuple[keras.Model, History]":
+def fit(
+    images: Images,
+    targets: Targets,
+    hyperparameters: Hyperparameters,
+    seed: int,
+    after_epoch: "Callable[[keras.Model], None] | None" = None,
+) -> "tuple[keras.Model, History]":
     """A trained network and, for each epoch, its mean `loss` (nats) and its `accuracy` on PROBE training images.
 
     The seed decides initial weights, order and dropout. Raises TrainingDiverged if the loss is no longer finite.
@@ -57,6 +64,8 @@ def fit(images: Images, targets: Targets, hyperparameters: Hyperparameters, seed
         )
         _note(history, fitted.history["loss"][-1], _accuracy(network, images, targets))
         tell("train", done=epoch + 1, total=hp.epochs, loss=history["loss"][-1], accuracy=history["accuracy"][-1])
+        if after_epoch:
+            after_epoch(network)
     if not all(np.isfinite(weight).all() for weight in network.get_weights()):
         raise TrainingDiverged("the last update left weights that are no numbers; lower --learning-rate")
     return network, history
