@@ -110,10 +110,10 @@ def experiment(
     settings = Settings.load()
     parameters = (trying or Trying()).parameters(request or Request(), settings)
     with _prefect(settings, verbose) as ready:
-        ready()
-        tell("start", done=1, total=1)
         from flows.experiments import experiments
 
+        ready()
+        tell("start", done=1, total=1)
         found = experiments(**parameters)
     found.seconds = round(time.monotonic() - started, 2)
     console.show_experiment(found, as_json=json)

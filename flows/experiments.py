@@ -164,7 +164,7 @@ def _searched(plan: Plan, search: Search, seeds: int, trials: Trials, settings: 
 
 
 def _found(plan: Plan, number: int, changes: Mapping[str, Any], tried: Tried) -> Row:
-    name = f"#{number}: {describe(changes)}"
+    name = f"trial {number}: {describe(changes)}"
     return Row(name=name, hyperparameters=changed(plan.hyperparameters, name, changes), trials={plan.seed: tried})
 
 
