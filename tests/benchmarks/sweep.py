@@ -61,10 +61,14 @@ def measure(dataset: str, trials: int, rounds: int) -> None:
     spent = sorted(rows, key=lambda row: float(row["name"]))[1:]
     bound = sum(row["seconds"] for row in spent) / processes
     print(f"{trials} trials: {wall:.1f} s; the bound is {bound:.1f} s; ratio {wall / bound:.3f}")  # noqa: T201
+    started = time.process_time()
     many = median(sweep(trials + 1)[0] for _ in range(rounds))
+    between = time.process_time()
     few = median(sweep(1)[0] for _ in range(rounds))
+    busy = (2 * between - started - time.process_time()) / rounds / trials
     each = 1000 * (many - few) / trials
-    print(f"cached: {many:.2f} s for {trials + 1} trials, {few:.2f} s for 1; each {each:.0f} ms")  # noqa: T201
+    print(f"cached: {many:.2f} s for {trials + 1} trials, {few:.2f} s for 1")  # noqa: T201
+    print(f"each cached trial: {each:.0f} ms, {1000 * busy:.0f} ms of CPU")  # noqa: T201
 
 
 def fits(dataset: str, count: int) -> float:
