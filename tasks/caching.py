@@ -127,6 +127,7 @@ class Step(Task[P, R]):
     """A Prefect task that is cached by content and tells the current run what it did."""
 
     def __init__(self, fn: Callable[P, R], name: str, shaped_by: tuple[str, ...]):
+        fn.__qualname__ = f"{fn.__name__}.fn"  # where it is found, so that it is pickled by name, not by value
         super().__init__(
             fn,
             name=name,

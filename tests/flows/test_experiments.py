@@ -185,7 +185,7 @@ def test_cluster(api: str, home: Path, tmp_path: Path, digits: Arrays) -> None:
         victim, _ = (stack.enter_context(dask(*worker, "--name", name)) for name in ("victim", "other"))
         client = stack.enter_context(Client(address, timeout=60))
         client.wait_for_workers(2, timeout=120)
-        threading.Thread(target=kill_at_work, args=(victim, client, home)).start()
+        threading.Thread(target=kill_at_work, args=(victim, client, home), daemon=True).start()
         there = run(folder, hyperparameters=epochs, seeds=3, where=Where(runner="dask", address=address))
         assert victim.poll() == -signal.SIGKILL and len(client.scheduler_info()["workers"]) == 1
     assert there.cached + there.computed == 6 and not any(row["failure"] for row in there.variants)
