@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -157,16 +158,10 @@ def dask(*arguments: str) -> Iterator[subprocess.Popen[bytes]]:
         process.wait()
 
 
-def kill_at_work(worker: subprocess.Popen[bytes], client: "Client", home: Path) -> None:
-    """Kill the worker that is named victim in the middle of a trial, when one is finished."""
-
-    def is_at_work() -> bool:
-        workers = client.scheduler_info()["workers"]
-        address = next(address for address, about in workers.items() if about["name"] == "victim")
-        return trials_in(home) > 0 and len(client.processing()[address]) > 0
-
-    assert eventually(is_at_work, 300)
-    worker.kill()
+def kill_at_work(worker: subprocess.Popen[bytes], address: str, client: "Client", home: Path) -> None:
+    """Kill a worker in the middle of a trial, when one is finished."""
+    if eventually(lambda: trials_in(home) and client.processing().get(address), 300):
+        worker.kill()
 
 
 def test_cluster(api: str, home: Path, tmp_path: Path, digits: Arrays) -> None:
@@ -182,12 +177,14 @@ def test_cluster(api: str, home: Path, tmp_path: Path, digits: Arrays) -> None:
         assert eventually(scheduler.exists, 60)
         address = json.loads(scheduler.read_text())["address"]
         worker = ("worker", address, "--no-nanny", "--nthreads", "1", "--local-directory", str(tmp_path))
-        victim, _ = (stack.enter_context(dask(*worker, "--name", name)) for name in ("victim", "other"))
+        victim, _ = (stack.enter_context(dask(*worker)) for _ in range(2))
         client = stack.enter_context(Client(address, timeout=60))
         client.wait_for_workers(2, timeout=120)
-        threading.Thread(target=kill_at_work, args=(victim, client, home), daemon=True).start()
+        address_of = {pid: address for address, pid in client.run(os.getpid).items()}
+        victims = (victim, address_of[victim.pid], client, home)
+        threading.Thread(target=kill_at_work, args=victims, daemon=True).start()
         there = run(folder, hyperparameters=epochs, seeds=3, where=Where(runner="dask", address=address))
-        assert victim.poll() == -signal.SIGKILL and len(client.scheduler_info()["workers"]) == 1
+        assert victim.poll() == -signal.SIGKILL and len(client.processing()) == 1
     assert there.cached + there.computed == 6 and not any(row["failure"] for row in there.variants)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DIGITFLOW_HOME", str(tmp_path / "elsewhere"))

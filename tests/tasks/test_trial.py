@@ -39,7 +39,21 @@ def test_given_up(store: Store, parts: Parts) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"), [({"learning_rate": 10.0, "epochs": 9}, "lower"), ({"kernel_size": (9,)}, "too small")]
+    ("changes", "told"),
+    [
+        (
+            {
+                "learning_rate": 10.0,
+                "schedule": "constant",
+                "activation": "gelu",
+                "filters": (8, 8, 8),
+                "kernel_size": (1,),
+                "pool": (1,),
+            },
+            "lower",
+        ),
+        ({"kernel_size": (9,)}, "too small"),
+    ],
 )
 def test_failure(store: Store, parts: Parts, changes: dict[str, object], told: str) -> None:
     """What cannot be trained is a result that says why."""
