@@ -38,27 +38,13 @@ def test_given_up(store: Store, parts: Parts) -> None:
     assert len(found.epochs) == 2 and found.accuracy is None and not found.failure
 
 
-@pytest.mark.parametrize(
-    ("changes", "told"),
-    [
-        (
-            {
-                "learning_rate": 10.0,
-                "schedule": "constant",
-                "activation": "gelu",
-                "filters": (8, 8, 8),
-                "kernel_size": (1,),
-                "pool": (1,),
-            },
-            "lower",
-        ),
-        ({"kernel_size": (9,)}, "too small"),
-    ],
-)
-def test_failure(store: Store, parts: Parts, changes: dict[str, object], told: str) -> None:
-    """What cannot be trained is a result that says why."""
-    found = attempt(*parts, HP.model_copy(update=changes), 0, None, store)
-    assert found.accuracy is None and told in found.failure
+def test_failure(store: Store, parts: Parts) -> None:
+    """What cannot be trained, because of its size or its loss, is a result that says why."""
+    too_large = attempt(*parts, HP.model_copy(update={"kernel_size": (9,)}), 0, None, store)
+    assert too_large.accuracy is None and "too small" in too_large.failure
+    damaged = parts[0].model_copy(update={"images": store.put(store.get(parts[0].images) * np.float32("nan"))})
+    diverged = attempt(damaged, parts[1], HP, 0, None, store)
+    assert diverged.accuracy is None and "the loss became nan" in diverged.failure
 
 
 def test_same_in_any_process(store: Store, parts: Parts) -> None:
