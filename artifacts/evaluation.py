@@ -45,6 +45,12 @@ def wilson(correct: int, count: int, confidence: float = 0.95) -> tuple[float, f
     return float(interval.low), float(interval.high)
 
 
+def cross_entropy(probabilities: Probabilities, labels: Labels) -> float:
+    """Mean cross-entropy in nats, clipped as keras.losses does."""
+    of_truth = probabilities[np.arange(len(labels)), labels].astype(np.float64)
+    return float(-np.log(np.clip(of_truth, 1e-7, 1)).mean())
+
+
 def measure(probabilities: Probabilities, labels: Labels) -> Evaluation:
     """Score predicted probabilities (n, classes) against the true labels (n,)."""
     from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
@@ -52,14 +58,13 @@ def measure(probabilities: Probabilities, labels: Labels) -> Evaluation:
     classes = np.arange(probabilities.shape[1])
     predicted = probabilities.argmax(axis=1)
     correct, count = int((predicted == labels).sum()), len(labels)
-    of_truth = probabilities[np.arange(count), labels].astype(np.float64)
     scores = precision_recall_fscore_support(labels, predicted, labels=classes, zero_division=0)
     return Evaluation(
         count=count,
         correct=correct,
         accuracy=correct / count,
         interval=wilson(correct, count),
-        loss=float(-np.log(np.clip(of_truth, 1e-7, 1)).mean()),  # clipped as keras.losses does
+        loss=cross_entropy(probabilities, labels),
         per_class=tuple(
             ClassMetrics(label=int(c), precision=float(p), recall=float(r), f1=float(f), support=int(n))
             for c, p, r, f, n in zip(classes, *scores, strict=True)

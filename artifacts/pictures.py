@@ -149,6 +149,32 @@ def _draw_mistakes(mistakes: Sequence[Mistake]) -> Picture:
     return Picture(f"{len(mistakes)} mistakes, the most confident first, listed below in words", _png(figure))
 
 
+class Point(NamedTuple):
+    """A variant in a plot: its number, its accuracy in [0, 1] with an interval if there is one, and what it costs."""
+
+    number: int
+    accuracy: float
+    interval: tuple[float, float] | None
+    cost: float
+
+
+def draw_cost(points: Sequence[Point], cost: str, is_log: bool = False) -> Picture:
+    """Accuracy against a cost, each point with its number."""
+    figure, axes = _blank(4.6, 3.4)
+    for point in points:
+        low, high = point.interval or (point.accuracy, point.accuracy)
+        axes.vlines(point.cost, 100 * low, 100 * high, color=BLUE, alpha=0.35, linewidth=3)
+        axes.plot([point.cost], [100 * point.accuracy], "o", color=RED if point.number == 1 else BLUE, markersize=4)
+        place = (point.cost, 100 * point.accuracy)
+        axes.annotate(str(point.number), place, (4, 2), textcoords="offset points", fontsize=8, color=INK)
+    if is_log:
+        axes.set_xscale("log")
+    axes.set(xlabel=cost, ylabel="accuracy in percent")
+    axes.grid(alpha=0.3)
+    words = ", ".join(f"{p.number}: {percent(p.accuracy)} for {p.cost:,.6g}" for p in points)
+    return Picture(f"Accuracy by {cost}: {words}", _png(figure))
+
+
 def _blank(width: float, height: float) -> "tuple[Figure, Axes]":
     """A figure of its own, in inches, that no global state knows of."""
     from matplotlib.figure import Figure

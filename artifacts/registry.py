@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     import keras
     from mlflow import MlflowClient
 
+    from artifacts.comparison import Row
+
 CHAMPION, CHALLENGER = "champion", "challenger"
 EXPERIMENT = "digitflow"
 WEIGHTS = "network.weights.h5"
@@ -239,6 +241,32 @@ class Registry:
             )
             self._client.set_registered_model_alias(name, CHALLENGER, made.version)
         return self.find(int(made.version), candidate.dataset)
+
+    def log_experiment(self, title: str, rows: "Sequence[Row]", page: bytes) -> None:
+        """Log a run with the page, and in it one for each row, with its hyperparameters and its accuracy by seed."""
+        with self._locked(), self._errors():
+            client = self._client  # sets MLflow's environment, so it comes before the next line
+
+            from mlflow.entities import Metric, Param
+
+            now = int(datetime.now(UTC).timestamp() * 1000)
+            parent: str = client.create_run(self._experiment, run_name=title).info.run_id
+            for row in rows:
+                tags = {"mlflow.parentRunId": parent}
+                run = client.create_run(self._experiment, run_name=row.name[:250], tags=tags).info.run_id
+                params = [Param(k, str(v)) for k, v in row.hyperparameters.model_dump(mode="json").items()]
+                metrics = [
+                    Metric(name, value, now, seed)
+                    for seed, tried in row.trials.items()
+                    for name, value in (("validation_accuracy", tried.accuracy), ("fit_seconds", tried.seconds))
+                    if value is not None
+                ]
+                client.log_batch(run, metrics, params)
+                client.set_terminated(run, "FAILED" if row.failure else None)
+            with tempfile.TemporaryDirectory() as scratch:
+                (Path(scratch) / "report.html").write_bytes(page)
+                client.log_artifacts(parent, scratch)
+            client.set_terminated(parent)
 
     def promote(
         self,

@@ -20,13 +20,8 @@ class Table(NamedTuple):
 
 def render_html(facts: Facts, pictures: Pictures) -> str:
     """The whole report as one page. Equal arguments give equal bytes."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    loader = PackageLoader("artifacts", "")
-    environment = Environment(
-        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    return environment.get_template("report.html.j2").render(
+    return render_page(
+        "report.html.j2",
         facts=facts,
         pictures=pictures,
         headline=headline(facts),
@@ -42,22 +37,36 @@ def render_html(facts: Facts, pictures: Pictures) -> str:
     )
 
 
+def render_page(template: str, **values: object) -> str:
+    """A page from a template of this folder, which finds the name of the one with what pages share in `parts`."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    loader = PackageLoader("artifacts", "")
+    environment = Environment(
+        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    return environment.get_template(template).render(values, parts="page.html.j2")
+
+
 def render_markdown(facts: Facts, pictures: Pictures) -> dict[str, str]:
     """Pieces under 150 kB each, by the key of the Prefect artifact that each becomes."""
     title = f"{_escaped(facts.dataset)}, recipe {_escaped(facts.recipe)}, seed {facts.seed}"
     pieces = {
         "metrics": [
             _escaped(headline(facts)),
-            _markdown(_checks(facts.verdict)),
+            as_markdown(_checks(facts.verdict)),
             *map(_image, pictures.intervals),
-            _markdown(_classes(facts.evaluation)),
+            as_markdown(_classes(facts.evaluation)),
         ],
         "learning-curves": [_image(picture) for picture in pictures.curves] or ["No epoch was recorded."],
         "confusion-matrix": [_image(pictures.confusion), _image(pictures.reliability)],
         "mistakes": _gallery(pictures.mistakes, facts.mistakes),
         "validation": [
-            *(f"### {name.capitalize()}\n\n{_markdown(table)}" for name, table in _problems(facts.data_report).items()),
-            f"### Facts\n\n{_markdown(_data(facts.data_report))}",
+            *(
+                f"### {name.capitalize()}\n\n{as_markdown(table)}"
+                for name, table in _problems(facts.data_report).items()
+            ),
+            f"### Facts\n\n{as_markdown(_data(facts.data_report))}",
         ],
     }
     if pictures.champions:
@@ -141,7 +150,8 @@ def _fact(value: object) -> str:
     return plain(dict(enumerate(value))) if isinstance(value, list | tuple) else plain(value)
 
 
-def _markdown(table: Table) -> str:
+def as_markdown(table: Table) -> str:
+    """A Markdown table."""
     lines = [table.head, ["---"] * len(table.head), *table.rows]
     return "\n".join(f"| {' | '.join(map(_escaped, line))} |" for line in lines) if table.rows else "None."
 

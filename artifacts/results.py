@@ -39,6 +39,22 @@ class Trained(_Result):
     history: Ref
 
 
+class Tried(_Result):
+    """What hyperparameters came to on held-out training images. `seconds` are those of the fit.
+
+    `epochs` has the accuracy after each epoch, if that was asked for. Without an `accuracy`, the trial was given up, or
+    could not be made, as `failure` says.
+    """
+
+    accuracy: float | None = None
+    correct: int = 0
+    loss: float | None = None
+    parameters: int = 0
+    seconds: float = 0
+    epochs: tuple[float, ...] = ()
+    failure: str = ""
+
+
 class Scored(_Result):
     """An `Evaluation` as JSON, and the probabilities (n, classes) float32 that it was made from."""
 

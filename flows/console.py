@@ -15,6 +15,7 @@ from artifacts.progress import Facts, listening
 from artifacts.store import disk_errors
 
 if TYPE_CHECKING:
+    from flows.experiments import Experiment
     from flows.pipeline import Outcome
 
 PERCENT = 100
@@ -100,6 +101,30 @@ def show_outcome(outcome: "Outcome", as_json: bool) -> None:
             ("seconds", f"{outcome.seconds:.1f}"),
         )
     )
+
+
+def show_experiment(experiment: "Experiment", as_json: bool) -> None:
+    """Print a comparison on stdout, as Markdown, and what became of the winner."""
+    if as_json:
+        show_json(experiment.model_dump(mode="json"))
+        return
+    print(experiment.markdown)
+    outcome = experiment.outcome
+    lines = [
+        ("winner", experiment.winner),
+        ("trials", f"{experiment.computed} computed, {experiment.cached} from cache"),
+        ("report", experiment.report),
+    ]
+    if outcome:
+        low, high = outcome.interval
+        lines += [
+            ("accuracy", f"{outcome.accuracy:.2%} of the test images (95 % interval {low:.2%} to {high:.2%})"),
+            ("gate", f"{'passed' if outcome.gate.passed else 'REJECTED'}: {outcome.gate.reason}"),
+            ("registered", f"version {outcome.version}" + (", now champion" if outcome.promoted else "")),
+            *(("warning", warning) for warning in outcome.warnings),
+            ("its report", outcome.report),
+        ]
+    show_table([*lines, ("seconds", f"{experiment.seconds:.1f}")])
 
 
 def show_table(rows: Iterable[Sequence[str]]) -> None:

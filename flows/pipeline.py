@@ -110,9 +110,9 @@ def _on_fresh(
 
 
 @contextlib.contextmanager
-def recorded(plan: Plan, settings: Settings) -> Iterator[Run]:
-    """A run with a manifest, and, if its data break their contract, with their report."""
-    name = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{_slug(runtime.flow_run.name)}"
+def recorded(plan: Plan, settings: Settings, part: str = "") -> Iterator[Run]:
+    """A run, or that `part` of it, with a manifest, and, if its data break their contract, with their report."""
+    name = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{slug(runtime.flow_run.name)}{part}"
     facts = plan.model_dump(mode="json", include={"recipe", "seed", "hyperparameters", "gate"})
     with Run.recording(settings.artifacts, run=name, dataset=plan.source.name, **facts) as run:
         try:
@@ -191,7 +191,7 @@ def _announce(candidate: Candidate, version: int) -> None:
     """Tell Prefect, whose automations may act on it, that there is a new champion."""
     emit_event(
         "digitflow.champion.replaced",
-        {"prefect.resource.id": f"digitflow.model.{_slug(candidate.dataset)}"},
+        {"prefect.resource.id": f"digitflow.model.{slug(candidate.dataset)}"},
         payload={"dataset": candidate.dataset, "version": version, "run": candidate.run, "reason": candidate.reason},
     )
 
@@ -200,9 +200,9 @@ def _place(plan: Plan, weights: Ref, verdict: Verdict, run: Run) -> str:
     """Where weights are put, by what they are; those of a rejected model never where a passed model's would be."""
     if not verdict.passed:
         return f"{run.folder}/rejected.weights.h5"
-    return f"models/{_slug(plan.source.name)}-{plan.recipe}-{weights.sha256[:12]}.weights.h5"
+    return f"models/{slug(plan.source.name)}-{plan.recipe}-{weights.sha256[:12]}.weights.h5"
 
 
-def _slug(name: str) -> str:
+def slug(name: str) -> str:
     """A name that is one part of a path, whatever it was."""
     return re.sub(r"[^a-zA-Z0-9]+", "-", name).strip("-")[:64] or "unnamed"

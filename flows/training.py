@@ -12,7 +12,7 @@ from artifacts.hyperparameters import Overrides, Recipe
 from artifacts.registry import ChampionChanged
 from artifacts.settings import Settings
 from flows.ahead import get_ahead
-from flows.pipeline import conclude, learn, prepare, recorded
+from flows.pipeline import Outcome, conclude, learn, prepare, recorded
 from flows.plan import Plan
 from tasks.caching import RECORDS
 
@@ -40,15 +40,19 @@ def training(
     settings = Settings.load()
     plan = Plan.of(dataset, recipe, seed, hyperparameters, gate, settings)
     get_ahead(plan, settings)
+    outcome = carry_out(plan, settings, started)
+    return outcome if outcome.gate.passed else Completed(name="Rejected", message=outcome.gate.reason, data=outcome)
+
+
+def carry_out(plan: Plan, settings: Settings, started: float) -> Outcome:
+    """Train, judge, register and perhaps promote, as one recorded run that began at `started` (monotonic)."""
     with recorded(plan, settings) as run:
         while True:
             results = learn(plan, prepare(plan, settings), (), settings)
             try:
-                outcome = conclude(plan, results, run, settings, started)
-                break
+                return conclude(plan, results, run, settings, started)
             except ChampionChanged:
                 run.start_over()
-    return outcome if outcome.gate.passed else Completed(name="Rejected", message=outcome.gate.reason, data=outcome)
 
 
 training.result_storage = RECORDS  # a failed run's exception goes there too, as JSON

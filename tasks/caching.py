@@ -1,6 +1,7 @@
 """How a step becomes a Prefect task whose result is looked up by content before it is computed."""
 
 import contextlib
+import importlib
 import time
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
@@ -127,6 +128,7 @@ class Step(Task[P, R]):
     """A Prefect task that is cached by content and tells the current run what it did."""
 
     def __init__(self, fn: Callable[P, R], name: str, shaped_by: tuple[str, ...]):
+        fn.__qualname__ = f"{fn.__name__}.fn"  # where it is found, so that it is pickled by name, not by value
         super().__init__(
             fn,
             name=name,
@@ -137,6 +139,10 @@ class Step(Task[P, R]):
         )
         self.result_storage = RECORDS  # not as an argument: there Prefect demands a block saved on a server
         self.shaped_by = shaped_by
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """By name: a process elsewhere that is sent a step has that step, with locks of its own."""
+        return _step, (self.fn.__module__, self.fn.__name__)
 
     def describe(self, arguments: dict[str, Any]) -> Call:
         """Everything that decides the result of this step for these arguments."""
@@ -157,6 +163,10 @@ class Step(Task[P, R]):
         tell(self.name, done=1, total=1)
         run.note(call, state.name == "Cached", time.perf_counter() - started, result)
         return result
+
+
+def _step(module: str, name: str) -> Any:
+    return getattr(importlib.import_module(module), name)
 
 
 @contextlib.contextmanager

@@ -1,6 +1,7 @@
 """Fit the network that hyperparameters describe."""
 
 import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -37,7 +38,12 @@ def train(images: Ref, targets: Ref, hyperparameters: Hyperparameters, seed: int
 
 
 def fit(
-    images: Images, targets: Targets, hyperparameters: Hyperparameters, seed: int, kept: Checkpoints | None = None
+    images: Images,
+    targets: Targets,
+    hyperparameters: Hyperparameters,
+    seed: int,
+    kept: Checkpoints | None = None,
+    after_epoch: "Callable[[keras.Model], None] | None" = None,
 ) -> "tuple[keras.Model, History]":
     """A trained network, and for each epoch its mean `loss` (nats) and its `accuracy` on PROBE training images.
 
@@ -63,6 +69,8 @@ def fit(
             if kept:
                 kept.save(network, so_far)
             tell("train", done=so_far.epoch, total=hp.epochs, loss=loss, accuracy=accuracy)
+            if after_epoch:
+                after_epoch(network)
     weights = network.get_weights()
     if not all(np.isfinite(weight).all() for weight in weights):
         raise TrainingDiverged("the last update left weights that are no numbers; lower --learning-rate")

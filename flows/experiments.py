@@ -1,0 +1,203 @@
+"""The flow `experiments`: compare variants on held-out training images, and propose the best to the gate."""
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
+
+from prefect import flow
+from prefect.artifacts import create_markdown_artifact
+from prefect.states import Completed
+from pydantic import BaseModel, Field
+
+from artifacts.comparison import Row, ranked
+from artifacts.errors import DigitflowError
+from artifacts.gate import Gate
+from artifacts.hyperparameters import Hyperparameters, Overrides, Recipe
+from artifacts.registry import Registry
+from artifacts.results import Tried
+from artifacts.runs import Run
+from artifacts.search import Search, Study, alone
+from artifacts.settings import Settings
+from artifacts.variants import AS_IS, EXTENSIONS, changed, describe
+from flows.pipeline import Outcome, prepare, recorded, slug
+from flows.plan import Plan
+from flows.training import carry_out
+from flows.trials import Trials, workers
+from flows.trying import Where
+from tasks.caching import RECORDS
+from tasks.compare import compare
+from tasks.hold_out import hold_out
+from tasks.normalise import normalise_and_reshape
+from tasks.one_hot import one_hot_encode
+
+FINALISTS = 3
+"""Hyperparameters of a search that are tried with every seed."""
+
+
+class Experiment(BaseModel):
+    """What an experiment leaves for its caller: accuracies are on held-out training images, `seconds` is wall time."""
+
+    dataset: str
+    recipe: str
+    variants: list[dict[str, Any]]
+    """The best first."""
+    winner: str
+    hyperparameters: Hyperparameters
+    computed: int
+    cached: int
+    """Trials that were made, and that were in the cache."""
+    report: str
+    markdown: str
+    outcome: Outcome | None
+    """What became of the winner, if it was trained on all training images and proposed: its test accuracy is there."""
+    seconds: float
+
+
+@flow(name="experiments", persist_result=False, result_serializer="json")
+def experiments(
+    dataset: str = "mnist",
+    recipe: Recipe = "tutorial",
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0,
+    hyperparameters: Overrides = Overrides(),  # noqa: B008  # frozen
+    variants: dict[str, Overrides] | None = None,
+    search: Search | None = None,
+    seeds: Annotated[int, Field(ge=1, le=100)] = 3,
+    propose: bool = True,
+    gate: Gate = Gate(),  # noqa: B008
+    where: Where = Where(),  # noqa: B008
+) -> Any:
+    """Try variants of a recipe with several seeds, train the best on all training images, and propose it to the gate.
+
+    Returns an `Experiment`; if the gate rejects the winner, the run ends as Completed, named "Rejected".
+
+    Args:
+        dataset: mnist, fashion-mnist, mnist-sample, or the path of a folder with the four IDX files
+        recipe: Named set of hyperparameters
+        seed: The first of the seeds, and the winner's
+        hyperparameters: What replaces the recipe's own in every variant
+        variants: Changes by name; unset, the tutorial's extensions
+        search: Let Optuna propose instead
+        seeds: How many times each is tried
+        propose: Whether the winner is trained on all training images and held against the gate
+        gate: What the winner must reach
+        where: Who trains
+    """
+    started = time.monotonic()
+    settings = Settings.load()
+    plan = Plan.of(dataset, recipe, seed, hyperparameters, gate, settings)
+    with recorded(plan, settings, "-trials") as run:
+        with workers(where) as runner:
+            trials = _divided(plan, settings, runner)
+            if search:
+                rows = _searched(plan, search, seeds, trials, settings)
+            else:
+                changes = EXTENSIONS if variants is None else {name: _set(v) for name, v in variants.items()}
+                rows = _tried(
+                    {name: changed(plan.hyperparameters, name, change) for name, change in changes.items()},
+                    range(seed, seed + seeds),
+                    trials,
+                )
+        best = _best(rows)
+        page, markdown = _publish(plan, rows, run, settings)
+        run.finish("passed")
+    winner = plan.model_copy(update={"hyperparameters": best.hyperparameters})
+    outcome = carry_out(winner, settings, time.monotonic()) if propose else None
+    experiment = Experiment(
+        dataset=plan.source.name,
+        recipe=recipe,
+        variants=[_summary(row) for row in ranked(rows)],
+        winner=best.name,
+        hyperparameters=best.hyperparameters,
+        computed=trials.computed,
+        cached=trials.cached,
+        report=page,
+        markdown=markdown,
+        outcome=outcome,
+        seconds=round(time.monotonic() - started, 2),
+    )
+    if outcome and not outcome.gate.passed:
+        return Completed(name="Rejected", message=outcome.gate.reason, data=experiment)
+    return experiment
+
+
+experiments.result_storage = RECORDS
+
+
+def _divided(plan: Plan, settings: Settings, runner: Any) -> Trials:
+    """Trials on the training images alone, a part of them held out."""
+    store = settings.artifacts
+    data = hold_out(prepare(plan, settings).data.train, store)
+    return Trials(normalise_and_reshape(data, store), one_hot_encode(data, store), runner)
+
+
+def _tried(variants: Mapping[str, Hyperparameters], seeds: Sequence[int], trials: Trials) -> list[Row]:
+    """Every variant with every seed, seed by seed."""
+    found = trials.run([(hyperparameters, seed) for seed in seeds for hyperparameters in variants.values()])
+    return [
+        Row(
+            name=name,
+            hyperparameters=hyperparameters,
+            trials=dict(zip(seeds, found[i :: len(variants)], strict=True)),
+        )
+        for i, (name, hyperparameters) in enumerate(variants.items())
+    ]
+
+
+def _searched(plan: Plan, search: Search, seeds: int, trials: Trials, settings: Settings) -> list[Row]:
+    """Each trial of a search with the first seed; the recipe itself and the best ones found with every seed."""
+    base, name = plan.hyperparameters, search.study or f"{slug(plan.source.name)}-{plan.recipe}"
+    about = [plan.source.digests, base.model_dump(mode="json"), plan.seed, search.model_dump(mode="json")["space"]]
+    with alone(settings.home, name):
+        study = Study(settings.home, name, search, about)
+        while proposals := study.propose():
+            asked = [(changed(base, "search", proposal.changes), plan.seed) for proposal in proposals]
+            study.tell(list(zip(proposals, trials.run(asked, study.floors()), strict=True)))
+        found = [
+            _found(plan, number, study.changes(number), tried)
+            for number, tried in list(study.finished().items())[: search.trials]
+        ]
+    order = sorted((row for row in found if not row.failure), key=lambda row: -row.accuracy)
+    finalists = list({row.hyperparameters: row for row in order}.values())[:FINALISTS]
+    variants = {AS_IS: base} | {row.name: row.hyperparameters for row in finalists}
+    finals = _tried(variants, range(plan.seed, plan.seed + seeds), trials)
+    return finals + [row for row in found if row.name not in variants]
+
+
+def _found(plan: Plan, number: int, changes: Mapping[str, Any], tried: Tried) -> Row:
+    name = f"trial {number}: {describe(changes)}"
+    return Row(name=name, hyperparameters=changed(plan.hyperparameters, name, changes), trials={plan.seed: tried})
+
+
+def _best(rows: Sequence[Row]) -> Row:
+    """Raises DigitflowError if no variant could be trained."""
+    best = ranked(rows)[0]
+    if best.failure:
+        raise DigitflowError(f"no variant could be trained; the first, {best.name}: {best.failure}")
+    return best
+
+
+def _publish(plan: Plan, rows: Sequence[Row], run: Run, settings: Settings) -> tuple[str, str]:
+    """Put the comparison where people look for it: once for equal results. Returns the page's path, and Markdown."""
+    store = settings.artifacts
+    kept = store.put_json([row.model_dump(mode="json") for row in rows])
+    title = f"{plan.source.name}, recipe {plan.recipe}: {len(rows)} variants"
+    reported = compare(title, kept, store)
+    name = f"experiments/{slug(plan.source.name)}-{plan.recipe}-{kept.sha256[:12]}"
+    if not (store.home / name / "report.html").exists():
+        Registry(settings.home).log_experiment(title, rows, store.path(reported.html).read_bytes())
+    run.export(kept, f"{name}/variants.json")
+    markdown: str = store.get_json(reported.markdown)["experiment"]
+    create_markdown_artifact(key="experiment", markdown=markdown, description=title)
+    return str(run.export(reported.html, f"{name}/report.html")), markdown
+
+
+def _set(overrides: BaseModel) -> dict[str, Any]:
+    return overrides.model_dump(exclude_none=True)
+
+
+def _summary(row: Row) -> dict[str, Any]:
+    """A row for programs; None for what a failed one does not have."""
+    known = {"name": row.name, "seeds": len(row.trials), "failure": row.failure or None}
+    costs = {"parameters": row.parameters, "seconds": round(row.seconds, 3)}
+    score = None if row.failure else row
+    return known | costs | {n: getattr(score, n, None) for n in ("accuracy", "interval", "loss")}
