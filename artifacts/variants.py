@@ -119,9 +119,15 @@ def read(path: Path, base: Hyperparameters) -> Declared:
 
 
 def changed(base: Hyperparameters, name: str, changes: Mapping[str, Any]) -> Hyperparameters:
-    """`base` with `changes`. Raises UsageError that names the variant and what is wrong."""
+    """`base` with `changes`; with fewer filters, the base's lists end where they do.
+
+    Raises UsageError that names the variant and what is wrong.
+    """
+    values = base.model_dump()
+    if filters := changes.get("filters"):
+        values |= {name: values[name][: len(filters)] for name in ("kernel_size", "strides", "pool", "padding")}
     try:
-        return Hyperparameters.model_validate(base.model_dump() | dict(changes))
+        return Hyperparameters.model_validate(values | dict(changes))
     except ValidationError as error:
         raise UsageError(f"{name}: {explain(error)}") from None
 
