@@ -124,7 +124,7 @@ def changed(base: Hyperparameters, name: str, changes: Mapping[str, Any]) -> Hyp
     Raises UsageError that names the variant and what is wrong.
     """
     values = base.model_dump()
-    if filters := changes.get("filters"):
+    if isinstance(filters := changes.get("filters"), list | tuple) and filters:
         values |= {name: values[name][: len(filters)] for name in ("kernel_size", "strides", "pool", "padding")}
     try:
         return Hyperparameters.model_validate(values | dict(changes))
