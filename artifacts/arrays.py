@@ -18,10 +18,15 @@ CHUNK = 8192
 
 def chunks(array: np.ndarray) -> Iterator[np.ndarray]:
     """Slices of CHUNK items along the first axis; those of a memory map leave memory once the next is asked for."""
+    for i in range(0, len(array), CHUNK):
+        yield array[i : i + CHUNK]
+        release(array)
+
+
+def release(array: np.ndarray) -> None:
+    """Let what was read of a memory map leave this process's memory; it is read again when it is used again."""
     mapping = array
     while isinstance(mapping, np.ndarray):
         mapping = mapping.base  # type: ignore[assignment]
-    for i in range(0, len(array), CHUNK):
-        yield array[i : i + CHUNK]
-        if isinstance(mapping, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
-            mapping.madvise(mmap.MADV_DONTNEED)
+    if isinstance(mapping, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+        mapping.madvise(mmap.MADV_DONTNEED)

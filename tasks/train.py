@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from artifacts.arrays import Images, Targets
+from artifacts.arrays import Images, Targets, release
 from artifacts.checkpoints import Checkpoints, History, Progress
 from artifacts.errors import TrainingDiverged
 from artifacts.hyperparameters import Hyperparameters
@@ -123,6 +123,8 @@ def _batches(images: Images, targets: Targets, order: np.ndarray, size: int, dev
             return math.ceil(len(order) / size)
 
         def __getitem__(self, i: int) -> tuple[np.ndarray, np.ndarray]:
+            release(images)  # else all of the data would be in memory after an epoch
+            release(targets)
             chosen = order[i * size : (i + 1) * size]
             chosen = np.sort(np.concatenate([chosen, chosen[: -len(chosen) % devices]]))  # sorted: sequential reads
             return images[chosen], targets[chosen]

@@ -1,6 +1,7 @@
-"""Peak memory and time of the steps before training, each size in a process of its own, on synthetic images.
+"""Peak memory and time of the steps before training, or of all, each size in a process of its own, on synthetic images.
 
 python tests/benchmarks/memory.py 125000 500000 1000000
+python tests/benchmarks/memory.py --train 60000 1000000
 """
 
 import resource
@@ -14,9 +15,11 @@ import numpy as np
 
 from artifacts.arrays import CHUNK
 from artifacts.datasets import Split, Splits
+from artifacts.hyperparameters import Hyperparameters
 from artifacts.store import Store
 from tasks.normalise import normalise_and_reshape
 from tasks.one_hot import one_hot_encode
+from tasks.train import train
 from tasks.validate import validate
 
 
@@ -29,22 +32,25 @@ def synthetic(count: int, seed: int, store: Store) -> Split:
     return Split(images=store.put_chunks((count, 28, 28), np.dtype(np.uint8), images), labels=labels)
 
 
-def prepare(count: int, home: Path) -> None:
-    """Validate, normalise and encode `count` images; print peak memory in MB and seconds."""
+def prepare(count: int, home: Path, training: bool) -> None:
+    """Validate, normalise and encode `count` images, perhaps train on them once; print peak memory and seconds."""
     store = Store(home)
     data = Splits(train=synthetic(count, 0, store), test=synthetic(10_000, 1, store))
     started = time.perf_counter()
     checked = validate.fn(data, 10, store)
-    normalise_and_reshape.fn(checked.data, store)
-    one_hot_encode.fn(checked.data, store)
+    images, targets = normalise_and_reshape.fn(checked.data, store), one_hot_encode.fn(checked.data, store)
+    if training:
+        train.fn(images.train, targets.train, Hyperparameters(epochs=1), 0, store)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e9
     print(f"{count:>9,} images  {peak:6.2f} GB  {time.perf_counter() - started:6.1f} s", flush=True)  # noqa: T201
 
 
 if __name__ == "__main__":
-    if len(sys.argv) == 3 and sys.argv[1] == "--one":
+    training, *sizes = [False, *sys.argv[1:]] if "--train" not in sys.argv else [True, *sys.argv[2:]]
+    if sizes[0] == "--one":
         with tempfile.TemporaryDirectory() as folder:
-            prepare(int(sys.argv[2]), Path(folder))
+            prepare(int(sizes[1]), Path(folder), training)
     else:
-        for size in sys.argv[1:]:
-            subprocess.run([sys.executable, __file__, "--one", size], check=True)
+        for size in sizes:
+            flags = ["--train"] if training else []
+            subprocess.run([sys.executable, __file__, *flags, "--one", size], check=True)
