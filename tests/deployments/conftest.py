@@ -21,9 +21,12 @@ from tests.deployments.live import Live, eventually, processes
 PASSWORD = "somebody:secret"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def live(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
-    """A server that asks for a password and a worker, on loopback, and everything deployed to them by `make`."""
+    """A server that asks for a password and a worker, on loopback, and everything deployed to them by `make`.
+
+    Of the package, not the session: they would take their share of the processor from all later tests.
+    """
     home, port = tmp_path_factory.mktemp("live") / "home", _free_port()
     url = f"http://127.0.0.1:{port}/api"
     live = Live(home, {
@@ -54,12 +57,12 @@ def live(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     assert eventually(lambda: not processes(f"DIGITFLOW_HOME={home}"), 10), "make down left processes"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def sqlite() -> None:
     """What Prefect uses if it is told nothing."""
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def postgres() -> Iterator[str]:
     """A PostgreSQL server on loopback; yields its URL. It refuses to run as root."""
     programs, port = Path(os.environ["DIGITFLOW_TEST_POSTGRES"]), _free_port()
