@@ -51,7 +51,7 @@ def artifacts(run: FlowRun) -> set[str]:
         return {str(artifact.key) for artifact in client.read_artifacts(artifact_filter=of_run)}
 
 
-@pytest.mark.parametrize("live", DATABASES, indirect=True)
+@pytest.mark.parametrize("live", ["sqlite"], indirect=True)
 def test_schedules(live: Live) -> None:
     """The nightly schedule, set active by a variable, plans runs. One of a few seconds trains; what comes due while
     another run is under way is cancelled."""
