@@ -52,6 +52,7 @@ def one(name: str, seed: int, data: Path) -> Result:
         network = getattr(verbatim, EXAMPLES[name])(train_x, train_y, test_x, test_y)
         epochs = len(network.history.history["loss"])
     else:
+        import artifacts.backend  # noqa: F401  # not part of the fit
         from artifacts.hyperparameters import choose
         from tasks.train import fit
 
