@@ -25,7 +25,7 @@ class Hyperparameters(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     filters: tuple[Size, ...] = Field((8,), min_length=1, max_length=16, description="Width of each convolution")
-    kernel_size: tuple[Size, ...] = Field(
+    kernel_size: tuple[Annotated[int, Field(ge=1, le=64)], ...] = Field(
         (3,), min_length=1, description="Side of each convolution's kernel, in pixels"
     )
     strides: tuple[Size, ...] = Field((1,), min_length=1, description="Stride of each convolution, in pixels")

@@ -3,6 +3,7 @@
 import gzip
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -73,7 +74,7 @@ def count(file: Any) -> int:
             shape = _header(file)
             return shape[0] if len(shape) > 2 else 1
         header = (gzip.open(file) if start.startswith(_GZIP) else file).read(8)  # noqa: SIM115
-    except (OSError, EOFError, ValueError) as error:
+    except (OSError, EOFError, ValueError, SyntaxError, TokenError) as error:
         raise BadSource(f"cannot be read: {error}") from None
     if len(header) < 8 or not header.startswith(_IDX):
         raise BadSource("is no IDX file")
@@ -95,11 +96,12 @@ def _numbered(name: str, images: Iterable[Grey | Fitted]) -> Iterator[Seen]:
 def _from_npy(path: Path, max_bytes: int) -> Iterator[Fitted]:
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
+    except (OSError, EOFError, ValueError, SyntaxError, TokenError) as error:  # NumPy parses a header as Python
         raise BadSource(f"cannot be read: {' '.join(str(error).split())}") from None
     if array.ndim == 4 and array.shape[3] == 1:
         array = array[..., 0]
-    if array.dtype not in (np.uint8, np.uint16) or array.ndim not in (2, 3):
+    is_coloured = array.ndim == 3 and array.shape[2] in (3, 4)
+    if array.dtype not in (np.uint8, np.uint16) or array.ndim not in (2, 3) or is_coloured:
         raise BadSource(f"has {array.dtype} {array.shape}, not uint8 or uint16 (n, height, width) or (height, width)")
     for image in array if array.ndim == 3 else [array]:
         if image.size > idx.MAX_PIXELS:

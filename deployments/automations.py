@@ -25,7 +25,10 @@ PATIENCE = timedelta(minutes=10)
 
 HEARTBEAT = "prefect.flow-run.heartbeat"
 STARTS = {"prefect.flow-run.Running", "prefect.flow-run.Retrying"}
-ENDS = {f"prefect.flow-run.{state}" for state in ("Completed", "Failed", "Crashed", "Cancelled", "Suspended", "Paused")}
+_PREFECTS = ("Completed", "Failed", "Crashed", "Cancelled", "Suspended", "Paused")
+_OURS = ("Promoted", "Unchanged", "Rejected", "Declined")
+ENDS = {f"prefect.flow-run.{state}" for state in (*_PREFECTS, *_OURS)}
+"""Events are named by a state's name, and ours are not called Completed."""
 
 
 def automations(notify: CallWebhook | DoNothing) -> list[Automation]:

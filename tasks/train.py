@@ -61,9 +61,9 @@ def fit(
         while so_far.epoch < hp.epochs:
             order = np.random.default_rng((seed, so_far.epoch)).permutation(len(images))
             batches = _batches(images, targets, order[so_far.batch * hp.batch_size :], hp.batch_size, devices)
-            watch = _watch(so_far, steps, hp.epochs, kept)
+            watch = _watch(so_far, len(images), hp, kept)
             fitted = network.fit(batches, verbose=0, shuffle=False, callbacks=[watch])
-            loss = _finite(_mean(so_far, fitted.history["loss"][-1], steps), so_far.epoch)
+            loss = _finite(_mean(so_far, fitted.history["loss"][-1], hp.batch_size, len(images)), so_far.epoch)
             accuracy = _accuracy(network, images, targets)
             so_far = so_far.after_epoch(loss, accuracy)
             if kept:
@@ -79,29 +79,31 @@ def fit(
     return plain, so_far.history
 
 
-def _watch(so_far: Progress, batches: int, epochs: int, kept: Checkpoints | None) -> "keras.callbacks.Callback":
+def _watch(so_far: Progress, count: int, hp: Hyperparameters, kept: Checkpoints | None) -> "keras.callbacks.Callback":
     from artifacts.backend import keras
 
     def show(last: int, logs: dict[str, Any]) -> None:
         batch = so_far.batch + last + 1
-        loss = _mean(so_far, float(logs["loss"]), batch)
-        tell("train", done=so_far.epoch + batch / batches, total=epochs, loss=loss)
-        if kept and batch < batches and kept.is_due():
+        done = min(batch * hp.batch_size, count)
+        loss = _mean(so_far, float(logs["loss"]), hp.batch_size, done)
+        tell("train", done=so_far.epoch + done / count, total=hp.epochs, loss=loss)
+        if kept and done < count and kept.is_due():
             kept.save(watch.model, so_far.model_copy(update={"batch": batch, "loss": loss}))
 
     watch = keras.callbacks.LambdaCallback(on_train_batch_end=show)
     return watch
 
 
-def _mean(so_far: Progress, loss: float, batch: int) -> float:
-    """The mean loss of an epoch up to `batch`, of which `loss` is that since the checkpoint."""
-    return (so_far.loss * so_far.batch + loss * (batch - so_far.batch)) / batch
+def _mean(so_far: Progress, loss: float, batch_size: int, done: int) -> float:
+    """The mean loss of the first `done` images of an epoch, of which `loss` is that since the checkpoint."""
+    before = so_far.batch * batch_size
+    return (so_far.loss * before + loss * (done - before)) / done
 
 
 def _finite(loss: float, epoch: int) -> float:
     if not math.isfinite(loss):
         raise TrainingDiverged(f"the loss became {loss} in epoch {epoch + 1}; lower --learning-rate, or check the data")
-    return round(loss, 6)
+    return round(loss, 5)  # what a resumed epoch, whose mean is made of two, agrees to
 
 
 def _accuracy(network: "keras.Model", images: Images, targets: Targets) -> float:
