@@ -9,6 +9,7 @@ import zipfile
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any, Literal
 
 import numpy as np
@@ -138,7 +139,7 @@ def read(path: Path, store: Store, max_bytes: int) -> tuple[RawImages, Labels]:
         if (path / "labels.csv").is_file():
             return _from_pictures(path, max_bytes)
         return _from_idx(path, store, max_bytes)
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile, csv.Error) as error:
+    except (OSError, ValueError, KeyError, SyntaxError, TokenError, zipfile.BadZipFile, csv.Error) as error:
         raise BadSource(f"{path.name} cannot be read: {' '.join(str(error).split())}; give {KINDS}") from None
 
 
