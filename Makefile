@@ -24,7 +24,7 @@ run: setup
 	$(BIN)/digitflow train --or-sample
 
 test: setup
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses=logical --maxprocesses=4 --dist=loadfile
 
 lint: setup
 	$(BIN)/ruff check .

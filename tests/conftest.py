@@ -139,20 +139,18 @@ NEEDS = {
         "chromium and chromedriver are not installed",
     ),
 }
-_left_out = pytest.StashKey[dict[str, int]]()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out the tests that need what is not at hand, and count them."""
-    config.stash[_left_out] = {}
+    """Leave out the tests that need what is not at hand."""
     for marker, (is_at_hand, _) in NEEDS.items():
         needy = [item for item in items if item.get_closest_marker(marker)]
         if needy and not is_at_hand():
-            config.stash[_left_out][marker] = len(needy)
             config.hook.pytest_deselected(items=needy)
             items[:] = [item for item in items if item not in needy]
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    for marker, count in config.stash.get(_left_out, {}).items():
-        terminalreporter.write_line(f"{count} tests left out: {NEEDS[marker][1]}")
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    for marker, (is_at_hand, lack) in NEEDS.items():
+        if not is_at_hand():
+            terminalreporter.write_line(f"tests marked {marker} were left out: {lack}")

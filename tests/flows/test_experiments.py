@@ -93,7 +93,7 @@ def test_published(api: str, home: Path, tmp_path: Path, digits: Arrays) -> None
     found = [run(folder, seeds=1, variants={"plain": Overrides()}) for _ in range(2)]
     assert found[0].report == found[1].report and Path(found[0].report).read_text().startswith("<!doctype html>")
     with get_client(sync_client=True) as client:
-        assert found[0].markdown in {artifact.data for artifact in client.read_artifacts()}
+        assert found[0].markdown in [artifact.data for artifact in client.read_artifacts()]
     runs = Registry(home)._client.search_runs([Registry(home)._experiment])
     child = next(run for run in runs if run.info.run_name == "plain")
     assert len(runs) == 2 and child.data.tags["mlflow.parentRunId"] in {run.info.run_id for run in runs}
