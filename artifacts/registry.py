@@ -128,14 +128,11 @@ class Registry:
         return False
 
     def in_use(self, dataset: str | None = None, number: int | None = None) -> Version:
-        """The champion, or the version with that `number`. The local database is asked without importing MLflow.
+        """The champion, or the version with that `number`, without importing MLflow where that can be.
 
         Raises UsageError if there is none, or if several data sets have one and `dataset` does not say which.
         """
-        try:
-            found = self._looked_up(dataset, number) if self.is_local else self._asked_for(dataset, number)
-        except (sqlite3.Error, ValidationError):  # a schema that MLflow will know
-            found = self._asked_for(dataset, number)
+        found = self._found(dataset, number)
         what = "champion" if number is None else f"version {number}"
         if len(found) > 1:
             names = ", ".join(sorted(version.dataset for version in found))
@@ -144,6 +141,16 @@ class Registry:
             of = f" of {dataset}" if dataset else ""
             raise UsageError(f"there is no {what}{of}; train one first, or see: digitflow models")
         return found[0]
+
+    def champion_in_use(self, dataset: str) -> Version | None:
+        """The champion, without importing MLflow where that can be."""
+        return next(iter(self._found(dataset, None)), None)
+
+    def _found(self, dataset: str | None, number: int | None) -> list[Version]:
+        if self.is_local:
+            with contextlib.suppress(sqlite3.Error, ValidationError):  # else a schema that MLflow will know
+                return self._looked_up(dataset, number)
+        return self._asked_for(dataset, number)
 
     def _asked_for(self, dataset: str | None, number: int | None) -> list[Version]:
         versions = self.versions(dataset)

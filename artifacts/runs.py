@@ -38,12 +38,16 @@ class StepRecord(BaseModel):
         return result
 
 
+Ending = Literal["passed", "rejected", "compared", "failed", "interrupted"]
+"""A run that compared variants passed no verdict on a model."""
+
+
 class Manifest(BaseModel):
     """What is known of a run. Times are UTC in ISO 8601."""
 
     schema_version: Literal[1] = 1
     run: str
-    status: Literal["running", "passed", "rejected", "failed", "interrupted"] = "running"
+    status: Literal["running"] | Ending = "running"
     dataset: str
     recipe: str
     seed: int
@@ -67,6 +71,7 @@ class Run:
 
     def __init__(self, store: Store, manifest: Manifest):
         self.store, self.manifest = store, manifest
+        self._computed: dict[str, float] = {}
         self.folder = f"runs/{manifest.run}"
 
     @staticmethod
@@ -93,7 +98,9 @@ class Run:
             _current.reset(token)
 
     def note(self, call: Call, cached: bool, seconds: float, result: Any) -> None:
-        """Add a finished step."""
+        """Add a finished step. One that this run computed before it started over counts as computed."""
+        if cached and call.key in self._computed:
+            cached, seconds = False, self._computed[call.key]
         plain = result.model_dump(mode="json") if isinstance(result, BaseModel) else result
         self.manifest.steps.append(
             StepRecord(name=call.task, cached=cached, seconds=round(seconds, 3), key=call.key, call=call, result=plain)
@@ -108,9 +115,10 @@ class Run:
 
     def start_over(self) -> None:
         """Forget the steps: they are taken again."""
+        self._computed |= {step.key: step.seconds for step in self.manifest.steps if not step.cached}
         self.manifest.steps.clear()
 
-    def finish(self, status: Literal["passed", "rejected", "failed", "interrupted"], **facts: Any) -> None:
+    def finish(self, status: Ending, **facts: Any) -> None:
         """Note how the run ended."""
         self.manifest = self.manifest.model_copy(update={"status": status, "ended": _now(), **facts})
         with contextlib.suppress(Exception) if status in ("failed", "interrupted") else contextlib.nullcontext():

@@ -128,11 +128,15 @@ def show_experiment(experiment: "Experiment", as_json: bool) -> None:
 
 
 def show_table(rows: Iterable[Sequence[str]]) -> None:
-    """Print rows on stdout, their columns aligned and none cut: paths are there to be copied."""
-    rows = list(rows)
+    """Print rows on stdout, their columns aligned and none cut: paths are there to be copied. A row stays a line."""
+    rows = [[_visible(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def _visible(text: str) -> str:
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def show_json(value: Any) -> None:

@@ -99,7 +99,7 @@ def experiments(
                 )
         best = _best(rows)
         page, markdown = _publish(plan, rows, run, settings)
-        run.finish("passed")
+        run.finish("compared")
     winner = plan.model_copy(update={"hyperparameters": best.hyperparameters})
     outcome = carry_out(winner, settings, time.monotonic()) if propose else None
     experiment = Experiment(

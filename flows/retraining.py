@@ -13,11 +13,11 @@ from pydantic import BaseModel, Field
 
 from artifacts.batches import Arrivals, Batch, OnDrift
 from artifacts.gate import Gate
-from artifacts.hyperparameters import Overrides, Recipe
-from artifacts.registry import ChampionChanged, Version
+from artifacts.hyperparameters import RECIPES, Overrides, Recipe
+from artifacts.registry import ChampionChanged, Registry, Version
 from artifacts.settings import Settings
 from flows.pipeline import Outcome, conclude, learn, prepare, recorded
-from flows.plan import Plan
+from flows.plan import Plan, locate
 from tasks.caching import RECORDS
 from tasks.collect import collect
 
@@ -41,7 +41,7 @@ class Retrained(BaseModel):
 @flow(name="retraining", persist_result=False, result_serializer="json")
 def retraining(
     dataset: str = "mnist",
-    recipe: Recipe = "tutorial",
+    recipe: Recipe | None = None,
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0,
     hyperparameters: Overrides = Overrides(),  # noqa: B008  # frozen
     gate: Gate = Gate(),  # noqa: B008
@@ -55,15 +55,17 @@ def retraining(
 
     Args:
         dataset: mnist, fashion-mnist, mnist-sample, or the path of a folder with the four IDX files
-        recipe: Named set of hyperparameters
+        recipe: Named set of hyperparameters; unset, what the champion was trained with, or "tutorial" before the first
         seed: Decides initial weights, order and dropout
-        hyperparameters: What replaces the recipe's own
+        hyperparameters: What replaces the recipe's, or the champion's, own
         gate: What the model must reach
         on_drift: Whether a batch unlike the data set is learned from, or put into quarantine
         approve: Whether a person must approve the promotion; the run is suspended for up to a week
     """
     started = time.monotonic()
     settings = Settings.load()
+    if recipe is None:
+        recipe, hyperparameters = _as_champion(dataset, hyperparameters, settings)
     plan = Plan.of(dataset, recipe, seed, hyperparameters, gate, settings)
     approver, arrivals = Approver(), None
     with recorded(plan, settings) as run:
@@ -93,6 +95,15 @@ def retraining(
 
 
 retraining.result_storage = RECORDS
+
+
+def _as_champion(dataset: str, hyperparameters: Overrides, settings: Settings) -> tuple[Recipe, Overrides]:
+    """The champion's recipe and hyperparameters, some of them replaced."""
+    champion = Registry(settings.home).champion_in_use(locate(dataset, settings)[0].name)
+    if champion is None or champion.recipe not in RECIPES:
+        return "tutorial", hyperparameters
+    own = champion.hyperparameters.model_dump() | hyperparameters.model_dump(exclude_none=True)
+    return champion.recipe, Overrides(**own)
 
 
 class Approver:

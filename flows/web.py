@@ -6,7 +6,7 @@ import hashlib
 import logging
 import re
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from importlib.resources import files
 from io import BytesIO
 from pathlib import Path
@@ -16,6 +16,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from pydantic import Base64Bytes, BaseModel, ConfigDict, Field
+from starlette.exceptions import HTTPException
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from artifacts import corrections
@@ -29,6 +30,8 @@ MAX_PIXELS = 1 << 24
 THREADS = 4
 PATHS = ("/", "/predict", "/corrections", "/health", "/metrics")
 
+Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
+
 
 class Drawing(BaseModel):
     """A PNG, JPEG or BMP file in base64: a drawing, scan or photo of one digit."""
@@ -41,7 +44,7 @@ class Drawing(BaseModel):
 class Corrected(Drawing):
     """The same, and what it really shows."""
 
-    label: int = Field(ge=0, le=255)
+    label: int = Field(ge=0, le=255, strict=True)
 
 
 class Answer(BaseModel):
@@ -96,48 +99,11 @@ class Metrics:
 def build(following: Following, home: Path, announce: Callable[[str], None]) -> FastAPI:
     """The app. It follows the champion, and hands corrections in when they are due; `announce` hears of each batch."""
     metrics, page = Metrics(), Page()
-
-    def hand_in() -> None:
-        for batch in corrections.hand_in(home):
-            announce(batch.name)
-
-    def look() -> None:
-        following.refresh()
-        metrics.version.labels(following.current[0].dataset).set(following.current[0].version)
-        if corrections.is_due(home):
-            hand_in()
-
-    async def keep_looking() -> None:
-        while True:
-            try:
-                await asyncio.to_thread(look)
-            except Exception:
-                logging.getLogger("uvicorn.error").exception("the registry or the corrections cannot be looked after")
-            await asyncio.sleep(following.interval)
-
-    @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        from anyio.to_thread import current_default_thread_limiter
-
-        current_default_thread_limiter().total_tokens = THREADS  # so that large pictures do not fill the memory
-        task = asyncio.create_task(keep_looking())
-        yield
-        task.cancel()
-        await asyncio.to_thread(hand_in)
-
+    lifespan = _looking_after(following, home, announce, metrics)
     app = FastAPI(title="digitflow", docs_url=None, redoc_url=None, lifespan=lifespan)
     app.add_middleware(Guard, count=metrics.count)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost"], www_redirect=False)
-
-    @app.exception_handler(RequestValidationError)
-    def malformed(_: Request, error: RequestValidationError) -> Response:
-        problems = [f"{'.'.join(p for p in e['loc'] if isinstance(p, str))}: {e['msg']}" for e in error.errors()]
-        return JSONResponse({"error": "; ".join(problems)}, 422)
-
-    @app.exception_handler(DigitflowError)
-    def refused(_: Request, error: DigitflowError) -> Response:
-        is_theirs = isinstance(error, BadSource)
-        return JSONResponse({"error": f"the picture {error}" if is_theirs else str(error)}, 422 if is_theirs else 500)
+    _tell_errors(app)
 
     @app.get("/")
     def index() -> HTMLResponse:
@@ -188,6 +154,58 @@ def build(following: Following, home: Path, announce: Callable[[str], None]) -> 
         return Response(generate_latest(metrics.registry), media_type="text/plain; version=0.0.4")
 
     return app
+
+
+def _looking_after(following: Following, home: Path, announce: Callable[[str], None], metrics: Metrics) -> Lifespan:
+    """What goes on beside the answers, while the app lives: the champion is followed, due corrections are handed in."""
+
+    def hand_in() -> None:
+        for batch in corrections.hand_in(home):
+            announce(batch.name)
+
+    def look() -> None:
+        following.refresh()
+        metrics.version.labels(following.current[0].dataset).set(following.current[0].version)
+        if corrections.is_due(home):
+            hand_in()
+
+    async def keep_looking() -> None:
+        while True:
+            try:
+                await asyncio.to_thread(look)
+            except Exception:
+                logging.getLogger("uvicorn.error").exception("the registry or the corrections cannot be looked after")
+            await asyncio.sleep(following.interval)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        from anyio.to_thread import current_default_thread_limiter
+
+        current_default_thread_limiter().total_tokens = THREADS  # so that large pictures do not fill the memory
+        task = asyncio.create_task(keep_looking())
+        yield
+        task.cancel()
+        await asyncio.to_thread(hand_in)
+
+    return lifespan
+
+
+def _tell_errors(app: FastAPI) -> None:
+    """Every error is an object with one member, `error`."""
+
+    @app.exception_handler(RequestValidationError)
+    def malformed(_: Request, error: RequestValidationError) -> Response:
+        problems = [f"{'.'.join(p for p in e['loc'] if isinstance(p, str))}: {e['msg']}" for e in error.errors()]
+        return JSONResponse({"error": "; ".join(problems)}, 422)
+
+    @app.exception_handler(DigitflowError)
+    def refused(_: Request, error: DigitflowError) -> Response:
+        is_theirs = isinstance(error, BadSource)
+        return JSONResponse({"error": f"the picture {error}" if is_theirs else str(error)}, 422 if is_theirs else 500)
+
+    @app.exception_handler(HTTPException)
+    def unknown(_: Request, error: HTTPException) -> Response:
+        return JSONResponse({"error": error.detail}, error.status_code, error.headers)
 
 
 class Page:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-EDITS = 8
+EDITS = 5
 
 
 @pytest.mark.prefect

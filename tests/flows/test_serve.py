@@ -125,12 +125,15 @@ JSON = {"Content-Type": "application/json"}
         (422, {}, b'{"image": "/etc/passwd", "label": 1}'),
         (422, {}, json.dumps({"image": base64.b64encode(b"\x80\x04.").decode(), "label": 1}).encode()),
         (422, {}, b'{"image": "", "path": "/etc/passwd", "label": 1}'),
+        (422, {}, b'{"image": "iVBORw0KGgo=", "label": true}'),
     ],
 )
 def test_refused(status: int, headers: dict[str, str], body: bytes, served: Served) -> None:
     """What comes from other pages or hosts, is no JSON, too large, or no picture is refused, and nothing is kept."""
     for path in ("/predict", "/corrections"):
-        assert served.http.post(path, content=body, headers=JSON | headers).status_code == status
+        reply = served.http.post(path, content=body, headers=JSON | headers)
+        assert reply.status_code == status
+        assert status == 400 or list(reply.json()) == ["error"]
     assert not list((served.home / "corrections").glob("*.jsonl"))
 
 
@@ -164,7 +167,8 @@ def test_page_needs_nothing_else(served: Served) -> None:
     assert not {"http://", "https://", "//cdn"} & {
         word for word in ("http://", "https://", "//cdn") if word in page.text
     }
-    assert [served.http.get(path).status_code for path in ("/docs", "/redoc", "/../pyproject.toml")] == [404] * 3
+    for path in ("/docs", "/redoc", "/../pyproject.toml"):
+        assert (served.http.get(path).status_code, list(served.http.get(path).json())) == (404, ["error"])
 
 
 def test_corrections(in_use: Path, tmp_path: Path, digit: np.ndarray) -> None:
