@@ -40,7 +40,7 @@ def build(
                 raise
             raise UsageError(
                 f"images of {image_shape[0]} by {image_shape[1]} pixels are too small for convolution {int(i) + 1} "
-                f"of {len(hyperparameters.filters)}; use larger images, smaller kernels and pools, or padding 'same'"
+                f"of {len(hyperparameters.filters)}; use larger images, or smaller kernels, strides or pools"
             ) from None
     return network
 

@@ -1,5 +1,7 @@
 """What the steps hand to each other: references, never arrays or models."""
 
+from typing import NamedTuple
+
 from pydantic import BaseModel, ConfigDict
 
 from artifacts.datasets import Split, Splits
@@ -87,3 +89,16 @@ class Reported(_Result):
 
     html: Ref
     markdown: Ref
+
+
+class Results(NamedTuple):
+    """What the steps of a run came to; foretold, not all of these are what they will be."""
+
+    validated: Validated
+    images: Pair
+    trained: Trained
+    scored: Scored
+    saved: Saved
+    opponent: Opponent
+    verdict: Ref
+    report: Reported

@@ -91,12 +91,7 @@ def experiments(
             if search:
                 rows = _searched(plan, search, seeds, trials, settings)
             else:
-                changes = EXTENSIONS if variants is None else {name: _set(v) for name, v in variants.items()}
-                rows = _tried(
-                    {name: changed(plan.hyperparameters, name, change) for name, change in changes.items()},
-                    range(seed, seed + seeds),
-                    trials,
-                )
+                rows = _tried(_variants(plan, variants), range(seed, seed + seeds), trials)
         best = _best(rows)
         page, markdown = _publish(plan, rows, run, settings)
         run.finish("compared")
@@ -128,6 +123,12 @@ def _divided(plan: Plan, settings: Settings, runner: Any) -> Trials:
     store = settings.artifacts
     data = hold_out(prepare(plan, settings).data.train, store)
     return Trials(normalise_and_reshape(data, store), one_hot_encode(data, store), runner)
+
+
+def _variants(plan: Plan, variants: Mapping[str, BaseModel] | None) -> dict[str, Hyperparameters]:
+    """The plan's hyperparameters, changed as each variant asks; without any, as the tutorial's extensions do."""
+    changes = EXTENSIONS if variants is None else {n: v.model_dump(exclude_none=True) for n, v in variants.items()}
+    return {name: changed(plan.hyperparameters, name, change) for name, change in changes.items()}
 
 
 def _tried(variants: Mapping[str, Hyperparameters], seeds: Sequence[int], trials: Trials) -> list[Row]:
@@ -189,10 +190,6 @@ def _publish(plan: Plan, rows: Sequence[Row], run: Run, settings: Settings) -> t
     markdown: str = store.get_json(reported.markdown)["experiment"]
     create_markdown_artifact(key="experiment", markdown=markdown, description=title)
     return str(run.export(reported.html, f"{name}/report.html")), markdown
-
-
-def _set(overrides: BaseModel) -> dict[str, Any]:
-    return overrides.model_dump(exclude_none=True)
 
 
 def _summary(row: Row) -> dict[str, Any]:

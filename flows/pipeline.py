@@ -6,7 +6,7 @@ import re
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 from prefect import get_run_logger, runtime
 from prefect.artifacts import create_markdown_artifact
@@ -19,7 +19,7 @@ from artifacts.evaluation import Evaluation
 from artifacts.gate import Verdict
 from artifacts.housekeeping import prune
 from artifacts.registry import Candidate, Registry
-from artifacts.results import Opponent, Pair, Reported, Saved, Scored, Trained, Validated
+from artifacts.results import Opponent, Pair, Results, Trained, Validated
 from artifacts.runs import Run
 from artifacts.settings import Settings
 from artifacts.store import Ref, Store
@@ -35,19 +35,6 @@ from tasks.report import report
 from tasks.save import save_weights
 from tasks.train import train
 from tasks.validate import validate
-
-
-class Results(NamedTuple):
-    """What the steps of a run came to."""
-
-    validated: Validated
-    images: Pair
-    trained: Trained
-    scored: Scored
-    saved: Saved
-    opponent: Opponent
-    verdict: Ref
-    report: Reported
 
 
 class Outcome(BaseModel):
@@ -138,25 +125,8 @@ def conclude(
         create_markdown_artifact(key=key, markdown=text, description=f"{plan.source.name}, {plan.recipe}")
     page = run.export(results.report.html, f"{run.folder}/report.html")
     path = run.export(weights, _place(plan, weights, verdict, run))
-    test = results.validated.data.test.images
-    candidate = Candidate(
-        dataset=plan.source.name,
-        recipe=plan.recipe,
-        seed=plan.seed,
-        accuracy=evaluation.accuracy,
-        passed=verdict.passed,
-        reason=verdict.reason,
-        run=run.manifest.run,
-        weights=weights,
-        test=test.sha256,
-        hyperparameters=plan.hyperparameters,
-        image_shape=test.shape[1:],
-        classes=len(evaluation.per_class),
-        opponent=results.opponent,
-    )
-    version, promoted = settle(
-        plan, candidate, results.trained, test, results.images.test, results.report.html, run, settings, consent
-    )
+    candidate = _candidate(plan, results, evaluation, verdict, run)
+    version, promoted = settle(plan, candidate, results, run, settings, consent)
     run.finish(
         "passed" if verdict.passed else "rejected",
         accuracy=evaluation.accuracy,
@@ -184,6 +154,25 @@ def conclude(
         report=str(page),
         tasks=[step.model_dump(include={"name", "cached", "seconds"}) for step in run.manifest.steps],
         seconds=round(time.monotonic() - started, 2),
+    )
+
+
+def _candidate(plan: Plan, results: Results, evaluation: Evaluation, verdict: Verdict, run: Run) -> Candidate:
+    test = results.validated.data.test.images
+    return Candidate(
+        dataset=plan.source.name,
+        recipe=plan.recipe,
+        seed=plan.seed,
+        accuracy=evaluation.accuracy,
+        passed=verdict.passed,
+        reason=verdict.reason,
+        run=run.manifest.run,
+        weights=results.saved.weights,
+        test=test.sha256,
+        hyperparameters=plan.hyperparameters,
+        image_shape=test.shape[1:],
+        classes=len(evaluation.per_class),
+        opponent=results.opponent,
     )
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from artifacts.errors import UsageError
 from artifacts.records import references
 from artifacts.registry import WEIGHTS, Candidate, Registry, Version
-from artifacts.results import Opponent, Trained
+from artifacts.results import Opponent, Results
 from artifacts.runs import Manifest, Run, earlier_runs
 from artifacts.settings import Settings
 from artifacts.store import Ref
@@ -51,15 +51,7 @@ def choose_opponent(plan: Plan, weights: Ref, test: Ref, settings: Settings) -> 
 
 
 def settle(
-    plan: Plan,
-    candidate: Candidate,
-    trained: Trained,
-    test: Ref,
-    images: Ref,
-    page: Ref,
-    run: Run,
-    settings: Settings,
-    consent: Consent | None = None,
+    plan: Plan, candidate: Candidate, results: Results, run: Run, settings: Settings, consent: Consent | None = None
 ) -> tuple[int, bool]:
     """Register the candidate and, last, make it champion if it passed and whoever is asked consents.
 
@@ -68,16 +60,16 @@ def settle(
     Returns its version, and whether it became champion. Raises ChampionChanged if it was held against a model that is
     no longer champion.
     """
-    if decided := _decided(plan, candidate.weights, test, settings):
+    if decided := _decided(plan, candidate.weights, results.validated.data.test.images, settings):
         return int(decided.version or 0), False
     store, registry = run.store, Registry(settings.home)
     version = registry.register(
         candidate,
-        store.get_json(trained.history),
-        store.get(images)[:1],
+        store.get_json(results.trained.history),
+        store.get(results.images.test)[:1],
         {
             WEIGHTS: store.path(candidate.weights).read_bytes(),
-            "report.html": store.path(page).read_bytes(),
+            "report.html": store.path(results.report.html).read_bytes(),
             "manifest.json": run.manifest.model_dump_json(indent=1).encode(),
         },
         store,

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import keras
 
 
-@step("trial", shaped_by=("keras", "tensorflow", "numpy"))
+@step("trial", shaped_by=("keras", "backend", "numpy"))
 def trial(
     train: Split, held_out: Split, hyperparameters: Hyperparameters, seed: int, floors: tuple[float, ...] | None
 ) -> Tried:
