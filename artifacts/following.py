@@ -22,7 +22,7 @@ class Following:
     @property
     def interval(self) -> float:
         """Seconds between two looks at the registry: a local one answers in a millisecond."""
-        return 1 if self._registry.is_local else 10
+        return 1 if self._registry.tracking.is_local else 10
 
     def refresh(self) -> bool:
         """Follow the champion, and say whether it has changed."""

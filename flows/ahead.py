@@ -1,8 +1,8 @@
 """What can be done before the steps that wait for it: imports, a process that stands by, a registry that opens."""
 
-from artifacts.registry import Registry
 from artifacts.rehearsal import stand_by
 from artifacts.settings import Settings
+from artifacts.tracking import Tracking
 from flows.explain import explain
 from flows.plan import Plan
 
@@ -20,4 +20,4 @@ def get_ahead(plan: Plan, settings: Settings) -> None:
     if "save-weights" in missing:
         stand_by(settings.artifacts)  # not before: a server that is starting needs the other core
     if "check-gate" in missing:
-        Registry(settings.home).open()
+        Tracking(settings.home).open()

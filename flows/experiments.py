@@ -13,11 +13,11 @@ from artifacts.comparison import Row, ranked
 from artifacts.errors import DigitflowError
 from artifacts.gate import Gate
 from artifacts.hyperparameters import Hyperparameters, Overrides, Recipe
-from artifacts.registry import Registry
 from artifacts.results import Tried
 from artifacts.runs import Run
 from artifacts.search import Search, Study, alone
 from artifacts.settings import Settings
+from artifacts.tracking import Tracking
 from artifacts.variants import AS_IS, EXTENSIONS, changed, describe
 from flows.pipeline import Outcome, prepare, recorded, slug
 from flows.plan import Plan
@@ -185,7 +185,7 @@ def _publish(plan: Plan, rows: Sequence[Row], run: Run, settings: Settings) -> t
     reported = compare(title, kept, store)
     name = f"experiments/{slug(plan.source.name)}-{plan.recipe}-{kept.sha256[:12]}"
     if not (store.home / name / "report.html").exists():
-        Registry(settings.home).log_experiment(title, rows, store.path(reported.html).read_bytes())
+        Tracking(settings.home).log_experiment(title, rows, store.path(reported.html).read_bytes())
     run.export(kept, f"{name}/variants.json")
     markdown: str = store.get_json(reported.markdown)["experiment"]
     create_markdown_artifact(key="experiment", markdown=markdown, description=title)

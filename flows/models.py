@@ -72,7 +72,7 @@ def show(version: int, *, dataset: Dataset = None, json: Annotated[bool, Flag] =
             ("held against", found.opponent.absence or f"version {found.opponent.version}"),
             ("its test images", f"have judged {registry.decisions(found.test)} models"),
             ("card", str(settings.home / "runs" / found.run / "report.html")),
-            ("MLflow", registry.key),
+            ("MLflow", registry.tracking.key),
         ]
     )
     return 0

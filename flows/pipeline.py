@@ -18,11 +18,12 @@ from artifacts.errors import InvalidData
 from artifacts.evaluation import Evaluation
 from artifacts.gate import Verdict
 from artifacts.housekeeping import prune
-from artifacts.registry import Candidate, Registry
+from artifacts.registry import Candidate
 from artifacts.results import Opponent, Pair, Results, Trained, Validated
 from artifacts.runs import Run
 from artifacts.settings import Settings
 from artifacts.store import Ref, Store
+from artifacts.tracking import Tracking
 from flows.plan import Plan
 from flows.promotion import Consent, choose_opponent, settle
 from tasks.check import check_gate
@@ -130,7 +131,7 @@ def conclude(
     run.finish(
         "passed" if verdict.passed else "rejected",
         accuracy=evaluation.accuracy,
-        registry=Registry(settings.home).key,
+        registry=Tracking(settings.home).key,
         version=version,
     )
     if promoted:

@@ -86,7 +86,7 @@ def test_the_run_is_in_mlflow(registry: Registry, home: Path) -> None:
     """Parameters, metrics per epoch, files and the Keras model with signature and example are there for MLflow's UI."""
     import mlflow
 
-    client, version = mlflow.MlflowClient(registry.uri, registry.uri), registry.find(1)
+    client, version = registry.tracking.client, registry.find(1)
     run = client.get_run(version.mlflow_run)
     assert run.info.status == "FINISHED" and run.data.params["filters"] == "[2]"
     assert [m.value for m in client.get_metric_history(version.mlflow_run, "train_loss")] == [2.0, 1.0]
@@ -213,9 +213,8 @@ def test_locked_database(registry: Registry, home: Path, monkeypatch: pytest.Mon
 
 def test_alias_moved_in_mlflow(registry: Registry) -> None:
     """A champion that was set in MLflow's own UI is the champion, and the history does not claim otherwise."""
-    import mlflow
 
-    mlflow.MlflowClient(registry.uri, registry.uri).set_registered_model_alias("digitflow-digits", "champion", "3")
+    registry.tracking.client.set_registered_model_alias("digitflow-digits", "champion", "3")
     assert champion(registry) == 3
     assert [c.took_effect for c in registry.history("digits")] == [False]
 
@@ -248,9 +247,8 @@ def test_any_name_of_a_data_set(name: str, registry: Registry, store: Store) -> 
 
 def test_unreadable_champion(registry: Registry) -> None:
     """A champion whose record is damaged is not taken for none: that would let any model take its place."""
-    import mlflow
 
-    client = mlflow.MlflowClient(registry.uri, registry.uri)
+    client = registry.tracking.client
     client.set_model_version_tag("digitflow-digits", "1", "digitflow", "{}")
     with pytest.raises(DigitflowError, match="version 1, whose record is unreadable"):
         registry.champion("digits")
@@ -258,9 +256,8 @@ def test_unreadable_champion(registry: Registry) -> None:
 
 def test_damaged_history(registry: Registry) -> None:
     """A note that cannot be read is one clear error."""
-    import mlflow
 
-    client = mlflow.MlflowClient(registry.uri, registry.uri)
+    client = registry.tracking.client
     client.set_registered_model_tag("digitflow-digits", "promotion.000002", "oops")
     with pytest.raises(DigitflowError, match="history of digits is damaged"):
         registry.history("digits")
@@ -268,9 +265,8 @@ def test_damaged_history(registry: Registry) -> None:
 
 def test_more_models_than_a_page(registry: Registry) -> None:
     """Models of others, however many, hide none of ours."""
-    import mlflow
 
-    client = mlflow.MlflowClient(registry.uri, registry.uri)
+    client = registry.tracking.client
     for number in range(101):
         client.create_registered_model(f"aaa-{number}")
     assert len(registry.versions()) == 3 and champion(registry) == 1
@@ -278,12 +274,11 @@ def test_more_models_than_a_page(registry: Registry) -> None:
 
 def test_what_is_remembered(registry: Registry, home: Path) -> None:
     """A version is remembered as long as the database has it with its weights, and MLflow is not asked."""
-    import mlflow
 
     version = registry.find(2)
     assert registry.remembers("local", 2, version.weights)
     assert not registry.remembers("local", 1, version.weights) and not registry.remembers("other", 2, version.weights)
-    mlflow.MlflowClient(registry.uri, registry.uri).delete_model_version("digitflow-digits", "2")
+    registry.tracking.client.delete_model_version("digitflow-digits", "2")
     assert not registry.remembers("local", 2, version.weights)
     shutil.rmtree(home / "mlflow")
     assert not registry.remembers("local", 2, version.weights)
@@ -295,4 +290,4 @@ def test_passwords_stay_out(store: Store, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     with pytest.raises(DigitflowError) as told:
         Registry(store.home).versions()
-    assert "s3cret" not in Registry(store.home).key + str(told.value)
+    assert "s3cret" not in Registry(store.home).tracking.key + str(told.value)

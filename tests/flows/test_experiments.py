@@ -17,6 +17,7 @@ from artifacts.gate import Gate
 from artifacts.hyperparameters import Overrides
 from artifacts.registry import Registry
 from artifacts.search import Search
+from artifacts.tracking import Tracking
 from artifacts.variants import Between
 from flows.experiments import Experiment, experiments
 from flows.trying import Where
@@ -94,7 +95,7 @@ def test_published(api: str, home: Path, tmp_path: Path, digits: Arrays) -> None
     assert found[0].report == found[1].report and Path(found[0].report).read_text().startswith("<!doctype html>")
     with get_client(sync_client=True) as client:
         assert found[0].markdown in [artifact.data for artifact in client.read_artifacts()]
-    runs = Registry(home)._client.search_runs([Registry(home)._experiment])
+    runs = Tracking(home).client.search_runs([Tracking(home).experiment])
     child = next(run for run in runs if run.info.run_name == "plain")
     assert len(runs) == 2 and child.data.tags["mlflow.parentRunId"] in {run.info.run_id for run in runs}
     assert child.data.metrics["validation_accuracy"] == found[0].variants[0]["accuracy"]
