@@ -126,7 +126,7 @@ def conclude(
         create_markdown_artifact(key=key, markdown=text, description=f"{plan.source.name}, {plan.recipe}")
     page = run.export(results.report.html, f"{run.folder}/report.html")
     path = run.export(weights, _place(plan, weights, verdict, run))
-    candidate = _candidate(plan, results, evaluation, verdict, run)
+    candidate = candidate_of(plan, results, evaluation, verdict, run)
     version, promoted = settle(plan, candidate, results, run, settings, consent)
     run.finish(
         "passed" if verdict.passed else "rejected",
@@ -158,7 +158,8 @@ def conclude(
     )
 
 
-def _candidate(plan: Plan, results: Results, evaluation: Evaluation, verdict: Verdict, run: Run) -> Candidate:
+def candidate_of(plan: Plan, results: Results, evaluation: Evaluation, verdict: Verdict, run: Run) -> Candidate:
+    """What a run has to propose to the registry."""
     test = results.validated.data.test.images
     return Candidate(
         dataset=plan.source.name,

@@ -1,4 +1,4 @@
-"""What Prefect itself costs: a flow of nine trivial tasks, cached by their inputs."""
+"""What Prefect itself costs: a flow of ten trivial tasks, cached by their inputs."""
 
 from prefect import flow, task
 from prefect.cache_policies import INPUTS

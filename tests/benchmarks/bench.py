@@ -172,7 +172,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.one:
-        print(json.dumps(one(arguments.one, arguments.seed, arguments.data)))  # noqa: T201
+        print(json.dumps(one(arguments.one, arguments.seed, arguments.data)))
         return
     names = QUICK if arguments.quick else arguments.names.split(",")
     results: dict[str, list[Result]] = {name: [] for name in names}
@@ -184,10 +184,10 @@ def main() -> None:
             for name in names:
                 if seed < SEEDS.get(name, arguments.seeds):
                     results[name].append(run(name, seed, data))
-                    print(name, seed, results[name][-1], file=sys.stderr, flush=True)  # noqa: T201
+                    print(name, seed, results[name][-1], file=sys.stderr, flush=True)
                     if arguments.json:
                         arguments.json.write_text(json.dumps({"machine": where, "results": results}, indent=1))
-    print(f"{table(results)}\n\n{where}")  # noqa: T201
+    print(f"{table(results)}\n\n{where}")
 
 
 if __name__ == "__main__":

@@ -42,7 +42,7 @@ def prepare(count: int, home: Path, training: bool) -> None:
     if training:
         train.fn(images.train, targets.train, Hyperparameters(epochs=1), 0, store)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e9
-    print(f"{count:>9,} images  {peak:6.2f} GB  {time.perf_counter() - started:6.1f} s", flush=True)  # noqa: T201
+    print(f"{count:>9,} images  {peak:6.2f} GB  {time.perf_counter() - started:6.1f} s", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,10 @@
-"""A fully cached `digitflow train` beside a bare Prefect flow of as many trivial cached tasks, both as whole processes.
+"""What orchestration costs, in whole processes that take turns, so that ratios hold whatever the machine's speed.
 
     python tests/benchmarks/overhead.py --rounds 5
 
-Both talk to one running server. They take turns, so the ratio holds although the machine's speed drifts.
+Cached: `digitflow train` beside a bare Prefect flow of as many trivial tasks. Cold: how much longer it takes than the
+same functions called in one process (pure.py), beside the same bare flow, whose tasks do nothing. All talk to one
+running server.
 """
 
 import argparse
@@ -17,7 +19,9 @@ from statistics import median
 from flows.server import Server
 
 BARE = [sys.executable, str(Path(__file__).with_name("bare_flow.py"))]
+PURE = [sys.executable, str(Path(__file__).with_name("pure.py"))]
 OURS = [sys.executable, "-m", "flows.cli", "train", "--json"]
+COMMANDS = [OURS, PURE, BARE]
 
 
 def seconds(command: list[str], environment: dict[str, str]) -> float:
@@ -32,27 +36,30 @@ def seconds(command: list[str], environment: dict[str, str]) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--dataset", default="mnist")
     arguments = parser.parse_args()
-    ours = [*OURS, "--dataset", arguments.dataset]
     with tempfile.TemporaryDirectory() as folder:
         server = Server(Path(folder) / "server")
         server.start()
         server.wait()
-        environment = os.environ | {
-            "PREFECT_API_URL": server.url,
-            "PREFECT_HOME": f"{folder}/prefect",
-            "DIGITFLOW_HOME": f"{folder}/home",
-            "PREFECT_LOGGING_LEVEL": "ERROR",
-        }
-        for command in (BARE, ours):
-            seconds(command, environment)
-        pairs = [(seconds(ours, environment), seconds(BARE, environment)) for _ in range(arguments.rounds)]
+        common = os.environ | {"PREFECT_API_URL": server.url, "PREFECT_LOGGING_LEVEL": "ERROR"}
+
+        def environment(command: list[str], number: int) -> dict[str, str]:
+            home = f"{folder}/{number}-{COMMANDS.index(command)}"
+            return common | {"PREFECT_HOME": f"{home}/prefect", "DIGITFLOW_HOME": home}
+
+        rounds = range(arguments.rounds)
+        cold = [[seconds(command, environment(command, i)) for command in COMMANDS] for i in rounds]
+        cached = [[seconds(command, environment(command, 0)) for command in (OURS, BARE)] for _ in rounds]
         server.stop()
-    cached, bare = (median(column) for column in zip(*pairs, strict=True))
-    ratios = sorted(a / b for a, b in pairs)
-    print(f"cached train {cached:.2f} s, bare flow {bare:.2f} s")  # noqa: T201
-    print(f"ratio, pair by pair: median {median(ratios):.2f}, from {ratios[0]:.2f} to {ratios[-1]:.2f}")  # noqa: T201
+    for title, rows in (("cached: train, bare", cached), ("cold: train, pure, bare", cold)):
+        print(title, *(f"{median(column):.2f} s" for column in zip(*rows, strict=True)))
+    print("cached, train / bare:", spread([ours / bare for ours, bare in cached]))
+    print("cold, (train - pure) / bare:", spread([(ours - pure) / bare for ours, pure, bare in cold]))
+
+
+def spread(ratios: list[float]) -> str:
+    """Median, least and largest."""
+    return f"median {median(ratios):.2f}, from {min(ratios):.2f} to {max(ratios):.2f}"
 
 
 if __name__ == "__main__":

@@ -56,19 +56,19 @@ def measure(dataset: str, trials: int, rounds: int) -> None:
 
     sweep(1)  # the data are prepared, and MLflow's database is there
     alone, together = fits(dataset, 1), fits(dataset, processes)
-    print(f"{processes} processes give {processes * alone / together:.2f} cores: a fit alone takes {alone:.1f} s")  # noqa: T201
+    print(f"{processes} processes give {processes * alone / together:.2f} cores: a fit alone takes {alone:.1f} s")
     wall, rows = sweep(trials + 1)  # one of them is cached
     spent = sorted(rows, key=lambda row: float(row["name"]))[1:]
     bound = sum(row["seconds"] for row in spent) / processes
-    print(f"{trials} trials: {wall:.1f} s; the bound is {bound:.1f} s; ratio {wall / bound:.3f}")  # noqa: T201
+    print(f"{trials} trials: {wall:.1f} s; the bound is {bound:.1f} s; ratio {wall / bound:.3f}")
     started = time.process_time()
     many = median(sweep(trials + 1)[0] for _ in range(rounds))
     between = time.process_time()
     few = median(sweep(1)[0] for _ in range(rounds))
     busy = (2 * between - started - time.process_time()) / rounds / trials
     each = 1000 * (many - few) / trials
-    print(f"cached: {many:.2f} s for {trials + 1} trials, {few:.2f} s for 1")  # noqa: T201
-    print(f"each cached trial: {each:.0f} ms, {1000 * busy:.0f} ms of CPU")  # noqa: T201
+    print(f"cached: {many:.2f} s for {trials + 1} trials, {few:.2f} s for 1")
+    print(f"each cached trial: {each:.0f} ms, {1000 * busy:.0f} ms of CPU")
 
 
 def fits(dataset: str, count: int) -> float:

@@ -20,4 +20,4 @@ parameters = {
 settings = Settings.load()
 foretold = {f.name: f.cache for f in explain(Plan.of(**parameters, settings=settings), settings)}
 cached = {task["name"]: task["cached"] for task in training(**parameters).tasks}
-print(json.dumps({"foretold": foretold, "cached": cached}))  # noqa: T201
+print(json.dumps({"foretold": foretold, "cached": cached}))

@@ -1,0 +1,26 @@
+"""What a run does without Prefect: the same functions, called in one process, and the model registered."""
+
+from artifacts.evaluation import Evaluation
+from artifacts.gate import Gate, Verdict
+from artifacts.hyperparameters import Overrides
+from artifacts.runs import Run
+from artifacts.settings import Settings
+from flows.pipeline import candidate_of, learn, prepare
+from flows.plan import Plan
+from flows.promotion import settle
+from tasks.caching import replaced_by
+
+if __name__ == "__main__":
+    settings = Settings.load()
+    store = settings.artifacts
+    plan = Plan.of("mnist", "tutorial", 0, Overrides(), Gate(), settings)
+    facts = plan.model_dump(mode="json", include={"recipe", "seed", "hyperparameters", "gate"})
+    with (
+        Run.recording(store, run="pure", dataset=plan.source.name, **facts) as run,
+        replaced_by(lambda step, arguments: step.fn(**arguments)),
+    ):
+        results = learn(plan, prepare(plan, settings), (), settings)
+        evaluation = Evaluation.model_validate(store.get_json(results.scored.evaluation))
+        verdict = Verdict.model_validate(store.get_json(results.verdict))
+        settle(plan, candidate_of(plan, results, evaluation, verdict, run), results, run, settings)
+        run.finish("passed")
