@@ -1,10 +1,13 @@
 """The shapes that travel through the pipeline; jaxtyping checks them at run time under pytest."""
 
 import mmap
+import os
 from collections.abc import Iterator
 
 import numpy as np
 from jaxtyping import Float32, UInt8
+
+from artifacts.errors import ArtifactLost
 
 RawImages = UInt8[np.ndarray, "n height width"]
 Labels = UInt8[np.ndarray, "n"]
@@ -21,6 +24,29 @@ def chunks(array: np.ndarray) -> Iterator[np.ndarray]:
     for i in range(0, len(array), CHUNK):
         yield array[i : i + CHUNK]
         release(array)
+
+
+class Rows:
+    """The items of an array along its first axis, by their numbers; those of a memory map are read from its file.
+
+    So they are never counted to this process's memory, and cost a system call each, not page faults.
+    """
+
+    def __init__(self, array: np.ndarray):
+        self._array, self._file = array, None
+        if isinstance(array, np.memmap) and isinstance(array.base, mmap.mmap) and array.flags.c_contiguous:
+            self._file = open(array.filename, "rb", buffering=0)  # noqa: SIM115, PTH123  # while this object lives
+
+    def __getitem__(self, numbers: np.ndarray) -> np.ndarray:
+        if self._file is None:
+            return self._array[numbers]  # type: ignore[no-any-return]
+        found = np.empty((len(numbers), *self._array.shape[1:]), self._array.dtype)
+        into, size = memoryview(found).cast("B"), found[:1].nbytes
+        for i, number in enumerate(numbers.tolist()):
+            place = self._array.offset + number * size
+            if os.preadv(self._file.fileno(), [into[i * size : (i + 1) * size]], place) != size:
+                raise ArtifactLost(f"{self._file.name} became shorter while it was read; run again")
+        return found
 
 
 def release(array: np.ndarray) -> None:

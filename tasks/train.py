@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from artifacts.arrays import Images, Targets, release
+from artifacts.arrays import Images, Rows, Targets
 from artifacts.checkpoints import Checkpoints, History, Progress
 from artifacts.errors import TrainingDiverged
 from artifacts.hyperparameters import Hyperparameters
@@ -114,21 +114,21 @@ def _accuracy(network: "keras.Model", images: Images, targets: Targets) -> float
 
 
 def _batches(images: Images, targets: Targets, order: np.ndarray, size: int, devices: int) -> Any:
-    """One pass over the images in the given order, read batch by batch from their memory maps.
+    """One pass over the images in the given order, read batch by batch.
 
     Devices share each batch evenly; where it does not divide, its first images are taken twice.
     """
     from artifacts.backend import keras
+
+    rows = Rows(images)
 
     class Batches(keras.utils.PyDataset):  # type: ignore[misc]
         def __len__(self) -> int:
             return math.ceil(len(order) / size)
 
         def __getitem__(self, i: int) -> tuple[np.ndarray, np.ndarray]:
-            release(images)  # else all of the data would be in memory after an epoch
-            release(targets)
             chosen = order[i * size : (i + 1) * size]
             chosen = np.sort(np.concatenate([chosen, chosen[: -len(chosen) % devices]]))  # sorted: sequential reads
-            return images[chosen], targets[chosen]
+            return rows[chosen], targets[chosen]
 
     return Batches()

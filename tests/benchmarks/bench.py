@@ -166,7 +166,7 @@ def main() -> None:
     parser.add_argument("--names", default=",".join(NAMES))
     parser.add_argument("--seeds", type=int, default=10, help="at most; the slow ones take fewer")
     parser.add_argument("--quick", action="store_true", help="one seed, and only what takes a few minutes in all")
-    parser.add_argument("--json", type=Path, help="also write every figure here")
+    parser.add_argument("--json", type=Path, help="keep every figure here, and go on from what is there")
     parser.add_argument("--one", help=argparse.SUPPRESS)
     parser.add_argument("--seed", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--data", type=Path, help=argparse.SUPPRESS)
@@ -176,13 +176,15 @@ def main() -> None:
         return
     names = QUICK if arguments.quick else arguments.names.split(",")
     results: dict[str, list[Result]] = {name: [] for name in names}
+    if arguments.json and arguments.json.exists():
+        results |= json.loads(arguments.json.read_text())["results"]
     where = machine()
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder)
         fetch(data)
         for seed in range(1 if arguments.quick else arguments.seeds):
             for name in names:
-                if seed < SEEDS.get(name, arguments.seeds):
+                if len(results[name]) <= seed < SEEDS.get(name, arguments.seeds):
                     results[name].append(run(name, seed, data))
                     print(name, seed, results[name][-1], file=sys.stderr, flush=True)
                     if arguments.json:

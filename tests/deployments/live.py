@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import DeploymentUpdate
 from prefect.client.schemas.objects import FlowRun, State
@@ -19,6 +20,10 @@ from prefect.client.schemas.objects import FlowRun, State
 from artifacts.runs import Manifest, earlier_runs
 from artifacts.store import Store
 from tests.command import ROOT, Finished, digitflow, environment
+
+on_each_database = pytest.mark.parametrize(
+    "live", ["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)], indirect=True
+)
 
 
 @dataclass

@@ -10,9 +10,9 @@ from prefect.client.orchestration import get_client
 from prefect.states import Pending
 
 from deployments.automations import dead_runs, stuck_runs
-from tests.deployments.live import Live, ending_of, eventually, state_of
+from tests.deployments.live import Live, ending_of, eventually, on_each_database, state_of
 
-pytestmark = [pytest.mark.prefect, pytest.mark.parametrize("live", ["sqlite"], indirect=True)]
+pytestmark = [pytest.mark.prefect, on_each_database]
 
 ON_DEMAND = "training/on-demand"
 DONE = ("Completed", "Rejected")
