@@ -38,7 +38,7 @@ class Rows:
             self._file = open(array.filename, "rb", buffering=0)  # noqa: SIM115, PTH123  # while this object lives
 
     def __getitem__(self, numbers: np.ndarray) -> np.ndarray:
-        if self._file is None:
+        if self._file is None or not len(numbers):
             return self._array[numbers]  # type: ignore[no-any-return]
         found = np.empty((len(numbers), *self._array.shape[1:]), self._array.dtype)
         into, size = memoryview(found).cast("B"), found[:1].nbytes

@@ -166,7 +166,8 @@ def main() -> None:
     parser.add_argument("--names", default=",".join(NAMES))
     parser.add_argument("--seeds", type=int, default=10, help="at most; the slow ones take fewer")
     parser.add_argument("--quick", action="store_true", help="one seed, and only what takes a few minutes in all")
-    parser.add_argument("--json", type=Path, help="keep every figure here, and go on from what is there")
+    parser.add_argument("--json", type=Path, help="also write every figure here")
+    parser.add_argument("--resume", action="store_true", help="go on from what --json has, made by the same code")
     parser.add_argument("--one", help=argparse.SUPPRESS)
     parser.add_argument("--seed", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--data", type=Path, help=argparse.SUPPRESS)
@@ -176,7 +177,7 @@ def main() -> None:
         return
     names = QUICK if arguments.quick else arguments.names.split(",")
     results: dict[str, list[Result]] = {name: [] for name in names}
-    if arguments.json and arguments.json.exists():
+    if arguments.resume:
         results |= json.loads(arguments.json.read_text())["results"]
     where = machine()
     with tempfile.TemporaryDirectory() as folder:
