@@ -1,5 +1,5 @@
 # make run: set up, then train on MNIST.  make test: set up, then run the tests.
-# make bench: measure recipes, public examples and overhead (QUICK=1: in a few minutes).
+# make bench: measure recipes, public examples and overhead (QUICK=1: in a few minutes; RESUME=1: go on with bench.json).
 # make up: start a Prefect server and a worker.  make deploy: tell the server what to run.  make down: stop both.
 
 UV_VERSION = 0.9.11
@@ -32,7 +32,7 @@ lint: setup
 	$(BIN)/mypy
 
 bench: setup
-	$(BIN)/python -m tests.benchmarks.bench $(if $(QUICK),--quick) --json bench.json
+	$(BIN)/python -m tests.benchmarks.bench $(if $(QUICK),--quick) $(if $(RESUME),--resume) --json bench.json
 	$(BIN)/python tests/benchmarks/overhead.py --rounds $(if $(QUICK),3,7)
 
 up deploy down: export PORT ?= 4200

@@ -65,6 +65,15 @@ def add(path: Path, home: Path) -> Path:
         return hidden.rename(inbox / name)
 
 
+@contextlib.contextmanager
+def one_at_a_time(home: Path) -> Iterator[None]:
+    """Inside, nobody else on this machine takes from the inbox, for whatever data set; nested use is one."""
+    with disk_errors(home):
+        (home / "batches").mkdir(parents=True, exist_ok=True)
+        with FileLock(home / "batches" / "inbox.lock", is_singleton=True):
+            yield
+
+
 def fetch(url: str, home: Path) -> None:
     """Copy what is new below an fsspec URL into the inbox; what has arrived once under its name is not fetched again.
 
@@ -72,24 +81,27 @@ def fetch(url: str, home: Path) -> None:
     """
     import fsspec
 
-    known = [home / "inbox", home / "batches" / "kept", home / "quarantine"]
-    (home / "inbox").mkdir(parents=True, exist_ok=True)
-    try:
-        files, root = fsspec.core.url_to_fs(url)
-        for source in sorted(files.ls(root, detail=False)):
-            name = source.rstrip("/").rpartition("/")[2]
-            if name.startswith(".") or any((folder / name).exists() for folder in known):
-                continue
-            hidden = home / "inbox" / f".{name}"
-            files.get(source, str(hidden), recursive=True)
-            hidden.replace(home / "inbox" / name)
-    except Exception as error:  # each file system raises its own
-        what = " ".join(str(error).split()) or type(error).__name__
-        raise DigitflowError(f"the inbox {url} cannot be read: {what}; check DIGITFLOW_INBOX") from error
+    inbox = home / "inbox"
+    known, hidden = [inbox, home / "batches" / "kept", home / "quarantine"], inbox / ".fetched"
+    with one_at_a_time(home):
+        try:
+            files, root = fsspec.core.url_to_fs(url)
+            for source in sorted(files.ls(root, detail=False)):
+                name = source.rstrip("/").rpartition("/")[2]
+                if name.startswith(".") or any((folder / name).exists() for folder in known):
+                    continue
+                shutil.rmtree(hidden, ignore_errors=True)  # of a fetch that was cut short
+                hidden.mkdir(parents=True)
+                files.get(source, str(hidden / name), recursive=True)
+                (hidden / name).replace(inbox / name)
+        except Exception as error:  # each file system raises its own
+            what = " ".join(str(error).split()) or type(error).__name__
+            raise DigitflowError(f"the inbox {url} cannot be read: {what}; check DIGITFLOW_INBOX") from error
 
 
 def collect(dataset: str, base: Splits, classes: int, on_drift: OnDrift, store: Store, max_bytes: int) -> Arrivals:
-    """Judge everything in the inbox against the base data: accept it, put it into quarantine, or know it already.
+    """Judge what is in the inbox, and not meant for another data set, against the base data: accept it, put it into
+    quarantine, or know it already.
 
     A batch leaves the inbox only after the ledger, written atomically, has it, and the ledger knows batches by content:
     whatever is killed when, none is lost or accepted twice. What arrived is kept, so that lost arrays can be read anew.
@@ -98,8 +110,10 @@ def collect(dataset: str, base: Splits, classes: int, on_drift: OnDrift, store: 
     with _ledger(dataset, store) as accepted:
         for batch in accepted:
             if not (store.holds(batch.data.images) and store.holds(batch.data.labels)):
-                _stored(*read(_kept(store) / batch.name, store, max_bytes), store)
+                _read_anew(batch, store, max_bytes)
         for path in sorted(path for path in (store.home / "inbox").glob("*") if not path.name.startswith(".")):
+            if _meant_for(path) not in (None, dataset):
+                continue
             try:
                 images, labels = read(path, store, max_bytes)
                 report = _judge(images, labels, base, classes, store)
@@ -141,6 +155,25 @@ def read(path: Path, store: Store, max_bytes: int) -> tuple[RawImages, Labels]:
         return _from_idx(path, store, max_bytes)
     except (OSError, ValueError, KeyError, SyntaxError, TokenError, zipfile.BadZipFile, csv.Error) as error:
         raise BadSource(f"{path.name} cannot be read: {' '.join(str(error).split())}; give {KINDS}") from None
+
+
+def _meant_for(path: Path) -> str | None:
+    """The data set that an .npz file names in `dataset`, if it does."""
+    with contextlib.suppress(OSError, ValueError, SyntaxError, TokenError, zipfile.BadZipFile), np.load(path) as arrays:
+        return str(arrays["dataset"]) if "dataset" in arrays else None
+    return None
+
+
+def _read_anew(batch: Batch, store: Store, max_bytes: int) -> None:
+    """Bring back the lost arrays of an accepted batch. Raises DigitflowError if they cannot be had."""
+    path = _kept(store) / batch.name
+    try:
+        if _stored(*read(path, store, max_bytes), store) == batch.data:
+            return
+        what = "it is not what was accepted"
+    except BadSource as error:
+        what = str(error)
+    raise DigitflowError(f"an accepted batch is lost: {path}: {what}; restore it from a backup")
 
 
 def _from_npz(path: Path, max_bytes: int) -> tuple[RawImages, Labels]:
@@ -234,11 +267,9 @@ def _kept(store: Store) -> Path:
 
 @contextlib.contextmanager
 def _ledger(dataset: str, store: Store) -> Iterator[list[Batch]]:
-    path = _path(dataset, store)
-    with disk_errors(store.home):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(path.with_suffix(".lock")):
-            yield _read(path) if path.exists() else []
+    with one_at_a_time(store.home):
+        path = _path(dataset, store)
+        yield _read(path) if path.exists() else []
 
 
 def _read(path: Path) -> list[Batch]:

@@ -39,19 +39,6 @@ class Progress(BaseModel):
         return Progress(epoch=self.epoch + 1, history=history)
 
 
-_key: ContextVar[str | None] = ContextVar("key", default=None)
-
-
-@contextlib.contextmanager
-def kept_under(key: str) -> Iterator[None]:
-    """Inside, a training keeps its checkpoints under `key`, which stands for its inputs, code and libraries."""
-    token = _key.set(key)
-    try:
-        yield
-    finally:
-        _key.reset(token)
-
-
 class Checkpoints:
     """The latest checkpoint of the training that `key` stands for; a new one takes the old one's place at once.
 
@@ -62,12 +49,6 @@ class Checkpoints:
     def __init__(self, store: Store, key: str):
         self.store, self.name = store, f"checkpoints/{key}.npz"
         self._latest = time.monotonic()
-
-    @classmethod
-    def here(cls, store: Store) -> "Checkpoints | None":
-        """Those of the training that is under way, if it has a key."""
-        key = _key.get()
-        return cls(store, key) if key else None
 
     def is_due(self) -> bool:
         return time.monotonic() - self._latest >= EVERY
@@ -102,8 +83,27 @@ class Checkpoints:
         return progress
 
     def drop(self) -> None:
-        """Forget the checkpoint: its training is done."""
+        """Forget the checkpoint: its training's result is remembered."""
         (self.store.home / self.name).unlink(missing_ok=True)
+
+
+_here: ContextVar[Checkpoints | None] = ContextVar("here", default=None)
+
+
+@contextlib.contextmanager
+def kept_in(checkpoints: Checkpoints) -> Iterator[None]:
+    """Inside, a training keeps its checkpoints there; they are dropped once what is inside has succeeded."""
+    token = _here.set(checkpoints)
+    try:
+        yield
+    finally:
+        _here.reset(token)
+    checkpoints.drop()
+
+
+def here() -> Checkpoints | None:
+    """Where the training that is under way keeps its checkpoints, if it does."""
+    return _here.get()
 
 
 def _variables(network: "keras.Model") -> list["keras.Variable"]:

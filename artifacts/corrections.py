@@ -23,13 +23,16 @@ OLD = 600
 
 
 class Correction(BaseModel):
-    """An image as the model saw it, base64 of uint8 (height, width), the label that a person gave it, and when."""
+    """An image as a model of `dataset` saw it, base64 of uint8 (height, width), the label that a person gave it, and
+    when.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     pixels: str
     shape: tuple[int, int]
     label: int
+    dataset: str
     at: float
     """Seconds since 1970."""
 
@@ -41,7 +44,7 @@ class Correction(BaseModel):
 def keep(image: Grey, label: int, dataset: str, home: Path) -> int:
     """Append a correction to those of its data set, and return how many wait. It is on disk when this returns."""
     pixels = base64.b64encode(image.tobytes()).decode()
-    line = Correction(pixels=pixels, shape=image.shape, label=label, at=time.time()).model_dump_json()
+    line = Correction(pixels=pixels, shape=image.shape, label=label, dataset=dataset, at=time.time()).model_dump_json()
     with _locked(home) as folder:
         path = folder / f"{dataset.replace('/', '_')}-{image.shape[1]}x{image.shape[0]}.jsonl"
         with path.open("a+b") as file:
@@ -82,8 +85,9 @@ def _hand_in(sealed: Path, home: Path) -> Path | None:
     placed = None
     if found:
         packed = sealed.with_name(f"corrections-{sealed.stem.partition('-')[2]}.npz")
-        images = np.stack([correction.image for correction in found.values()])
-        np.savez_compressed(packed, images=images, labels=np.array([c.label for c in found.values()], np.uint8))
+        corrections = list(found.values())
+        images, labels = np.stack([c.image for c in corrections]), np.array([c.label for c in corrections], np.uint8)
+        np.savez_compressed(packed, images=images, labels=labels, dataset=corrections[0].dataset)
         placed = add(packed, home)
         with placed.open("rb") as file:
             os.fsync(file.fileno())

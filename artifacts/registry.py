@@ -213,6 +213,13 @@ class Registry:
             self.tracking.client.set_registered_model_alias(name, CHALLENGER, made.version)
         return self.find(int(made.version), candidate.dataset)
 
+    def refuse(self, version: Version, reason: str) -> None:
+        """Note that a version, although it passed the gate once, does not become champion by itself."""
+        facts = Candidate.model_validate(version.model_dump(include=set(Candidate.model_fields)))
+        told = facts.model_copy(update={"passed": False, "reason": reason}).model_dump_json()
+        with self.tracking.locked(), self.tracking.errors():
+            self.tracking.client.set_model_version_tag(_model(version.dataset), str(version.version), _FACTS, told)
+
     def promote(
         self,
         version: Version,

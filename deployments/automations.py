@@ -23,6 +23,10 @@ SILENCE = timedelta(seconds=100)
 PATIENCE = timedelta(minutes=10)
 """Between a run's being taken by a worker and its start a container's image may have to be fetched."""
 
+PREFIX, DEAD, STUCK = "digitflow: ", "a run is dead", "a run does not start"
+CRASHING = {"prefect.resource.name": [PREFIX + DEAD, PREFIX + STUCK]}
+"""Of no other is a failed action told: a failed notification would be told by one that fails too, for ever."""
+
 HEARTBEAT = "prefect.flow-run.heartbeat"
 STARTS = {"prefect.flow-run.Running", "prefect.flow-run.Retrying"}
 _PREFECTS = ("Completed", "Failed", "Crashed", "Cancelled", "Suspended", "Paused")
@@ -35,7 +39,7 @@ def automations(notify: CallWebhook | DoNothing) -> list[Automation]:
     """Every automation, by a name that stays."""
     return [
         _told("a run failed or crashed", {"prefect.flow-run.Failed", "prefect.flow-run.Crashed"}, notify, related=OURS),
-        _told("an automation's action failed", {"prefect.automation.action.failed"}, notify),
+        _told("an automation's action failed", {"prefect.automation.action.failed"}, notify, match=CRASHING),
         _told("a batch drifted", {"digitflow.batch.drifted"}, notify),
         _told("a batch went to quarantine", {"digitflow.batch.quarantined"}, notify),
         _told("the champion was replaced", {"digitflow.champion.replaced"}, notify),
@@ -46,13 +50,13 @@ def automations(notify: CallWebhook | DoNothing) -> list[Automation]:
 
 def dead_runs(silence: timedelta = SILENCE) -> Automation:
     """Crash runs that send no heartbeat."""
-    return _crash("a run is dead", {HEARTBEAT}, {HEARTBEAT} | ENDS, silence, "no heartbeat; its process is gone")
+    return _crash(DEAD, {HEARTBEAT}, {HEARTBEAT} | ENDS, silence, "no heartbeat; its process is gone")
 
 
 def stuck_runs(patience: timedelta = PATIENCE) -> Automation:
     """Crash runs whose worker died between taking them and starting them."""
     taken = {"prefect.flow-run.Pending", "prefect.flow-run.Submitting"}
-    return _crash("a run does not start", taken, STARTS | ENDS, patience, "never started; its worker is gone")
+    return _crash(STUCK, taken, STARTS | ENDS, patience, "never started; its worker is gone")
 
 
 def apply() -> None:
@@ -92,18 +96,21 @@ def _crash(what: str, after: set[str], expect: set[str], within: timedelta, mess
     )
     action = ChangeFlowRunState(state=StateType.CRASHED, message=message)
     description = "Crash it, so that it is seen and can be retried"
-    return Automation(name=f"digitflow: {what}", description=description, trigger=trigger, actions=[action])
+    return Automation(name=PREFIX + what, description=description, trigger=trigger, actions=[action])
 
 
-def _told(what: str, events: set[str], notify: Any, related: dict[str, str] | None = None) -> Automation:
+def _told(
+    what: str, events: set[str], notify: Any, related: dict[str, str] | None = None, match: dict[str, Any] | None = None
+) -> Automation:
     trigger = EventTrigger(
         expect=events,
+        match=match or {},
         match_related=related or {},
         posture=Posture.Reactive,
         threshold=1,
         within=timedelta(0),
     )
-    return Automation(name=f"digitflow: {what}", description="Tell somebody", trigger=trigger, actions=[notify])
+    return Automation(name=PREFIX + what, description="Tell somebody", trigger=trigger, actions=[notify])
 
 
 if __name__ == "__main__":

@@ -82,7 +82,7 @@ def show(version: int, *, dataset: Dataset = None, json: Annotated[bool, Flag] =
 def promote(
     version: int, *, reason: str, force: bool = False, dataset: Dataset = None, json: Annotated[bool, Flag] = False
 ) -> int:
-    """Make a version champion by hand. One that the gate rejected needs --force, which the history shows.
+    """Make a version champion by hand. One that the gate or a person refused needs --force, which the history shows.
 
     Parameters
     ----------
@@ -91,7 +91,7 @@ def promote(
     reason: str
         Why, for the history.
     force: bool
-        Although the gate rejected it.
+        Although it was refused.
     dataset: str
         Needed if several data sets have that number.
     json: bool
@@ -99,7 +99,7 @@ def promote(
     """
     found = _registry().find(version, dataset)
     if not found.passed and not force:
-        raise Rejected(f"the gate rejected version {version}: {found.reason}; to promote it all the same, add --force")
+        raise Rejected(f"version {version} was refused: {found.reason}; to promote it all the same, add --force")
     return _change(found, reason, "promotion" if found.passed else "forced", json)
 
 

@@ -125,9 +125,9 @@ def conclude(
     for key, text in store.get_json(results.report.markdown).items():
         create_markdown_artifact(key=key, markdown=text, description=f"{plan.source.name}, {plan.recipe}")
     page = run.export(results.report.html, f"{run.folder}/report.html")
-    path = run.export(weights, _place(plan, weights, verdict, run))
     candidate = candidate_of(plan, results, evaluation, verdict, run)
     version, promoted = settle(plan, candidate, results, run, settings, consent)
+    path = run.export(weights, _place(plan, weights, verdict, run))
     run.finish(
         "passed" if verdict.passed else "rejected",
         accuracy=evaluation.accuracy,

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from artifacts.errors import UsageError
+from artifacts.errors import ArtifactLost, UsageError
 from artifacts.records import references
 from artifacts.registry import WEIGHTS, Candidate, Registry, Version
 from artifacts.results import Opponent, Results
@@ -19,7 +19,7 @@ def choose_opponent(plan: Plan, weights: Ref, test: Ref, settings: Settings) -> 
 
     A model is judged once. One that was registered before, or is champion, keeps its opponent: so a run of which
     nothing changed decides nothing anew, and imports no MLflow. Raises UsageError if the champion's images have
-    another size.
+    another size, ArtifactLost if its weights cannot be had: nothing replaces it unjudged.
     """
     if not isinstance(weights, Ref):
         return weights  # foretold: as unknown as they are
@@ -36,16 +36,17 @@ def choose_opponent(plan: Plan, weights: Ref, test: Ref, settings: Settings) -> 
             f"the champion of {plan.source.name}, version {champion.version}, takes images of {champion.image_shape}, "
             f"not {test.shape[1:]}; give the data set another name"
         )
-    absence = ""
-    if plan.gate.against_champion == "nothing":
-        absence = "not held against the champion, as the gate asks"
-    elif not registry.restore(champion, settings.artifacts):
-        absence = f"not held against the champion, version {champion.version}: its weights are gone"
+    held = plan.gate.against_champion != "nothing"
+    if held and not registry.restore(champion, settings.artifacts):
+        raise ArtifactLost(
+            f"the weights of the champion of {plan.source.name}, version {champion.version}, are gone or cannot be "
+            'fetched from MLflow; bring them back, or train with a gate that has "against_champion": "nothing"'
+        )
     return Opponent(
         version=champion.version,
-        weights=None if absence else champion.weights,
-        hyperparameters=None if absence else champion.hyperparameters,
-        absence=absence,
+        weights=champion.weights if held else None,
+        hyperparameters=champion.hyperparameters if held else None,
+        absence="" if held else "not held against the champion, as the gate asks",
         decisions=registry.decisions(test.sha256, weights),
     )
 
@@ -77,7 +78,14 @@ def settle(
     was_promoted = any(
         change.took_effect and change.version == version.version for change in registry.history(candidate.dataset)
     )
-    if was_promoted or not (candidate.passed and version.passed) or (consent and not consent(version)):
+    if was_promoted:
+        return version.version, False
+    if not (candidate.passed and version.passed):
+        if version.passed:  # against an earlier champion, which was replaced meanwhile
+            registry.refuse(version, candidate.reason)
+        return version.version, False
+    if consent and not consent(version.model_copy(update={"reason": candidate.reason, "opponent": candidate.opponent})):
+        registry.refuse(version, "a person declined it")
         return version.version, False
     registry.promote(version, candidate.reason, candidate.opponent.version, candidate.run)
     return version.version, True

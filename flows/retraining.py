@@ -3,7 +3,7 @@
 import time
 from typing import Annotated, Any
 
-from prefect import flow
+from prefect import flow, runtime
 from prefect.artifacts import create_markdown_artifact
 from prefect.events import emit_event
 from prefect.flow_runs import suspend_flow_run
@@ -13,10 +13,12 @@ from pydantic import BaseModel, Field
 
 from artifacts.batches import Arrivals, Batch, OnDrift
 from artifacts.gate import Gate
-from artifacts.hyperparameters import RECIPES, Overrides, Recipe
+from artifacts.hyperparameters import RECIPES, Hyperparameters, Overrides, Recipe
 from artifacts.registry import ChampionChanged, Registry, Version
+from artifacts.results import Validated
 from artifacts.settings import Settings
-from flows.pipeline import Outcome, conclude, learn, prepare, recorded
+from artifacts.store import Store
+from flows.pipeline import Outcome, conclude, learn, prepare, recorded, slug
 from flows.plan import Plan, locate
 from tasks.caching import RECORDS
 from tasks.collect import collect
@@ -31,6 +33,15 @@ class Approval(RunInput):
     reason: str = ""
 
 
+class Decided(BaseModel):
+    """What a run had settled before it was suspended, so that it goes on with the same when it is resumed."""
+
+    recipe: Recipe
+    seed: int
+    hyperparameters: Hyperparameters
+    arrivals: Arrivals
+
+
 class Retrained(BaseModel):
     """What a retraining leaves: the outcome of its run, and what became of the inbox."""
 
@@ -42,7 +53,7 @@ class Retrained(BaseModel):
 def retraining(
     dataset: str = "mnist",
     recipe: Recipe | None = None,
-    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0,
+    seed: Annotated[int | None, Field(ge=0, lt=2**32)] = None,
     hyperparameters: Overrides = Overrides(),  # noqa: B008  # frozen
     gate: Gate = Gate(),  # noqa: B008
     on_drift: OnDrift = "accept",
@@ -55,8 +66,8 @@ def retraining(
 
     Args:
         dataset: mnist, fashion-mnist, mnist-sample, or the path of a folder with the four IDX files
-        recipe: Named set of hyperparameters; unset, what the champion was trained with, or "tutorial" before the first
-        seed: Decides initial weights, order and dropout
+        recipe: Named set of hyperparameters; unset, all is as the champion was trained ("tutorial" before the first)
+        seed: Decides initial weights, order and dropout; unset, the champion's
         hyperparameters: What replaces the recipe's, or the champion's, own
         gate: What the model must reach
         on_drift: Whether a batch unlike the data set is learned from, or put into quarantine
@@ -64,60 +75,98 @@ def retraining(
     """
     started = time.monotonic()
     settings = Settings.load()
-    if recipe is None:
-        recipe, hyperparameters = _as_champion(dataset, hyperparameters, settings)
+    approver = Approver(settings.artifacts, runtime.flow_run.id)
+    decided = approver.resumed()
+    if decided:
+        recipe, seed, hyperparameters = decided.recipe, decided.seed, Overrides(**decided.hyperparameters.model_dump())
+    else:
+        recipe, seed, hyperparameters = _like_champion(dataset, recipe, seed, hyperparameters, settings)
     plan = Plan.of(dataset, recipe, seed, hyperparameters, gate, settings)
-    approver, arrivals = Approver(), None
     with recorded(plan, settings) as run:
         while True:
             checked = prepare(plan, settings)
-            if arrivals is None:
-                classes = plan.classes or int(settings.artifacts.get(checked.data.train.labels).max()) + 1
-                limit = settings.max_file_bytes
-                arrivals = collect(
-                    dataset=plan.source.name,
-                    base=checked.data,
-                    classes=classes,
-                    on_drift=on_drift,
-                    store=settings.artifacts,
-                    inbox=settings.inbox,
-                    max_bytes=limit,
-                )
-                _show(arrivals)
-            results = learn(plan, checked, tuple(batch.data for batch in arrivals.accepted), settings)
+            if decided is None:
+                arrivals = _collected(plan, checked, on_drift, settings)
+                decided = Decided(recipe=recipe, seed=seed, hyperparameters=plan.hyperparameters, arrivals=arrivals)
+            approver.decided = decided
+            results = learn(plan, checked, tuple(batch.data for batch in decided.arrivals.accepted), settings)
             try:
                 outcome = conclude(plan, results, run, settings, started, approver if approve else None)
                 break
             except ChampionChanged:
                 run.start_over()
-    name, message = _ending(outcome, arrivals, approver.answer)
-    return Completed(name=name, message=message, data=Retrained(outcome=outcome, arrivals=arrivals))
+    approver.forget()
+    name, message = _ending(outcome, decided.arrivals, approver.answer)
+    return Completed(name=name, message=message, data=Retrained(outcome=outcome, arrivals=decided.arrivals))
 
 
 retraining.result_storage = RECORDS
 
 
-def _as_champion(dataset: str, hyperparameters: Overrides, settings: Settings) -> tuple[Recipe, Overrides]:
-    """The champion's recipe and hyperparameters, some of them replaced."""
+def _like_champion(
+    dataset: str, recipe: Recipe | None, seed: int | None, hyperparameters: Overrides, settings: Settings
+) -> tuple[Recipe, int, Overrides]:
+    """Recipe, seed and hyperparameters; what is not given is the champion's, if there is one."""
+    if recipe is not None and seed is not None:
+        return recipe, seed, hyperparameters
     champion = Registry(settings.home).champion_in_use(locate(dataset, settings)[0].name)
-    if champion is None or champion.recipe not in RECIPES:
-        return "tutorial", hyperparameters
+    if champion is None:
+        return recipe or "tutorial", seed or 0, hyperparameters
+    seed = champion.seed if seed is None else seed
+    if recipe is not None or champion.recipe not in RECIPES:
+        return recipe or "tutorial", seed, hyperparameters
     own = champion.hyperparameters.model_dump() | hyperparameters.model_dump(exclude_none=True)
-    return champion.recipe, Overrides(**own)
+    return champion.recipe, seed, Overrides(**own)
+
+
+def _collected(plan: Plan, checked: Validated, on_drift: OnDrift, settings: Settings) -> Arrivals:
+    """What became of the inbox, shown."""
+    arrivals = collect(
+        dataset=plan.source.name,
+        base=checked.data,
+        classes=plan.classes or int(settings.artifacts.get(checked.data.train.labels).max()) + 1,
+        on_drift=on_drift,
+        store=settings.artifacts,
+        inbox=settings.inbox,
+        max_bytes=settings.max_file_bytes,
+    )
+    _show(arrivals)
+    return arrivals
 
 
 class Approver:
     """A person, who is asked whether a model that passed the gate shall become champion."""
 
     answer: Approval | None = None
+    decided: Decided | None = None
+
+    def __init__(self, store: Store, run: str):
+        self._store, self._name = store, f"suspended/{run}.json"
+
+    def resumed(self) -> Decided | None:
+        """What the run had settled, if it was suspended before."""
+        content = self._store.read(self._name)
+        return None if content is None else Decided.model_validate_json(content)
+
+    def keep(self) -> None:
+        """Note what is settled, for when the run is resumed."""
+        if self.decided:
+            self._store.write(self._name, self.decided.model_dump_json().encode())
+
+    def forget(self) -> None:
+        """The run has ended."""
+        (self._store.home / self._name).unlink(missing_ok=True)
 
     def __call__(self, version: Version) -> bool:
         """Suspend the run until a person has decided; it starts again from the top, with everything in the cache."""
+        self.keep()
+        against = version.opponent.version or version.opponent.absence
         wanted = Approval.with_initial_data(
             description=f"Shall version {version.version} of {version.dataset} become champion? {version.reason}",
             promote=False,
         )
-        answer: Approval = suspend_flow_run(wait_for_input=wanted, timeout=WEEK, key=f"approval-{version.version}")
+        key = f"approval-{version.version}-{slug(str(against))}"  # an answer is about this evidence only
+        answer: Approval = suspend_flow_run(wait_for_input=wanted, timeout=WEEK, key=key)
         self.answer = answer
         return answer.promote
 

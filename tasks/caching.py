@@ -18,7 +18,7 @@ from prefect.transactions import IsolationLevel
 from prefect.utilities.callables import get_call_parameters
 
 from artifacts.calls import Call
-from artifacts.checkpoints import kept_under
+from artifacts.checkpoints import Checkpoints, kept_in
 from artifacts.progress import tell
 from artifacts.records import recall, remember, share
 from artifacts.runs import Run
@@ -157,9 +157,9 @@ class Step(Task[P, R]):
             return super().__call__(*args, **kwargs)
         started, call = time.perf_counter(), self.describe(arguments)
         tell(self.name)
-        with kept_under(call.key):
+        with kept_in(Checkpoints(run.store, call.key)):
             state = super().__call__(*args, return_state=True, **kwargs)
-        result: R = state.result()
+            result: R = state.result()
         tell(self.name, done=1, total=1)
         run.note(call, state.name == "Cached", time.perf_counter() - started, result)
         return result

@@ -20,9 +20,10 @@ def collect(
     The data set has `classes` classes and the splits `base`. Raises DigitflowError if the ledger is damaged.
     """
     tell("collect")
-    if inbox:
-        batches.fetch(inbox, store.home)
-    corrections.hand_in(store.home)
-    arrivals = batches.collect(dataset, base, classes, on_drift, store, max_bytes)
+    with batches.one_at_a_time(store.home):
+        if inbox:
+            batches.fetch(inbox, store.home)
+        corrections.hand_in(store.home)
+        arrivals = batches.collect(dataset, base, classes, on_drift, store, max_bytes)
     tell("collect", done=1, total=1)
     return arrivals

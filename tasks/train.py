@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from artifacts.arrays import Images, Rows, Targets
-from artifacts.checkpoints import Checkpoints, History, Progress
+from artifacts.checkpoints import Checkpoints, History, Progress, here
 from artifacts.errors import TrainingDiverged
 from artifacts.hyperparameters import Hyperparameters
 from artifacts.progress import tell
@@ -25,16 +25,12 @@ PROBE = 5000
 @step("train", shaped_by=("keras", "backend", "numpy"))
 def train(images: Ref, targets: Ref, hyperparameters: Hyperparameters, seed: int, store: Store) -> Trained:
     """Train on images (n, height, width, 1) and targets (n, classes); keep the weights of the last epoch."""
-    kept = Checkpoints.here(store)
-    network, history = fit(store.get(images), store.get(targets), hyperparameters, seed, kept)
+    network, history = fit(store.get(images), store.get(targets), hyperparameters, seed, here())
     with store.scratch() as folder:
         path = folder / "network.weights.h5"
         network.save_weights(path)
         weights = store.put_bytes(path.read_bytes(), "weights.h5")
-    trained = Trained(weights=weights, history=store.put_json(history))
-    if kept:
-        kept.drop()
-    return trained
+    return Trained(weights=weights, history=store.put_json(history))
 
 
 def fit(

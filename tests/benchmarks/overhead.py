@@ -48,9 +48,11 @@ def main() -> None:
             return common | {"PREFECT_HOME": f"{home}/prefect", "DIGITFLOW_HOME": home}
 
         rounds = range(arguments.rounds)
-        cold = [[seconds(command, environment(command, i)) for command in COMMANDS] for i in rounds]
-        cached = [[seconds(command, environment(command, 0)) for command in (OURS, BARE)] for _ in rounds]
-        server.stop()
+        try:
+            cold = [[seconds(command, environment(command, i)) for command in COMMANDS] for i in rounds]
+            cached = [[seconds(command, environment(command, 0)) for command in (OURS, BARE)] for _ in rounds]
+        finally:
+            server.stop()
     for title, rows in (("cached: train, bare", cached), ("cold: train, pure, bare", cold)):
         print(title, *(f"{median(column):.2f} s" for column in zip(*rows, strict=True)))
     print("cached, train / bare:", spread([ours / bare for ours, bare in cached]))

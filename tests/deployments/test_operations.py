@@ -81,8 +81,10 @@ def impatient(automation: Automation) -> Iterator[None]:
     """One of our automations, which waits for a shorter time, beside the deployed one."""
     automation.name = "impatient"
     automation.create()
-    yield
-    automation.delete()
+    try:
+        yield
+    finally:
+        automation.delete()
 
 
 @pytest.mark.parametrize(("seed", "promote", "ending"), [(9, True, "Promoted"), (10, False, "Declined")])

@@ -142,17 +142,19 @@ def test_two_runs_race(world: Path) -> None:
 
 @pytest.mark.parametrize("also_in_mlflow", [False, True])
 def test_champion_whose_files_are_gone(also_in_mlflow: bool, world: Path) -> None:
-    """Lost weights of the champion come back from MLflow's copy; if that is gone too, the verdict says that there was
-    nothing to compare with, and a model that passes otherwise takes its place."""
+    """Lost weights of the champion come back from MLflow's copy; if that is gone too, nothing takes its place unjudged,
+    unless the gate asks for no comparison."""
     registry, store = Registry(world / "home"), Store(world / "home")
     lost = registry.champion("digits")
     assert lost is not None
     store.path(lost.weights).unlink()
     if also_in_mlflow:
         shutil.rmtree(world / "home" / "mlflow" / "artifacts")
-    outcome = json.loads(train(world, seed=1).stdout)
+        refused = train(world, seed=1)
+        assert refused.returncode == 1 and '"against_champion": "nothing"' in refused.stderr
+        number = registry.champion("digits")
+        assert number and number.version == 1
+    gate = Gate(min_accuracy=0.3, margin=0.3, against_champion="nothing") if also_in_mlflow else None
+    outcome = json.loads(train(world, seed=1, gate=gate).stdout)
     assert outcome["promoted"] and champion(world) == 2
-    if also_in_mlflow:
-        assert "its weights are gone" in outcome["gate"]["opponent"]["absence"]
-    else:
-        assert outcome["gate"]["opponent"]["version"] == 1 and store.holds(lost.weights)
+    assert outcome["gate"]["opponent"]["version"] == 1 and store.holds(lost.weights) != also_in_mlflow

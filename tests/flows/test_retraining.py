@@ -9,7 +9,11 @@ from prefect.states import State
 from artifacts.batches import add
 from artifacts.gate import Gate
 from artifacts.hyperparameters import Overrides
-from flows.retraining import retraining
+from artifacts.registry import Registry, Version
+from artifacts.settings import Settings
+from artifacts.store import Store
+from flows.retraining import Approver, retraining
+from flows.training import training
 from tests.conftest import Arrays, write_idx
 
 pytestmark = pytest.mark.prefect
@@ -37,3 +41,44 @@ def test_from_batch_to_champion(api: str, home: Path, tmp_path: Path, digits: Ar
     assert "on new images" in learned.outcome.gate.checks[2].name
     add(tmp_path / "good.npz", home)
     assert retrain().name == "Unchanged"
+
+
+def test_declined_for_good(api: str, tmp_path: Path, digits: Arrays, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a person declined becomes champion by no other run, whatever its gate."""
+    folder = write_idx(tmp_path / "digits", digits)
+    monkeypatch.setattr(Approver, "__call__", lambda *_: False)
+    for gate, approve in ((0.3, True), (0.2, False)):
+        outcome = retraining(dataset=str(folder), gate=Gate(min_accuracy=gate), approve=approve).outcome
+        assert outcome.gate.passed and not outcome.promoted
+    refused = Registry(Settings.load().home).find(1)
+    assert not refused.passed and "declined" in refused.reason
+
+
+def test_resumed_with_what_was_settled(api: str, home: Path, tmp_path: Path, digits: Arrays) -> None:
+    """A run that is resumed after a suspension learns from what it had, though more has arrived and the champion is
+    another since."""
+    train_x, train_y, test_x, test_y = digits
+    folder = write_idx(tmp_path / "digits", (train_x[:1000], train_y[:1000], test_x, test_y))
+    asked: list[int] = []
+
+    def one_run(approver: Approver, store: Store, run: str) -> None:
+        approver._store, approver._name = store, "suspended/one.json"
+
+    def suspended(approver: Approver, version: Version) -> bool:
+        asked.append(version.version)
+        approver.keep()
+        if len(asked) == 1:
+            raise KeyboardInterrupt
+        return True
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Approver, "__call__", suspended)
+        patch.setattr(Approver, "__init__", one_run)
+        request = {"dataset": str(folder), "gate": Gate(min_accuracy=0.3, against_champion="nothing"), "approve": True}
+        with pytest.raises(KeyboardInterrupt):
+            retraining(**request)
+        np.savez(tmp_path / "late.npz", images=train_x[1000:1300], labels=train_y[1000:1300])
+        add(tmp_path / "late.npz", home)
+        assert training(dataset=str(folder), seed=5, gate=Gate(min_accuracy=0.3)).promoted
+        resumed = retraining(**request)
+    assert asked == [1, 1] and resumed.outcome.promoted and not resumed.arrivals.accepted

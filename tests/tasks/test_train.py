@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from artifacts.checkpoints import Checkpoints, kept_under
+from artifacts.checkpoints import Checkpoints, kept_in
 from artifacts.errors import TrainingDiverged
 from artifacts.evaluation import measure
 from artifacts.hyperparameters import Hyperparameters
@@ -101,7 +101,7 @@ def test_other_threads_do_not_matter(lesson: Lesson) -> None:
 
 
 HARD = Hyperparameters(
-    filters=(4, 8), padding=("same",), batch_norm=True, dropout=0.3, rotation=10, shift=1, epochs=4, batch_size=16
+    filters=(4, 8), padding=("same",), batch_norm=True, dropout=0.3, rotation=10, shift=1, epochs=4, batch_size=2
 )
 KILLED_AT = """
 import os, sys
@@ -109,7 +109,6 @@ from pathlib import Path
 from artifacts import checkpoints
 from artifacts.progress import listening
 from artifacts.results import Trained
-from artifacts.store import Store
 from artifacts.store import Store
 from tests.tasks.test_train import learn
 
@@ -122,20 +121,20 @@ with listening(lambda step, facts: facts["done"] >= done and os.kill(os.getpid()
 
 def learn(store: Store) -> Trained:
     images, targets = (store.put(array) for array in small())
-    with kept_under("key"):
+    with kept_in(Checkpoints(store, "key")):
         return train.fn(images, targets, HARD, 3, store)
 
 
 def small() -> tuple[np.ndarray, np.ndarray]:
     random = np.random.default_rng(0)
-    images = random.uniform(-0.5, 0.5, (200, 8, 8, 1)).astype(np.float32)
-    return images, np.eye(3, dtype=np.float32)[random.integers(0, 3, 200)]
+    images = random.uniform(-0.5, 0.5, (400, 8, 8, 1)).astype(np.float32)
+    return images, np.eye(3, dtype=np.float32)[random.integers(0, 3, 400)]
 
 
-@pytest.mark.parametrize("done", [2.0, 1.5])
+@pytest.mark.parametrize("done", [2.25, 1.5])
 def test_killed_training_goes_on(done: float, store: Store, tmp_path: Path) -> None:
-    """Killed with SIGKILL at the end of an epoch or within one, training goes on and ends in the same bytes, with
-    moments, dropout, augmentation and normalisation; the checkpoint is gone then."""
+    """Killed with SIGKILL at the start of an epoch or within one, training goes on from there and ends in the same
+    bytes, with moments, dropout, augmentation and normalisation; the checkpoint is gone then."""
     store.home.mkdir()
     killed = subprocess.run([sys.executable, "-c", KILLED_AT, store.home, str(done)], check=False)
     assert killed.returncode == -9
