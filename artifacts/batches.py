@@ -160,7 +160,7 @@ def read(path: Path, store: Store, max_bytes: int) -> tuple[RawImages, Labels]:
 def _meant_for(path: Path) -> str | None:
     """The data set that an .npz file names in `dataset`, if it does."""
     with contextlib.suppress(OSError, ValueError, SyntaxError, TokenError, zipfile.BadZipFile), np.load(path) as arrays:
-        return str(arrays["dataset"]) if "dataset" in arrays else None
+        return str(arrays["dataset"]) or None if "dataset" in arrays else None
     return None
 
 

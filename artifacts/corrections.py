@@ -32,7 +32,7 @@ class Correction(BaseModel):
     pixels: str
     shape: tuple[int, int]
     label: int
-    dataset: str
+    dataset: str = ""
     at: float
     """Seconds since 1970."""
 

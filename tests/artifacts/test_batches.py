@@ -158,6 +158,39 @@ def test_url(store: Store, base: Splits, tmp_path: Path, fresh: tuple[np.ndarray
         fetch(f"file://{tmp_path}/nowhere", store.home)
 
 
+def test_fetch_that_was_cut_short(
+    store: Store, base: Splits, tmp_path: Path, fresh: tuple[np.ndarray, np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a killed fetch left half copied is fetched anew, whole."""
+    (tmp_path / "remote").mkdir()
+    in_pictures(tmp_path / "remote" / "good", *fresh)
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            fetch(f"file://{tmp_path}/remote", store.home)
+    (store.home / "inbox/.fetched/good/labels.csv").write_text("torn")
+    fetch(f"file://{tmp_path}/remote", store.home)
+    assert len(take_in(store, base).new) == 1
+
+
+def test_meant_for_another(store: Store, base: Splits, fresh: tuple[np.ndarray, np.ndarray]) -> None:
+    """A batch that names another data set stays in the inbox, for that one's retraining."""
+    (store.home / "inbox").mkdir(parents=True)
+    np.savez(store.home / "inbox" / "batch.npz", images=fresh[0], labels=fresh[1], dataset="letters")
+    assert take_in(store, base) == Arrivals(accepted=(), new=(), quarantined={}, repeated=())
+    assert len(collect("letters", base, 10, "accept", store, LIMIT).new) == 1
+
+
+def test_damaged_keepsake(store: Store, base: Splits, tmp_path: Path, fresh: tuple[np.ndarray, np.ndarray]) -> None:
+    """Where the arrays of an accepted batch are gone and what arrived is another, one line says so."""
+    add(packed(tmp_path / "good.npz", *fresh), store.home)
+    (batch,) = take_in(store, base).accepted
+    store.path(batch.data.labels).unlink()
+    packed(store.home / "batches" / "kept" / batch.name, fresh[0], fresh[1][::-1])
+    with pytest.raises(DigitflowError, match="not what was accepted"):
+        take_in(store, base)
+
+
 @pytest.mark.parametrize("text", ["file,label\n../secret.png,1\n", "name,label\na.png,1\n", "file,label\na.png,x\n"])
 def test_unusable_label_files(text: str, store: Store, tmp_path: Path) -> None:
     """A labels.csv that leaves its folder, lacks a column or has no numbers is refused."""
