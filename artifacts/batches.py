@@ -9,7 +9,6 @@ import zipfile
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from tokenize import TokenError
 from typing import Any, Literal
 
 import numpy as np
@@ -20,7 +19,8 @@ from artifacts import idx
 from artifacts.arrays import Labels, RawImages
 from artifacts.datasets import Split, Splits
 from artifacts.drift import Drift, compare
-from artifacts.errors import BadSource, DigitflowError, UsageError
+from artifacts.errors import BadSource, DigitflowError, UsageError, passes
+from artifacts.scan import decode
 from artifacts.store import Store, disk_errors
 
 KINDS = "a .npz file with images and labels, a folder with an IDX pair, or a folder of images with a labels.csv"
@@ -153,14 +153,19 @@ def read(path: Path, store: Store, max_bytes: int) -> tuple[RawImages, Labels]:
         if (path / "labels.csv").is_file():
             return _from_pictures(path, max_bytes)
         return _from_idx(path, store, max_bytes)
-    except (OSError, ValueError, KeyError, SyntaxError, TokenError, zipfile.BadZipFile, csv.Error) as error:
+    except DigitflowError:
+        raise
+    except Exception as error:  # whatever damaged files make their readers raise
+        if passes(error):
+            raise DigitflowError(f"{path} cannot be read now: {error}; run again when it can") from error
         raise BadSource(f"{path.name} cannot be read: {' '.join(str(error).split())}; give {KINDS}") from None
 
 
 def _meant_for(path: Path) -> str | None:
     """The data set that an .npz file names in `dataset`, if it does."""
-    with contextlib.suppress(OSError, ValueError, SyntaxError, TokenError, zipfile.BadZipFile), np.load(path) as arrays:
-        return str(arrays["dataset"]) or None if "dataset" in arrays else None
+    with contextlib.suppress(Exception), zipfile.ZipFile(path) as archive:  # if it is damaged, `read` will say so
+        if archive.getinfo("dataset.npy").file_size < 1 << 12:
+            return str(np.lib.format.read_array(archive.open("dataset.npy"), allow_pickle=False)) or None
     return None
 
 
@@ -197,8 +202,6 @@ def _from_idx(path: Path, store: Store, max_bytes: int) -> tuple[RawImages, Labe
 
 
 def _from_pictures(path: Path, max_bytes: int) -> tuple[RawImages, Labels]:
-    from PIL import Image, UnidentifiedImageError
-
     with (path / "labels.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     if not rows or not {"file", "label"} <= rows[0].keys():
@@ -209,13 +212,12 @@ def _from_pictures(path: Path, max_bytes: int) -> tuple[RawImages, Labels]:
         if not picture.is_relative_to(path.resolve()):
             raise BadSource(f"{path.name}/labels.csv names {row['file']}, which is outside the folder")
         try:
-            with Image.open(picture) as opened:
-                size += opened.width * opened.height
-                if size > max_bytes:
-                    raise BadSource(f"{path.name} unpacks to more than {max_bytes:,} bytes")
-                images.append(np.array(opened.convert("L"), np.uint8))
-        except UnidentifiedImageError:
-            raise BadSource(f"{path.name}/{row['file']} is no image") from None
+            images.append(decode(picture).pixels)
+        except BadSource as error:
+            raise BadSource(f"{path.name}/{row['file']} {error}") from None
+        size += images[-1].size
+        if size > max_bytes:
+            raise BadSource(f"{path.name} unpacks to more than {max_bytes:,} bytes")
     if len({image.shape for image in images}) > 1:
         raise BadSource(f"{path.name} has images of several sizes; scale them to one")
     return _sound(path, np.stack(images), np.array([int(row["label"]) for row in rows]))

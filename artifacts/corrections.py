@@ -97,8 +97,12 @@ def _hand_in(sealed: Path, home: Path) -> Path | None:
 
 
 def _read(path: Path) -> list[Correction]:
-    found = []
-    for line in path.read_bytes().splitlines():
+    found: list[Correction] = []
+    try:
+        lines = path.read_bytes().splitlines()
+    except FileNotFoundError:  # handed in meanwhile
+        return found
+    for line in lines:
         with contextlib.suppress(ValidationError, binascii.Error):  # torn by a crash before it was acknowledged
             found.append(Correction.model_validate_json(line))
     return found

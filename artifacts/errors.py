@@ -1,5 +1,7 @@
 """The errors that a user can cause or meet. Each message says what, which value, and what to do."""
 
+import errno
+
 
 class DigitflowError(Exception):
     """Shown as one line, without a traceback; anything else that is raised is a bug."""
@@ -41,3 +43,19 @@ class ArtifactLost(DigitflowError):
 
 class TrainingDiverged(DigitflowError):
     """The loss is no longer finite."""
+
+
+_ABOUT_THE_FILE = {
+    errno.ENOENT,
+    errno.EACCES,
+    errno.EPERM,
+    errno.EISDIR,
+    errno.ENOTDIR,
+    errno.ENAMETOOLONG,
+    errno.ELOOP,
+}
+
+
+def passes(error: Exception) -> bool:
+    """Whether an error is about the disk or the system at the moment, and says nothing of the file that was read."""
+    return isinstance(error, OSError) and error.errno is not None and error.errno not in _ABOUT_THE_FILE

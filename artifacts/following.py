@@ -24,17 +24,14 @@ class Following:
         """Seconds between two looks at the registry: a local one answers in a millisecond."""
         return 1 if self._registry.tracking.is_local else 10
 
-    def refresh(self) -> bool:
-        """Follow the champion, and say whether it has changed."""
+    def refresh(self) -> None:
+        """Follow the champion."""
         try:
             version, self.trouble = self._find(), ""
-            if version.version == self.current[0].version:
-                return False
-            self.current = self._load(version)
+            if version.version != self.current[0].version:
+                self.current = self._load(version)
         except DigitflowError as error:
             self.trouble = str(error)
-            return False
-        return True
 
     def _find(self) -> Version:
         return self._registry.in_use(self._dataset, self._number)

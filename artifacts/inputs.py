@@ -1,6 +1,7 @@
 """Images that a user names, one after the other, from pictures, arrays, IDX files and folders; a bad one is told."""
 
 import gzip
+import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from tokenize import TokenError
@@ -9,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from artifacts import idx
-from artifacts.errors import BadSource
+from artifacts.errors import BadSource, DigitflowError, passes
 from artifacts.scan import Fitted, Grey, decode
 
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp")
@@ -38,7 +39,7 @@ def is_array(name: str) -> bool:
 def expand(paths: Iterable[str]) -> Iterator[Path]:
     """The files meant; of a folder, those with images, in the order of their names."""
     for path in map(Path, paths):
-        if path.is_dir():
+        if os.path.isdir(path):  # noqa: PTH112  # which, unlike pathlib's, never raises
             found = sorted(file for file in path.rglob("*") if file.is_file() and is_known(file.name))
             yield from found or [path]
         else:
@@ -48,7 +49,7 @@ def expand(paths: Iterable[str]) -> Iterator[Path]:
 def read(path: Path, name: str, scratch: Path, max_bytes: int) -> Iterator[Seen]:
     """The images of a file, which is called `name`. `scratch` is a folder to unpack it in, up to `max_bytes`."""
     try:
-        if path.is_dir():
+        if os.path.isdir(path):  # noqa: PTH112
             raise BadSource("has no PNG, JPEG, BMP, .npy or idx3-ubyte file in it")
         with path.open("rb") as file:
             start = file.read(6)
@@ -59,8 +60,10 @@ def read(path: Path, name: str, scratch: Path, max_bytes: int) -> Iterator[Seen]
             yield from _numbered(name, idx.images(scratch / "idx"))
         else:
             yield Seen(name, decode(path))
-    except OSError as error:
-        yield Seen(name, None, f"cannot be read: {error.strerror}")
+    except (OSError, ValueError) as error:
+        if passes(error):
+            raise DigitflowError(f"{name} cannot be read now: {error}; run again when it can") from error
+        yield Seen(name, None, f"cannot be read: {getattr(error, 'strerror', None) or error}")
     except BadSource as error:
         yield Seen(name, None, str(error))
 

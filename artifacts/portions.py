@@ -14,8 +14,13 @@ from artifacts.inputs import Seen, count, is_array, is_known, read
 from artifacts.prediction import BATCH
 from artifacts.store import Store, canonical
 
-_STATE = ("size", "mtime", "created", "ETag", "LastModified", "Last-Modified", "Content-MD5", "md5Hash", "version_id")
-_TOLD = set(_STATE) - {"size"}
+_TOLD = {
+    *("mtime", "created", "modify", "ETag", "etag", "LastModified", "Last-Modified", "last_modified"),
+    *("Content-MD5", "md5Hash", "version_id"),
+}
+"""What file systems say of a file's state, besides its size."""
+REFUSED = (401, 403, 404, 410)
+"""Statuses of HTTP that are about one file."""
 
 
 class File(BaseModel):
@@ -45,8 +50,9 @@ def images(portion: Portion, store: Store, max_bytes: int) -> Iterator[Seen]:
     for file in portion.files:
         with store.scratch() as folder:
             path = Path(file.path) if _is_local(files) else folder / "file"
-            if not _is_local(files):
-                _get(files, file.path, path, portion.source)
+            if not _is_local(files) and (refusal := _get(files, file.path, path, portion.source)):
+                yield Seen(file.name, None, refusal)
+                continue
             yield from islice(read(path, file.name, folder, max_bytes), portion.start, portion.stop)
 
 
@@ -68,7 +74,7 @@ def _slices(files: Any, file: File, source: str) -> Iterator[Portion]:
     try:
         with files.open(file.path, "rb") as opened:
             number = count(opened)
-    except BadSource:
+    except (BadSource, OSError):
         number = 1  # its error is a row
     for start in range(0, max(number, 1), CHUNK):
         yield Portion(source=source, files=(file,), start=start, stop=start + CHUNK)
@@ -76,7 +82,7 @@ def _slices(files: Any, file: File, source: str) -> Iterator[Portion]:
 
 def _found(files: Any, root: str, source: str) -> list[File]:
     try:
-        if is_known(root.rpartition("/")[2]):
+        if is_known(root.rpartition("/")[2]) and files.isfile(root):
             return [_file(files, root, root.rpartition("/")[2], files.info(root))]
         entries = files.find(root, detail=True)
         if not entries:
@@ -89,7 +95,8 @@ def _found(files: Any, root: str, source: str) -> list[File]:
 
 def _file(files: Any, path: str, name: str, entry: dict[str, Any]) -> File:
     info = entry if _TOLD & entry.keys() else files.info(path)
-    return File(path=path, name=name, state=canonical({k: str(info[k]) for k in _STATE if k in info}).decode())
+    state = {key: str(value) for key, value in info.items() if key in _TOLD | {"size"}}
+    return File(path=path, name=name, state=canonical(state).decode())
 
 
 def _opened(source: str) -> tuple[Any, str]:
@@ -104,10 +111,14 @@ def _is_local(files: Any) -> bool:
     return "file" in files.protocol
 
 
-def _get(files: Any, path: str, target: Path, source: str) -> None:
+def _get(files: Any, path: str, target: Path, source: str) -> str:
+    """Fetch a file; what it returns says why that one cannot be had. Raises DigitflowError if the source fails."""
     try:
         files.get_file(path, str(target))
+        return ""
     except Exception as error:
+        if isinstance(error, FileNotFoundError | PermissionError) or getattr(error, "status", 0) in REFUSED:
+            return f"cannot be read: {' '.join(str(error).split())}"
         raise _unreadable(source, error) from error
 
 

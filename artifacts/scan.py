@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float32, UInt8
 
-from artifacts.errors import BadSource
+from artifacts.errors import BadSource, DigitflowError, passes
 
 Grey = UInt8[np.ndarray, "_ _"]  # of height and width that need not be those of another in the same call
 Ink = Float32[np.ndarray, "_ _"]
@@ -27,7 +27,11 @@ FAINT = 12
 """Least threshold between ink and paper; below it, there is only noise."""
 LIGHT, SURELY_LIGHT = 0.5, 0.9
 """Share of light pixels in the frame from which ink is dark; the second where a picture has the model's size."""
+HARDLY = "shows hardly anything: ink and paper are almost the same"
 _ORIENTATION = 0x0112
+_TURNS = {2: "FLIP_LEFT_RIGHT", 3: "ROTATE_180", 4: "FLIP_TOP_BOTTOM", 5: "TRANSPOSE", 6: "ROTATE_270", 7: "TRANSVERSE"}
+_TURNS[8] = "ROTATE_90"
+"""What undoes each orientation that EXIF knows. Pillow's own way writes all EXIF anew, and fails where that is odd."""
 
 
 class Fitted(NamedTuple):
@@ -39,7 +43,7 @@ class Fitted(NamedTuple):
 
 def decode(file: Path | BytesIO, max_pixels: int = MAX_PIXELS) -> Fitted:
     """The grey pixels of a PNG, JPEG or BMP, of any size. Raises BadSource."""
-    from PIL import Image, ImageOps, UnidentifiedImageError
+    from PIL import Image, UnidentifiedImageError
 
     try:
         with warnings.catch_warnings():
@@ -48,16 +52,20 @@ def decode(file: Path | BytesIO, max_pixels: int = MAX_PIXELS) -> Fitted:
         with opened:
             if opened.width * opened.height > max_pixels:
                 raise BadSource(f"has {opened.width:,} by {opened.height:,} pixels, more than {max_pixels:,}")
-            turned = opened.getexif().get(_ORIENTATION, 1) != 1
-            pixels, changes = _grey(ImageOps.exif_transpose(opened))
+            turn = _TURNS.get(opened.getexif().get(_ORIENTATION, 1))
+            pixels, changes = _grey(opened.transpose(Image.Transpose[turn]) if turn else opened)
     except UnidentifiedImageError:
         raise BadSource("is no PNG, JPEG or BMP image") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise BadSource(f"has more than {max_pixels:,} pixels") from None
-    except (OSError, ValueError, SyntaxError, EOFError) as error:  # what Pillow raises for damaged files
+    except DigitflowError:
+        raise
+    except Exception as error:  # whatever Pillow raises for damaged files
+        if passes(error):
+            raise DigitflowError(f"{file} cannot be read now: {error}; run again when it can") from error
         what = (isinstance(error, OSError) and error.strerror) or " ".join(str(error).split())
         raise BadSource(f"cannot be read: {what}") from None
-    return Fitted(pixels, ("turned as its EXIF says",) * turned + changes)
+    return Fitted(pixels, ("turned as its EXIF says",) * bool(turn) + changes)
 
 
 def _grey(picture: Any) -> tuple[Grey, tuple[str, ...]]:
@@ -88,7 +96,10 @@ def fit(picture: Fitted, shape: tuple[int, ...]) -> Fitted:
         changes.append("inverted, because it is dark on light")
     if has_size:
         return Fitted(grey, tuple(changes))
-    ink = _ink(_reduced(grey))
+    reduced = _reduced(grey)
+    if reduced.min() == reduced.max():
+        raise BadSource(HARDLY)
+    ink = _ink(reduced)
     digit, scaled = _scaled(ink, shape)
     height, width = shape
     changes.append(f"cropped to {digit}, scaled to {scaled.shape[1]}×{scaled.shape[0]}")
@@ -125,8 +136,8 @@ def _ink(grey: Grey) -> Ink:
         )
         ink = light - np.tensordot(shade, terms, 1)
     threshold = _threshold(ink)
-    if threshold < FAINT:
-        raise BadSource("shows hardly anything: ink and paper are almost the same")
+    if not threshold >= FAINT:
+        raise BadSource(HARDLY)
     return np.where(ink < threshold / 2, np.float32(0), ink)
 
 

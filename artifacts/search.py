@@ -72,7 +72,7 @@ class Study:
                 )
         told = canonical(about).decode()
         if self._study.user_attrs.setdefault(_ABOUT, told) != told:
-            raise UsageError(f"the study {name!r} is about other data, another recipe or space; name another one")
+            raise UsageError(f"the study {name!r} is about other data, another recipe, seed or space; name another one")
         self._study.set_user_attr(_ABOUT, told)
         for left in self._study.get_trials(states=(optuna.trial.TrialState.RUNNING,)):  # by a killed search
             self._study.tell(left.number, state=optuna.trial.TrialState.FAIL)
@@ -87,9 +87,10 @@ class Study:
     def floors(self) -> tuple[float, ...]:
         """For each epoch, the median of the best accuracies until then, over all rounds: Optuna's median rule."""
         finished = list(self.finished().values())
-        series = [tried.epochs for tried in finished[: len(finished) // self._search.round * self._search.round]]
-        if sum(tried.accuracy is not None for tried in finished) < WARM_UP:
+        whole = finished[: len(finished) // self._search.round * self._search.round]
+        if sum(tried.accuracy is not None for tried in whole) < WARM_UP:
             return ()
+        series = [tried.epochs for tried in whole]
         return tuple(
             median(max(epochs[: i + 1]) for epochs in series if len(epochs) > i) for i in range(max(map(len, series)))
         )
@@ -101,18 +102,17 @@ class Study:
         for proposal, tried in round:
             for epoch, accuracy in enumerate(tried.epochs, 1):
                 proposal.ask.report(accuracy, epoch)
-            proposal.ask.set_user_attr(_TRIED, tried.model_dump_json())
             proposal.ask.set_user_attr("changes", proposal.changes)
+            proposal.ask.set_user_attr(_TRIED, tried.model_dump_json())
             state = TrialState.COMPLETE if tried.accuracy is not None else TrialState.PRUNED
             self._study.tell(proposal.ask, tried.accuracy, state)
 
     def finished(self) -> dict[int, Tried]:
-        """What the trials came to, by their number."""
-        return {
-            trial.number: Tried.model_validate_json(trial.user_attrs[_TRIED])
-            for trial in self._study.get_trials(deepcopy=False)
-            if _TRIED in trial.user_attrs and trial.state.is_finished()
-        }
+        """What the trials came to, by their number; not those that were cut short."""
+        from optuna.trial import TrialState
+
+        ended = self._study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
+        return {trial.number: Tried.model_validate_json(trial.user_attrs[_TRIED]) for trial in ended}
 
     def changes(self, number: int) -> dict[str, Any]:
         """The changes that a trial made."""

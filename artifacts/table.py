@@ -40,12 +40,20 @@ def write(parts: Iterable[Ref], version: Version, output: str, store: Store) -> 
     with store.scratch() as scratch:
         with _writer(scratch / name) as writer:
             for part in parts:
-                rows = [row | constant | {"changes": "; ".join(row["changes"])} for row in store.get_json(part)]
+                rows = [
+                    row | constant | {"changes": "; ".join(row["changes"]), "image": _encodable(row["image"])}
+                    for row in store.get_json(part)
+                ]
                 writer.write_batch(_batch(rows))
                 images += len(rows)
                 errors += sum(row["error"] is not None for row in rows)
         folder.push(scratch / name, name)
     return Predicted(output=output, images=images, errors=errors, model=version.version, dataset=version.dataset)
+
+
+def _encodable(name: str) -> str:
+    """A file name as UTF-8 can have it: bytes that are none become escapes."""
+    return name.encode(errors="backslashreplace").decode()
 
 
 def _schema() -> Any:

@@ -107,6 +107,10 @@ def read(path: Path, base: Hyperparameters) -> Declared:
     """What a YAML or TOML file declares, held against what hyperparameters can be. Raises UsageError."""
     try:
         declared = Declared.model_validate(_parsed(path))
+        for name, options in (declared.space or {}).items():
+            field = Hyperparameters.model_fields.get(name)
+            if isinstance(options, Between) and field and field.annotation not in (int, float):
+                raise UsageError(f"{name} is no number, so it has no range; give a list of values")
         for name, changes in [*declared.variants().items(), *_corners(declared.space or {})]:
             changed(base, name, changes)
         return declared

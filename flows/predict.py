@@ -1,5 +1,6 @@
 """The verb `predict`: what the champion, or another version, reads in images."""
 
+import io
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -68,6 +69,8 @@ def predict(
 
 
 def _seen(names: tuple[str, ...], max_bytes: int) -> Iterator[Seen]:
+    if "-" in names and isinstance(sys.stdin, io.TextIOWrapper):
+        sys.stdin.reconfigure(errors="surrogateescape")  # file names are bytes
     listed = (line for name in names for line in (map(str.strip, sys.stdin) if name == "-" else [name]) if line)
     for path in expand(listed):
         with tempfile.TemporaryDirectory() as scratch:

@@ -74,6 +74,8 @@ class Trying:
         """The parameters of the flow `experiments`. Raises UsageError for what it would refuse."""
         base = request.parameters()
         plan = Plan.of(**base, settings=settings)
+        if base["seed"] >= 2**31:
+            raise UsageError(f"the seeds of an experiment start below {2**31}, not at {base['seed']}")
         declared = read(self.from_, plan.hyperparameters) if self.from_ else None
         if self.search is None and declared and declared.space:
             raise UsageError(f"{self.from_} has a space, which only a search looks through; add --search, such as 30")

@@ -9,7 +9,7 @@ from artifacts.store import Ref, Store
 from tasks.caching import step
 
 
-@step("predict", shaped_by=("keras", "tensorflow", "numpy", "pillow"))
+@step("predict", shaped_by=("keras", "backend", "numpy", "pillow"))
 def predict(portion: Portion, model: Candidate, max_bytes: int, store: Store) -> Ref:
     """A list of `Prediction`s as JSON, one for each image of the portion and one for each file that cannot be read."""
     found = _classifier(model, store).read(images(portion, store, max_bytes))

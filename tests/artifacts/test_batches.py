@@ -181,6 +181,34 @@ def test_meant_for_another(store: Store, base: Splits, fresh: tuple[np.ndarray, 
     assert len(collect("letters", base, 10, "accept", store, LIMIT).new) == 1
 
 
+@pytest.mark.parametrize("harm", ["empty", "array", "flipped", "huge picture"])
+def test_damaged_files(
+    harm: str, store: Store, base: Splits, tmp_path: Path, fresh: tuple[np.ndarray, np.ndarray]
+) -> None:
+    """Whatever is wrong with a file, it goes to quarantine, and does not stop the others."""
+    inbox = store.home / "inbox"
+    inbox.mkdir(parents=True)
+    bad = inbox / "bad.npz"
+    if harm == "empty":
+        bad.touch()
+    elif harm == "array":
+        np.save(bad.open("wb"), fresh[0])
+    elif harm == "flipped":
+        np.savez_compressed(bad, images=fresh[0], labels=fresh[1], dataset="letters")
+        content = bytearray(bad.read_bytes())
+        for place in range(100, len(content) - 400, 50):
+            content[place] ^= 0xFF
+        bad.write_bytes(content)
+    else:
+        bad = inbox / "bad"
+        bad.mkdir()
+        (bad / "labels.csv").write_text("file,label\na.png,1\n")
+        Image.new("1", (14_000, 14_000)).save(bad / "a.png")
+    packed(inbox / "good.npz", *fresh)
+    arrivals = take_in(store, base)
+    assert list(arrivals.quarantined) == [bad.name] and [batch.name for batch in arrivals.new] == ["good.npz"]
+
+
 def test_damaged_keepsake(store: Store, base: Splits, tmp_path: Path, fresh: tuple[np.ndarray, np.ndarray]) -> None:
     """Where the arrays of an accepted batch are gone and what arrived is another, one line says so."""
     add(packed(tmp_path / "good.npz", *fresh), store.home)

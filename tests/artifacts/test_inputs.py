@@ -50,6 +50,14 @@ def test_folders(tmp_path: Path, digits: Arrays) -> None:
     assert "has no PNG" in seen(empty, tmp_path)[0].error
 
 
+@pytest.mark.parametrize("name", ["x\0.png", "x" * 300, "nowhere/x.png"])
+def test_unusable_names(name: str, tmp_path: Path) -> None:
+    """A name that no file can have is told like a file that is not there."""
+    (path,) = expand([name])
+    (item,) = seen(path, tmp_path)
+    assert item.image is None and item.error.startswith("cannot be read")
+
+
 HEADER = b"\x93NUMPY\x01\0\x36\0{'descr': '|O', 'fortran_order': False, 'shape': (1,)}"
 
 

@@ -101,6 +101,16 @@ def test_mnist_conventions(data: st.DataObject) -> None:
     assert mass == pytest.approx([14, 14], abs=0.51)
 
 
+def test_odd_exif() -> None:
+    """A photograph is turned as its EXIF says, whatever else is written there."""
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010E] = 6, "seven"
+    stored = file(Image.fromarray(np.rot90(seven())), "JPEG", exif=exif).getvalue()
+    turned = decode(io.BytesIO(stored.replace(b"\x01\x0e\x00\x02", b"\x01\x1a\x00\x02")))  # a resolution in words
+    assert turned.changes == ("turned as its EXIF says",)
+    assert np.abs(turned.pixels.astype(int) - seven()).mean() < 20
+
+
 @pytest.mark.parametrize(
     ("told", "content"),
     [
@@ -111,6 +121,7 @@ def test_mnist_conventions(data: st.DataObject) -> None:
         ("more than 67,108,864", lambda: file(Image.new("1", (14000, 14000)))),
         ("is blank", lambda: file(Image.new("L", (50, 60), 200))),
         ("hardly anything", lambda: file(Image.effect_noise((99, 99), 3))),
+        ("hardly anything", lambda: file(Image.fromarray(np.pad([[254]], 150, constant_values=255).astype(np.uint8)))),
     ],
 )
 def test_bad_pictures(told: str, content: Callable[[], io.BytesIO]) -> None:

@@ -64,6 +64,13 @@ def test_goes_on(home: Path) -> None:
     assert proposed(search(home, 9))[:6] == first
 
 
+def test_other_rounds(home: Path) -> None:
+    """A search goes on in rounds of another size, larger than what is finished too."""
+    search(home, 7)
+    study = Study(home, "study", Search(trials=9, round=16, space=SPACE), "about")
+    assert study.floors() == () and len(study.propose()) == 2
+
+
 def test_finds(home: Path) -> None:
     """It comes closer to the best than the trials that it began with."""
     found = proposed(search(home, 30))

@@ -81,6 +81,7 @@ def test_list_may_name(tmp_path: Path) -> None:
         ("a.yaml", f"grid: {{epochs: {[*range(1, 41)]}, batch_size: {[*range(1, 41)]}}}", "more than 1000"),
         ("a.yaml", "space: {dropout: {low: 0.5, high: 0.1}}", "low must be less than high"),
         ("a.yaml", "space: {learning_rate: {low: 0, high: 1, log: true}}", "low must be more than 0"),
+        ("a.yaml", "space: {batch_norm: {low: 0, high: 1}}", "batch_norm is no number"),
         ("a.yaml", "space: {dropout: {low: 0, high: 1}}", "space dropout: dropout: Input should be less than 1"),
         ("a.yaml", "space: {kernel_size: [[3], [3, 5]], filters: [[8], [8, 8]]}", "more entries than filters"),
     ],

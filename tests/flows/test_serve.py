@@ -7,6 +7,7 @@ import json
 import shutil
 import signal
 import subprocess
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,6 +52,7 @@ def start(home: Path, *options: str) -> Served:
     assert process.stderr is not None
     line = process.stderr.readline()
     assert "http://" in line, line
+    threading.Thread(target=process.stderr.read, daemon=True).start()  # so that it never fills
     return Served(
         home, process, httpx.Client(base_url=next(word for word in line.split() if "http" in word), timeout=30)
     )
@@ -103,7 +105,8 @@ def test_follows_the_champion(served: Served, digit: np.ndarray) -> None:
     for attempt in stamina.retry_context(on=AssertionError, attempts=None, timeout=20, wait_max=0.5):
         with attempt:
             assert served.http.post("/predict", json={"image": png(digit)}).json()["model"] == made.version
-    assert f'digitflow_model_version{{dataset="mnist-sample"}} {made.version}.0' in served.http.get("/metrics").text
+            told = served.http.get("/metrics").text
+            assert f'digitflow_model_version{{dataset="mnist-sample"}} {made.version}.0' in told
 
 
 JSON = {"Content-Type": "application/json"}
