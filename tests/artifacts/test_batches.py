@@ -194,7 +194,7 @@ def test_damaged_files(
     elif harm == "array":
         np.save(bad.open("wb"), fresh[0])
     elif harm == "flipped":
-        np.savez_compressed(bad, images=fresh[0], labels=fresh[1], dataset="letters")
+        np.savez_compressed(bad, images=fresh[0], labels=fresh[1])
         content = bytearray(bad.read_bytes())
         for place in range(100, len(content) - 400, 50):
             content[place] ^= 0xFF
