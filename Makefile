@@ -24,7 +24,7 @@ run: setup
 	$(BIN)/digitflow train --or-sample
 
 test: setup
-	$(BIN)/pytest --numprocesses=auto --maxprocesses=5 --dist=loadfile --no-loadscope-reorder
+	$(BIN)/pytest --numprocesses=logical --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
 
 lint: setup
 	$(BIN)/ruff check .

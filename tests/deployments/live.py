@@ -21,9 +21,11 @@ from artifacts.runs import Manifest, earlier_runs
 from artifacts.store import Store
 from tests.command import ROOT, Finished, digitflow, environment
 
-on_each_database = pytest.mark.parametrize(
-    "live", ["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)], indirect=True
-)
+POSTGRES = pytest.param("postgres", marks=pytest.mark.postgres)
+on_each_database = pytest.mark.parametrize("live", ["sqlite", POSTGRES], indirect=True)
+_ALSO = [POSTGRES] if "DIGITFLOW_TEST_ALL" in os.environ else []
+on_sqlite = pytest.mark.parametrize("live", ["sqlite", *_ALSO], indirect=True)
+"""What takes too long to be done twice each time; DIGITFLOW_TEST_ALL asks for it."""
 
 
 @dataclass

@@ -12,11 +12,12 @@ from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRun
 from prefect.client.schemas.objects import FlowRun
 from prefect.client.schemas.schedules import IntervalSchedule
 
-from tests.deployments.live import Live, ending_of, eventually, on_each_database, runs_of, set_parameters
+from tests.deployments.live import Live, ending_of, eventually, on_each_database, on_sqlite, runs_of, set_parameters
 
-pytestmark = [pytest.mark.prefect, on_each_database]
+pytestmark = pytest.mark.prefect
 
 
+@on_each_database
 def test_on_demand(live: Live) -> None:
     """`prefect deployment run --watch` trains as typed in the README and exits 0; the same again is served from the
     cache, and says that nothing changed. The server has every step of both, and what people read."""
@@ -48,6 +49,7 @@ def artifacts(run: FlowRun) -> set[str]:
         return {str(artifact.key) for artifact in client.read_artifacts(artifact_filter=of_run)}
 
 
+@on_sqlite
 def test_schedules(live: Live) -> None:
     """The nightly schedule, set active by a variable, plans runs. One of a few seconds trains; what comes due while
     another run is under way is cancelled."""
@@ -71,6 +73,7 @@ def test_schedules(live: Live) -> None:
     assert live.trained(seed=1) == 1
 
 
+@on_sqlite
 def test_new_data(live: Live, tmp_path: Path) -> None:
     """`digitflow data add` is followed by a retraining, without a further word: it learns from a good batch, once,
     and puts a bad one into quarantine, with its report."""

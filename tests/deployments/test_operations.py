@@ -10,9 +10,9 @@ from prefect.client.orchestration import get_client
 from prefect.states import Pending
 
 from deployments.automations import dead_runs, stuck_runs
-from tests.deployments.live import Live, ending_of, eventually, on_each_database, state_of
+from tests.deployments.live import Live, ending_of, eventually, on_sqlite, state_of
 
-pytestmark = [pytest.mark.prefect, on_each_database]
+pytestmark = [pytest.mark.prefect, on_sqlite]
 
 ON_DEMAND = "training/on-demand"
 DONE = ("Completed", "Rejected")
