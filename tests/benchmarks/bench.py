@@ -4,8 +4,8 @@
     make bench    make bench QUICK=1
 
 Test accuracy is that of the last epoch, for all seeds; nothing is chosen by it. Seconds are those of the fit alone, and
-of its process with all imports; memory is that process's peak; GFLOP/s are those of convolutions and dense layers,
-three passes an image.
+of its process with all imports and the test; memory is that process's peak until the fit is done; GFLOP/s are those of
+convolutions and dense layers, three passes an image.
 """
 
 import argparse
@@ -64,8 +64,8 @@ def one(name: str, seed: int, data: Path) -> Result:
         started = time.perf_counter(), time.process_time()
         network, _ = fit(train_x, train_y, recipe, seed)
     seconds, cpu = time.perf_counter() - started[0], time.process_time() - started[1]
-    right = network.predict(test_x, verbose=0, batch_size=1000).argmax(axis=1) == test_y.argmax(axis=1)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e9
+    right = network.predict(test_x, verbose=0, batch_size=1000).argmax(axis=1) == test_y.argmax(axis=1)
     return {
         "accuracy": float(right.mean()),
         "without_mislabelled": float(np.delete(right, MISLABELLED).mean()),
