@@ -3,9 +3,11 @@
 import gzip
 import hashlib
 import io
+import os
 import struct
 import zlib
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import IO
 
@@ -66,11 +68,16 @@ def parse(path: Path, dimensions: int, store: Store) -> Ref:
         return store.put_chunks(shape, np.dtype(np.uint8), _chunks(file, shape))
 
 
-def images(path: Path) -> Iterator[np.ndarray]:
-    """The uint8 images of an unpacked IDX file, one by one. Raises BadSource if its header or length is wrong."""
+def images(path: Path, start: int = 0, stop: int | None = None) -> Iterator[np.ndarray]:
+    """The uint8 images of an unpacked IDX file from `start` to before `stop`, one by one.
+
+    Raises BadSource if its header or length is wrong.
+    """
     with path.open("rb") as file:
-        for chunk in _chunks(file, _shape(file, path, 3)):
-            yield from chunk
+        shape = _shape(file, path, 3)
+        file.seek(start * shape[1] * shape[2], os.SEEK_CUR)
+        found = (image for chunk in _chunks(file, shape) for image in chunk)
+        yield from islice(found, None if stop is None else stop - start)
 
 
 def _shape(file: IO[bytes], path: Path, dimensions: int) -> tuple[int, ...]:

@@ -1,8 +1,12 @@
 """A folder or URL of images, in portions that are read, predicted and remembered one by one."""
 
+import contextlib
+import json
+import os
 from collections.abc import Iterator
-from itertools import islice
+from functools import lru_cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import fsspec
@@ -12,7 +16,7 @@ from artifacts.arrays import CHUNK
 from artifacts.errors import BadSource, DigitflowError, UsageError
 from artifacts.inputs import Seen, count, is_array, is_known, read
 from artifacts.prediction import BATCH
-from artifacts.store import Store, canonical
+from artifacts.store import Store, canonical, disk_errors
 
 _TOLD = {
     *("mtime", "created", "modify", "ETag", "etag", "LastModified", "Last-Modified", "last_modified"),
@@ -48,12 +52,33 @@ def images(portion: Portion, store: Store, max_bytes: int) -> Iterator[Seen]:
     """The images of a portion, in their order. Raises DigitflowError if the source cannot be reached."""
     files, _ = _opened(portion.source)
     for file in portion.files:
-        with store.scratch() as folder:
+        with _scratch(file, store) as folder:
             path = Path(file.path) if _is_local(files) else folder / "file"
-            if not _is_local(files) and (refusal := _get(files, file.path, path, portion.source)):
-                yield Seen(file.name, None, refusal)
-                continue
-            yield from islice(read(path, file.name, folder, max_bytes), portion.start, portion.stop)
+            if not path.exists() and not _is_local(files):
+                if refusal := _get(files, file.path, folder / "fetched", portion.source):
+                    yield Seen(file.name, None, refusal)
+                    continue
+                (folder / "fetched").rename(path)
+            yield from read(path, file.name, folder, max_bytes, portion.start, portion.stop)
+
+
+@contextlib.contextmanager
+def _scratch(file: File, store: Store) -> Iterator[Path]:
+    """A folder to fetch and unpack a file in. An array's stays, for its next portion, until another array is read."""
+    if not is_array(file.name):
+        with store.scratch() as folder:
+            yield folder
+        return
+    with disk_errors(store.home):
+        kept = _kept(file, store)
+        os.utime(kept.name)  # old ones are swept
+        yield Path(kept.name)
+
+
+@lru_cache(maxsize=1)
+def _kept(_: File, store: Store) -> "TemporaryDirectory[str]":
+    (store.home / "tmp").mkdir(parents=True, exist_ok=True)
+    return TemporaryDirectory(dir=store.home / "tmp", ignore_cleanup_errors=True)
 
 
 def portions(source: str) -> Iterator[Portion]:
@@ -73,7 +98,7 @@ def portions(source: str) -> Iterator[Portion]:
 def _slices(files: Any, file: File, source: str) -> Iterator[Portion]:
     try:
         with files.open(file.path, "rb") as opened:
-            number = count(opened)
+            number = count(opened, json.loads(file.state)["size"])
     except (BadSource, OSError):
         number = 1  # its error is a row
     for start in range(0, max(number, 1), CHUNK):
@@ -95,8 +120,8 @@ def _found(files: Any, root: str, source: str) -> list[File]:
 
 def _file(files: Any, path: str, name: str, entry: dict[str, Any]) -> File:
     info = entry if _TOLD & entry.keys() else files.info(path)
-    state = {key: str(value) for key, value in info.items() if key in _TOLD | {"size"}}
-    return File(path=path, name=name, state=canonical(state).decode())
+    state = {key: str(value) for key, value in info.items() if key in _TOLD}
+    return File(path=path, name=name, state=canonical(state | {"size": info.get("size")}).decode())
 
 
 def _opened(source: str) -> tuple[Any, str]:

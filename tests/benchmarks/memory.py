@@ -4,7 +4,6 @@ python tests/benchmarks/memory.py 125000 500000 1000000
 python tests/benchmarks/memory.py --train 60000 1000000
 """
 
-import resource
 import subprocess
 import sys
 import tempfile
@@ -21,6 +20,7 @@ from tasks.normalise import normalise_and_reshape
 from tasks.one_hot import one_hot_encode
 from tasks.train import train
 from tasks.validate import validate
+from tests.benchmarks.bench import peak_gb
 
 
 def synthetic(count: int, seed: int, store: Store) -> Split:
@@ -41,8 +41,7 @@ def prepare(count: int, home: Path, training: bool) -> None:
     images, targets = normalise_and_reshape.fn(checked.data, store), one_hot_encode.fn(checked.data, store)
     if training:
         train.fn(images.train, targets.train, Hyperparameters(epochs=1), 0, store)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e9
-    print(f"{count:>9,} images  {peak:6.2f} GB  {time.perf_counter() - started:6.1f} s", flush=True)
+    print(f"{count:>9,} images  {peak_gb():6.2f} GB  {time.perf_counter() - started:6.1f} s", flush=True)
 
 
 if __name__ == "__main__":
