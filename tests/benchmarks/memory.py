@@ -1,7 +1,7 @@
 """Peak memory and time of the steps before training, or of all, each size in a process of its own, on synthetic images.
 
-python tests/benchmarks/memory.py 125000 500000 1000000
-python tests/benchmarks/memory.py --train 60000 1000000
+python -m tests.benchmarks.memory 125000 500000 1000000
+python -m tests.benchmarks.memory --train 60000 1000000
 """
 
 import subprocess
@@ -52,4 +52,4 @@ if __name__ == "__main__":
     else:
         for size in sizes:
             flags = ["--train"] if training else []
-            subprocess.run([sys.executable, __file__, *flags, "--one", size], check=True)
+            subprocess.run([sys.executable, "-m", "tests.benchmarks.memory", *flags, "--one", size], check=True)
