@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 from filelock import FileLock
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from artifacts import idx
 from artifacts.arrays import Labels, RawImages
@@ -31,10 +31,8 @@ RARE = frozenset({"classes", "missing-class", "imbalance"})
 OnDrift = Literal["accept", "refuse"]
 
 
-class Batch(BaseModel):
+class Batch(BaseModel, frozen=True):
     """An accepted batch. `digest` identifies it by content, `added` is UTC."""
-
-    model_config = ConfigDict(frozen=True)
 
     name: str
     digest: str

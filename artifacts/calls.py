@@ -8,17 +8,15 @@ from functools import cache, cached_property
 from importlib.metadata import version
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from artifacts.datasets import Mirrors
 from artifacts.fingerprint import fingerprint
 from artifacts.store import Store, canonical
 
 
-class Call(BaseModel):
+class Call(BaseModel, frozen=True):
     """One step applied to its inputs: everything that decides the result, and nothing that does not."""
-
-    model_config = ConfigDict(frozen=True)
 
     task: str
     inputs: dict[str, Any]

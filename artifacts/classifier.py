@@ -7,7 +7,7 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from artifacts.arrays import Probabilities
 from artifacts.errors import ArtifactLost, BadSource, UsageError
@@ -24,13 +24,11 @@ if TYPE_CHECKING:
 _one_at_a_time = Lock()
 
 
-class Prediction(BaseModel):
+class Prediction(BaseModel, frozen=True):
     """What a model reads in one image, with its two likeliest classes, or the `error` that kept it from reading.
 
     `changes` says what was done to the image before.
     """
-
-    model_config = ConfigDict(frozen=True)
 
     image: str
     label: int | None = None

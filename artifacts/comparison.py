@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from statistics import mean, stdev
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from artifacts.facts import percent, span
 from artifacts.hyperparameters import Hyperparameters
@@ -13,10 +13,8 @@ from artifacts.report import Table, as_markdown, plain, render_page
 from artifacts.results import Tried
 
 
-class Row(BaseModel):
+class Row(BaseModel, frozen=True):
     """A variant and its trials, by seed. It is scored if each of them was finished."""
-
-    model_config = ConfigDict(frozen=True)
 
     name: str
     hyperparameters: Hyperparameters

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 from filelock import FileLock
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from artifacts.batches import add
 from artifacts.scan import Grey
@@ -22,12 +22,10 @@ OLD = 600
 """Seconds after which the first correction waits no longer for others."""
 
 
-class Correction(BaseModel):
+class Correction(BaseModel, frozen=True):
     """An image as a model of `dataset` saw it, base64 of uint8 (height, width), the label that a person gave it, and
     when.
     """
-
-    model_config = ConfigDict(frozen=True)
 
     pixels: str
     shape: tuple[int, int]

@@ -11,7 +11,7 @@ import pandera.xarray as arrays
 import xarray as xr
 from pandera.config import ValidationDepth, config_context
 from pandera.errors import SchemaError, SchemaErrors
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 Schema: TypeAlias = arrays.DataArraySchema | tables.DataFrameSchema
 
@@ -30,14 +30,12 @@ BETWEEN = {"leak", "polarity"}
 """Rules about both splits at once."""
 
 
-class Problem(BaseModel):
+class Problem(BaseModel, frozen=True):
     """One broken rule. `images` are the first SHOWN offenders; those of a leak are training images.
 
     `message` stands alone: it names the split, the array, the rule, a remedy and the first offenders.
     `count` is the number of offending images, or of classes where the rule is about classes, or else 1.
     """
-
-    model_config = ConfigDict(frozen=True)
 
     split: Literal["train", "test", "both"]
     check: str
@@ -46,14 +44,12 @@ class Problem(BaseModel):
     images: tuple[int, ...]
 
 
-class SplitFacts(BaseModel):
+class SplitFacts(BaseModel, frozen=True):
     """A split in numbers: `classes[i]` images have label i.
 
     `mean_ink` is the mean pixel / 255, `coverage` the share of pixels above 0, `contrast` the mean of the images'
     standard deviations / 255. `constant` leaves out blank images; `duplicates` are second and later copies.
     """
-
-    model_config = ConfigDict(frozen=True)
 
     images: int
     height: int
@@ -67,10 +63,8 @@ class SplitFacts(BaseModel):
     duplicates: int
 
 
-class DataReport(BaseModel):
+class DataReport(BaseModel, frozen=True):
     """What makes the data unusable, what is only odd, and the facts of each split whose arrays are sound."""
-
-    model_config = ConfigDict(frozen=True)
 
     errors: tuple[Problem, ...]
     warnings: tuple[Problem, ...]

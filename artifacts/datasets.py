@@ -1,6 +1,6 @@
 """The data sets that a run can learn from, named by the content of their files, and where these are served."""
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from artifacts.store import Digest, Ref
 
@@ -12,28 +12,22 @@ FILES = (
 )
 
 
-class Source(BaseModel):
+class Source(BaseModel, frozen=True):
     """What is to be read: a name for people, and the SHA-256 of each decompressed IDX file, in the order of FILES."""
-
-    model_config = ConfigDict(frozen=True)
 
     name: str
     digests: tuple[Digest, Digest, Digest, Digest]
 
 
-class Split(BaseModel):
+class Split(BaseModel, frozen=True):
     """Images and what belongs to each of them: uint8 labels, or one-hot targets."""
-
-    model_config = ConfigDict(frozen=True)
 
     images: Ref
     labels: Ref
 
 
-class Splits(BaseModel):
+class Splits(BaseModel, frozen=True):
     """A data set as read: uint8 images (n, height, width) and uint8 labels (n,)."""
-
-    model_config = ConfigDict(frozen=True)
 
     train: Split
     test: Split
@@ -45,10 +39,8 @@ class Splits(BaseModel):
         )
 
 
-class Mirrors(BaseModel):
+class Mirrors(BaseModel, frozen=True):
     """Where a source may be served. None of it decides what is read, so none of it is in a cache key."""
-
-    model_config = ConfigDict(frozen=True)
 
     urls: tuple[str, ...]
     timeout: float = 4

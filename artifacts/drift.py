@@ -1,7 +1,7 @@
 """How far new images are from those that a model learned from, without asking any classifier."""
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from artifacts.arrays import RawImages, chunks
 
@@ -10,10 +10,8 @@ SHIFTED = 0.25
 """Population stability index above which a population has shifted: Siddiqi 2006, "Credit Risk Scorecards"."""
 
 
-class Drift(BaseModel):
+class Drift(BaseModel, frozen=True):
     """One statistic of a batch beside the base data: its population stability index, and where drift begins."""
-
-    model_config = ConfigDict(frozen=True)
 
     statistic: str
     index: float

@@ -1,15 +1,13 @@
 """What is known of a trained network on images that it has not seen."""
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from artifacts.arrays import Labels, Probabilities
 
 
-class ClassMetrics(BaseModel):
+class ClassMetrics(BaseModel, frozen=True):
     """Precision, recall and F1, each in [0, 1] (0 where undefined), of one class with `support` images."""
-
-    model_config = ConfigDict(frozen=True)
 
     label: int
     precision: float
@@ -18,13 +16,11 @@ class ClassMetrics(BaseModel):
     support: int
 
 
-class Evaluation(BaseModel):
+class Evaluation(BaseModel, frozen=True):
     """Top-1 accuracy in [0, 1] with its 95 % Wilson interval, mean cross-entropy in nats, and where the errors lie.
 
     `confusion[i][j]` counts the images of class i that were taken for class j.
     """
-
-    model_config = ConfigDict(frozen=True)
 
     count: int
     correct: int

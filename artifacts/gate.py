@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from artifacts.arrays import Labels, Probabilities
 from artifacts.evaluation import Evaluation
@@ -20,10 +20,8 @@ OVERUSED = 20
 """Decisions by one set of test images from which on a false promotion is to be expected at a level of 5 %."""
 
 
-class Gate(BaseModel):
+class Gate(BaseModel, frozen=True, extra="forbid"):
     """What a model must reach. An unset limit is not checked."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     min_accuracy: float | None = Field(
         None,
@@ -54,20 +52,16 @@ class Gate(BaseModel):
     min_throughput: float | None = Field(None, gt=0, description="Least images per second in batches")
 
 
-class Rehearsal(BaseModel):
+class Rehearsal(BaseModel, frozen=True):
     """How the saved weights do in a fresh process: what `tasks.save` measured."""
-
-    model_config = ConfigDict(frozen=True)
 
     weights_bytes: int
     latency_ms: float
     throughput: float
 
 
-class Check(BaseModel):
+class Check(BaseModel, frozen=True):
     """One measured value against one threshold, and what was asked of it in words."""
-
-    model_config = ConfigDict(frozen=True)
 
     name: str
     value: float
@@ -81,10 +75,8 @@ class Check(BaseModel):
     """Where the estimate should be above."""
 
 
-class Verdict(BaseModel):
+class Verdict(BaseModel, frozen=True):
     """All checks, and whether every one was passed. `threshold` is the accuracy that was asked."""
-
-    model_config = ConfigDict(frozen=True)
 
     passed: bool
     threshold: float

@@ -15,14 +15,12 @@ def _several(value: object) -> object:
     return (value,) if isinstance(value, str) else value  # one word means it for all
 
 
-class Hyperparameters(BaseModel):
+class Hyperparameters(BaseModel, frozen=True, extra="forbid"):
     """One convolution per entry of `filters`, then dense layers, then softmax; trained by Adam on cross-entropy.
 
     A list shorter than `filters` repeats its last entry. The defaults are the tutorial's network. Training images are
     moved at random, each in its own way, by up to `rotation`, `zoom`, `shear` and `shift`.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     filters: tuple[Size, ...] = Field((8,), min_length=1, max_length=16, description="Width of each convolution")
     kernel_size: tuple[Annotated[int, Field(ge=1, le=64)], ...] = Field(

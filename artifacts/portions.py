@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import fsspec
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from artifacts.arrays import CHUNK
 from artifacts.errors import BadSource, DigitflowError, UsageError
@@ -27,20 +27,16 @@ REFUSED = (401, 403, 404, 410)
 """Statuses of HTTP that are about one file."""
 
 
-class File(BaseModel):
+class File(BaseModel, frozen=True):
     """A file of a source. `name` is relative to it, `state` tells one content from another without reading it."""
-
-    model_config = ConfigDict(frozen=True)
 
     path: str
     name: str
     state: str
 
 
-class Portion(BaseModel):
+class Portion(BaseModel, frozen=True):
     """Some files of a source, or the images from `start` to before `stop` of one that holds many."""
-
-    model_config = ConfigDict(frozen=True)
 
     source: str
     files: tuple[File, ...]

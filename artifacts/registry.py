@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from artifacts.arrays import Images
 from artifacts.errors import ArtifactLost, DigitflowError, UsageError
@@ -32,10 +32,8 @@ class ChampionChanged(DigitflowError):
     """Another promotion came first, so the evidence is about a model that is no longer champion."""
 
 
-class Candidate(BaseModel):
+class Candidate(BaseModel, frozen=True):
     """A trained model and what its run found. `test` is the digest of the raw test images."""
-
-    model_config = ConfigDict(frozen=True)
 
     dataset: str
     recipe: str
@@ -62,13 +60,11 @@ class Version(Candidate):
     mlflow_run: str
 
 
-class Promotion(BaseModel):
+class Promotion(BaseModel, frozen=True):
     """One change of the champion. `at` is UTC, `replaced` the version before, if any.
 
     It took effect unless something came between its note and the change itself, or the alias was moved elsewhere.
     """
-
-    model_config = ConfigDict(frozen=True)
 
     dataset: str
     version: int

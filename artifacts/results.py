@@ -2,46 +2,42 @@
 
 from typing import NamedTuple
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from artifacts.datasets import Split, Splits
 from artifacts.hyperparameters import Hyperparameters
 from artifacts.store import Ref
 
 
-class _Result(BaseModel):
-    model_config = ConfigDict(frozen=True)
-
-
-class Validated(_Result):
+class Validated(BaseModel, frozen=True):
     """Data that keep their contract, and the report that says so (a `contracts.DataReport` as JSON)."""
 
     data: Splits
     report: Ref
 
 
-class Merged(_Result):
+class Merged(BaseModel, frozen=True):
     """Data with what arrived later, and the held-out part of that, if any."""
 
     data: Splits
     fresh: Split | None
 
 
-class Pair(_Result):
+class Pair(BaseModel, frozen=True):
     """One array for each split."""
 
     train: Ref
     test: Ref
 
 
-class Trained(_Result):
+class Trained(BaseModel, frozen=True):
     """Weights of the last epoch (Keras `.weights.h5`), and one list per epoch series as JSON."""
 
     weights: Ref
     history: Ref
 
 
-class Tried(_Result):
+class Tried(BaseModel, frozen=True):
     """What hyperparameters came to on held-out training images. `seconds` are those of the fit.
 
     `epochs` has the accuracy after each epoch, if that was asked for. Without an `accuracy`, the trial was given up, or
@@ -57,21 +53,21 @@ class Tried(_Result):
     failure: str = ""
 
 
-class Scored(_Result):
+class Scored(BaseModel, frozen=True):
     """An `Evaluation` as JSON, and the probabilities (n, classes) float32 that it was made from."""
 
     evaluation: Ref
     probabilities: Ref
 
 
-class Saved(_Result):
+class Saved(BaseModel, frozen=True):
     """Weights that work in a fresh process, and how they did there (a `gate.Rehearsal` as JSON)."""
 
     weights: Ref
     rehearsal: Ref
 
 
-class Opponent(_Result):
+class Opponent(BaseModel, frozen=True):
     """What a candidate is held against: the champion, or `absence` says why nothing.
 
     `decisions` counts the candidates that the same test images have judged before.
@@ -84,7 +80,7 @@ class Opponent(_Result):
     decisions: int = 0
 
 
-class Reported(_Result):
+class Reported(BaseModel, frozen=True):
     """The report as one HTML page, and its parts as Markdown (JSON: key to text) for Prefect's UI."""
 
     html: Ref

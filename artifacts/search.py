@@ -13,7 +13,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from filelock import FileLock, Timeout
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from artifacts.errors import UsageError
 from artifacts.hyperparameters import Hyperparameters
@@ -30,10 +30,8 @@ WARM_UP = 5
 _TRIED, _ABOUT = "tried", "about"
 
 
-class Search(BaseModel):
+class Search(BaseModel, frozen=True, extra="forbid"):
     """How many trials, in rounds of how many, through which space; `study` is the name under which they are kept."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     trials: int = Field(ge=1, le=100_000)
     study: str = Field("", max_length=100, pattern=r"^[\w. -]*$")

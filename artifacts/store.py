@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO, Annotated, Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from artifacts.arrays import chunks
 from artifacts.errors import ArtifactLost, DigitflowError
@@ -31,10 +31,8 @@ DISK_ERRORS = {
 _verified: dict[Path, tuple[int, int, int]] = {}
 
 
-class Ref(BaseModel):
+class Ref(BaseModel, frozen=True):
     """What an artifact is, not where: the SHA-256 of its bytes, their kind and, for arrays, shape and dtype."""
-
-    model_config = ConfigDict(frozen=True)
 
     sha256: Digest
     kind: Kind

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from artifacts.errors import UsageError
 from artifacts.hyperparameters import Hyperparameters, explain
@@ -36,10 +36,8 @@ LIMIT = 1000
 """Variants in one experiment."""
 
 
-class Between(BaseModel):
+class Between(BaseModel, frozen=True, extra="forbid"):
     """A range of numbers, ends included; `log`: small ones are as likely as large."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     low: int | float
     high: int | float
@@ -69,10 +67,8 @@ SPACE: Space = {
 """What a search looks through, unless a file says otherwise."""
 
 
-class Declared(BaseModel):
+class Declared(BaseModel, extra="forbid"):
     """A file's content: exactly one of the three."""
-
-    model_config = ConfigDict(extra="forbid")
 
     grid: dict[str, Choices] | None = Field(None, min_length=1)
     sets: list[dict[str, Any]] | None = Field(None, min_length=1, max_length=LIMIT, alias="list")

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from artifacts import idx
 from artifacts.datasets import FILES, MIRRORS, NAMES, SAMPLE, SAMPLE_SOURCE, SOURCES, Mirrors, Source
@@ -16,10 +16,8 @@ PATIENCE = 8
 """Seconds to wait for some mirror to answer before the sample is used instead; the promise is 15 in all."""
 
 
-class Plan(BaseModel):
+class Plan(BaseModel, frozen=True):
     """A data set by content, a recipe and what it came to, a seed and a gate."""
-
-    model_config = ConfigDict(frozen=True)
 
     source: Source
     mirrors: Mirrors

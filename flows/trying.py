@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Group, Parameter
 from cyclopts.validators import Number
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from artifacts.errors import UsageError
 from artifacts.hyperparameters import Overrides, explain
@@ -19,10 +19,8 @@ from flows.request import HOW, Request
 TRIED = Group("What to try", sort_key=0)
 
 
-class Where(BaseModel):
+class Where(BaseModel, frozen=True, extra="forbid"):
     """Who fits: `processes` of this machine, as many as it has cores unless told, or the workers of a Dask cluster."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     runner: Literal["processes", "dask"] = "processes"
     processes: int | None = Field(None, ge=1, le=1024)

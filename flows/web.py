@@ -15,7 +15,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from pydantic import Base64Bytes, BaseModel, ConfigDict, Field
+from pydantic import Base64Bytes, BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
@@ -33,10 +33,8 @@ PATHS = ("/", "/predict", "/corrections", "/health", "/metrics")
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
 
-class Drawing(BaseModel):
+class Drawing(BaseModel, extra="forbid"):
     """A PNG, JPEG or BMP file in base64: a drawing, scan or photo of one digit."""
-
-    model_config = ConfigDict(extra="forbid")
 
     image: Base64Bytes
 
