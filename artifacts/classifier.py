@@ -57,7 +57,7 @@ class Classifier:
         if model != CHAMPION and not str(model).isdecimal():
             raise UsageError(f"{model!r} is no model; give {CHAMPION!r} or the number of a version")
         number = None if model == CHAMPION else int(model)
-        return cls.of(at_hand(Registry(settings.home).in_use(dataset, number), settings), settings.artifacts)
+        return cls.of(at_hand(Registry(settings.home).find(number, dataset), settings), settings.artifacts)
 
     @classmethod
     def of(cls, model: Candidate, store: Store) -> "Classifier":

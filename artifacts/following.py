@@ -34,7 +34,7 @@ class Following:
             self.trouble = str(error)
 
     def _find(self) -> Version:
-        return self._registry.in_use(self._dataset, self._number)
+        return self._registry.find(self._number, self._dataset)
 
     def _load(self, version: Version) -> tuple[Version, Classifier]:
         import numpy as np

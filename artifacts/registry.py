@@ -100,8 +100,8 @@ class Registry:
             return bool(self.tracking.query(query, version, _FACTS, weights.sha256))
         return False
 
-    def in_use(self, dataset: str | None = None, number: int | None = None) -> Version:
-        """The champion, or the version with that `number`, without importing MLflow where that can be.
+    def find(self, number: int | None = None, dataset: str | None = None) -> Version:
+        """The version with that number, or the champion, without importing MLflow where that can be.
 
         Raises UsageError if there is none, or if several data sets have one and `dataset` does not say which.
         """
@@ -146,16 +146,6 @@ class Registry:
         with self.tracking.errors():
             found = [version for model in self._models(dataset) for version in self._of(model)]
         return sorted(found, key=lambda version: version.created, reverse=True)
-
-    def find(self, number: int, dataset: str | None = None) -> Version:
-        """Raises UsageError if there is no such version, or if several data sets have one."""
-        matches = [version for version in self.versions(dataset) if version.version == number]
-        if len(matches) > 1:
-            names = ", ".join(version.dataset for version in matches)
-            raise UsageError(f"several data sets have a version {number}: {names}; add --dataset")
-        if not matches:
-            raise UsageError(f"there is no version {number}; see: digitflow models")
-        return matches[0]
 
     def champion(self, dataset: str) -> Version | None:
         with self.tracking.errors():

@@ -56,7 +56,7 @@ def predict(
         return _to_table(images, output, model, dataset, json)
     settings = Settings.load()
     with console.native_output_in(settings.home / "native.log"):
-        version = at_hand(Registry(settings.home).in_use(dataset, model), settings)
+        version = at_hand(Registry(settings.home).find(model, dataset), settings)
         found = list(Classifier.of(version, settings.artifacts).read(_seen(images, settings.max_file_bytes)))
     if not found:
         raise UsageError("the list on stdin is empty; name an image on each line")

@@ -28,7 +28,7 @@ def prediction(source: str, output: str, model: int | None = None, dataset: str 
     place(output)
     settings = Settings.load()
     store = settings.artifacts
-    version = at_hand(Registry(settings.home).in_use(dataset, model), settings)
+    version = at_hand(Registry(settings.home).find(model, dataset), settings)
     candidate = Candidate(**{name: getattr(version, name) for name in Candidate.model_fields})
     parts = [predict(portion, candidate, settings.max_file_bytes, store) for portion in portions(source)]
     return write(parts, version, output, store)

@@ -55,12 +55,12 @@ def test_without_mlflow(home: Path) -> None:
 def test_the_same_version_both_ways(home: Path) -> None:
     """What is read from the local database is what MLflow says."""
     registry = Registry(home)
-    assert registry.in_use() == registry.champion("mnist-sample") == registry.in_use(number=1)
+    assert registry.find() == registry.champion("mnist-sample") == registry.find(1)
 
 
 def test_damaged_weights(home: Path) -> None:
     """Damaged weights are never used: they come back from MLflow's copy, or else there is no classifier."""
-    store, weights = Store(home), Registry(home).in_use().weights
+    store, weights = Store(home), Registry(home).find().weights
     store.path(weights).write_bytes(b"damaged")
     assert Classifier.load().predict(np.zeros((1, 28, 28), np.uint8)).shape == (1, 10) and store.holds(weights)
     store.path(weights).write_bytes(b"damaged again")

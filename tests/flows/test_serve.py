@@ -93,7 +93,7 @@ def test_predict_as_documented(served: Served, digit: np.ndarray, tmp_path: Path
 def test_follows_the_champion(served: Served, digit: np.ndarray) -> None:
     """When another version becomes champion, the next answers are its own, without a restart."""
     registry, store = Registry(served.home), Store(served.home)
-    before = registry.in_use()
+    before = registry.find()
     facts = {name: getattr(before, name) for name in Candidate.model_fields}
     other = Candidate(**facts | {"test": "0" * 64})
     files = {WEIGHTS: store.path(before.weights).read_bytes()}
