@@ -1,7 +1,9 @@
 """A source falls into portions, and each image is in one of them, wherever the source is."""
 
+import errno
 import gzip
 import io
+import os
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +13,7 @@ import numpy as np
 import pytest
 
 from artifacts import idx, portions
+from artifacts.errors import DigitflowError
 from artifacts.inputs import Seen
 from artifacts.store import Store
 from tests.conftest import Arrays
@@ -61,3 +64,22 @@ def test_exaggerated_header(pack: Callable[[bytes], bytes], tmp_path: Path, stor
     (tmp_path / "huge-idx3-ubyte").write_bytes(pack(b"\0\0\x08\x03" + struct.pack(">3I", 2**32 - 1, 28, 28)))
     (seen,) = all_seen(str(tmp_path), store)
     assert seen.image is None and "declares" in seen.error
+
+
+def test_passing_errors_are_no_rows(tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What says nothing of a file, such as too many open files, ends the run; what does is a row."""
+    (tmp_path / "a.png").write_bytes(b"")
+    (portion,) = portions.portions(str(tmp_path))
+
+    def failing(number: int) -> Callable[..., None]:
+        def fail(*_: object) -> None:
+            raise OSError(number, os.strerror(number))
+
+        return fail
+
+    monkeypatch.setattr(Path, "open", failing(errno.EMFILE))
+    with pytest.raises(DigitflowError, match="cannot be read now"):
+        list(portions.images(portion, store, LIMIT))
+    monkeypatch.setattr(Path, "open", failing(errno.EACCES))
+    (seen,) = portions.images(portion, store, LIMIT)
+    assert "Permission denied" in seen.error

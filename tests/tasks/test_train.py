@@ -1,5 +1,6 @@
 """Training learns, repeats itself exactly, and says when it cannot go on."""
 
+import contextlib
 import os
 import random
 import subprocess
@@ -146,6 +147,17 @@ def test_killed_training_goes_on(done: float, store: Store, tmp_path: Path) -> N
     assert resumed.weights == whole.weights
     assert store.get_json(resumed.history)["accuracy"] == store.get_json(whole.history)["accuracy"]
     assert not list((store.home / "checkpoints").iterdir())
+
+
+def test_checkpoint_outlives_an_error(store: Store) -> None:
+    """What fails after training, before the result is remembered, leaves the checkpoint; success drops it."""
+    checkpoints, (images, targets) = Checkpoints(store, "key"), small()
+    for fails in (True, False):
+        with contextlib.suppress(OSError), kept_in(checkpoints):
+            fit(images, targets, HARD, 3, checkpoints)
+            if fails:
+                raise OSError("the disk is full")
+        assert (store.home / checkpoints.name).exists() == fails
 
 
 @pytest.mark.parametrize("damage", ["truncate", "flip", "other"])
