@@ -33,7 +33,7 @@ lint: setup
 
 bench: setup
 	$(BIN)/python -m tests.benchmarks.bench $(if $(QUICK),--quick) $(if $(RESUME),--resume) --json bench.json
-	$(BIN)/python tests/benchmarks/overhead.py --rounds $(if $(QUICK),3,7)
+	$(BIN)/python tests/benchmarks/overhead.py --rounds $(if $(QUICK),1,7)
 
 up deploy down: export PORT ?= 4200
 up deploy down: export PREFECT_API_URL ?= http://127.0.0.1:$(PORT)/api
