@@ -104,7 +104,7 @@ def collect(dataset: str, base: Splits, classes: int, on_drift: OnDrift, store: 
     A batch leaves the inbox only after the ledger, written atomically, has it, and the ledger knows batches by content:
     whatever is killed when, none is lost or accepted twice. What arrived is kept, so that lost arrays can be read anew.
     """
-    new, repeated, quarantined = [], [], {}
+    new, repeated, aside = [], [], {}
     with _ledger(dataset, store) as accepted:
         for batch in accepted:
             if not (store.holds(batch.data.images) and store.holds(batch.data.labels)):
@@ -118,14 +118,15 @@ def collect(dataset: str, base: Splits, classes: int, on_drift: OnDrift, store: 
             except BadSource as error:
                 report = {"errors": [{"message": str(error)}]}
             if report["errors"]:
-                quarantined[path.name] = "; ".join(problem["message"] for problem in report["errors"])
-                _set_aside(path, report, store)
+                aside[path.name] = "; ".join(problem["message"] for problem in report["errors"])
+                _set_aside(path, {"reason": aside[path.name]} | report, store)
                 continue
             batch = _batch(path.name, images, labels, base, store)
             drifted = ", ".join(drift.statistic for drift in batch.drift if drift.is_drift)
             if drifted and on_drift == "refuse":
-                quarantined[path.name] = f"it drifted from the data set in {drifted}"
-                _set_aside(path, {"drift": [drift.model_dump() for drift in batch.drift]}, store)
+                aside[path.name] = f"it drifted from the data set in {drifted}"
+                told = {"reason": aside[path.name], "drift": [drift.model_dump() for drift in batch.drift]}
+                _set_aside(path, told, store)
             elif any(batch.digest == other.digest for other in accepted):
                 repeated.append(path.name)
             else:
@@ -134,7 +135,16 @@ def collect(dataset: str, base: Splits, classes: int, on_drift: OnDrift, store: 
                 _write(dataset, accepted, store)
             if path.exists():
                 _move(path, _kept(store))
-        return Arrivals(accepted=tuple(accepted), new=tuple(new), quarantined=quarantined, repeated=tuple(repeated))
+        return Arrivals(accepted=tuple(accepted), new=tuple(new), quarantined=aside, repeated=tuple(repeated))
+
+
+def quarantined(store: Store) -> Iterator[tuple[Path, str]]:
+    """The report of every batch in quarantine, and in a few words why it is there."""
+    for path in sorted((store.home / "quarantine").glob("*/report.json")):
+        reason = ""
+        with contextlib.suppress(ValueError, OSError):
+            reason = json.loads(path.read_bytes()).get("reason", "")
+        yield path, reason
 
 
 def accepted(store: Store) -> Iterator[Batch]:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 EVERY = 60
 """Seconds after which a checkpoint is written within an epoch; at its end one is written in any case."""
 
+_log = logging.getLogger(__name__)
+
 History = dict[str, list[float]]
 
 
@@ -76,10 +78,11 @@ class Checkpoints:
             if [tuple(v.shape) for v in variables] != [v.shape for v in values]:
                 raise ValueError("it is another network's")
         except ValueError as error:
-            logging.getLogger(__name__).warning("ignored checkpoint %s: %s; training starts anew", self.name, error)
+            _log.warning("ignored checkpoint %s: %s; training starts anew", self.name, error)
             return Progress()
         for variable, value in zip(variables, values, strict=True):
             variable.assign(value)
+        _log.warning("training goes on after %d epochs and %d batches", progress.epoch, progress.batch)
         return progress
 
     def drop(self) -> None:

@@ -15,7 +15,7 @@ import mnist
 import numpy as np
 
 from artifacts.arrays import CHUNK
-from artifacts.errors import BadSource
+from artifacts.errors import BadSource, DigitflowError, passes
 from artifacts.store import Ref, Store
 
 BLOCK = 1 << 20
@@ -58,6 +58,8 @@ def _blocks(packed: Path) -> Iterator[bytes]:
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise BadSource(f"{packed.name} is not a whole gzip file ({error})") from None
     except OSError as error:
+        if passes(error):
+            raise DigitflowError(f"{packed} cannot be read now ({error.strerror}); run again when it can") from error
         raise BadSource(f"{packed} cannot be read ({error.strerror})") from None
 
 
@@ -75,6 +77,8 @@ def images(path: Path, start: int = 0, stop: int | None = None) -> Iterator[np.n
     """
     with path.open("rb") as file:
         shape = _shape(file, path, 3)
+        if shape[0] and 0 in shape[1:]:
+            raise BadSource(f"{path.name} declares images of {shape[1]} by {shape[2]} pixels")
         file.seek(start * shape[1] * shape[2], os.SEEK_CUR)
         found = (image for chunk in _chunks(file, shape) for image in chunk)
         yield from islice(found, None if stop is None else stop - start)

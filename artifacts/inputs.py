@@ -4,19 +4,21 @@ import gzip
 import math
 import os
 import struct
+import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from tokenize import TokenError
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from artifacts import idx
+from artifacts.arrays import CHUNK
 from artifacts.errors import BadSource, DigitflowError, passes
 from artifacts.scan import Fitted, Grey, decode
+from artifacts.store import disk_errors
 
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp")
-_IDX, _GZIP = b"\0\0\x08", b"\x1f\x8b"
+NPY, _IDX, _GZIP = b"\x93NUMPY", b"\0\0\x08", b"\x1f\x8b"
 DEFLATED = 1032
 """Bytes that one byte of gzip can stand for at most (zlib.net, "Technical Details")."""
 
@@ -55,17 +57,19 @@ def read(
 ) -> Iterator[Seen]:
     """The images of a file, which is called `name`; of an array, those from `start` to before `stop`.
 
-    `scratch` is a folder to unpack it in, up to `max_bytes`; what is unpacked there is used again.
+    `scratch` is a folder to unpack it in, up to `max_bytes`; what is unpacked there is used again. What is wrong with a
+    file is told where it starts. Raises DigitflowError for an error that will pass.
     """
     try:
         if os.path.isdir(path):  # noqa: PTH112
             raise BadSource("has no PNG, JPEG, BMP, .npy or idx3-ubyte file in it")
         with path.open("rb") as file:
             head = file.read(6)
-        if head == b"\x93NUMPY":
-            yield from _numbered(name, _from_npy(path, start, stop), start)
+        if head == NPY:
+            yield from _numbered(name, _from_npy(path, start, stop, max_bytes), start)
         elif head.startswith((_IDX, _GZIP)):
-            yield from _numbered(name, idx.images(_unpacked(path, scratch, max_bytes), start, stop), start)
+            unpacked = _unpacked(path, scratch / "unpacked" / name.rpartition("/")[2], max_bytes)
+            yield from _numbered(name, idx.images(unpacked, start, stop), start)
         else:
             yield Seen(name, decode(path))
     except (OSError, ValueError) as error:
@@ -73,7 +77,8 @@ def read(
             raise DigitflowError(f"{name} cannot be read now: {error}; run again when it can") from error
         yield Seen(name, None, f"cannot be read: {getattr(error, 'strerror', None) or error}")
     except BadSource as error:
-        yield Seen(name, None, str(error))
+        if not start:
+            yield Seen(name, None, str(error))
 
 
 def count(file: Any, size: int | None) -> int:
@@ -81,57 +86,103 @@ def count(file: Any, size: int | None) -> int:
 
     Raises BadSource if it is neither, or says more than it can hold.
     """
-    try:
-        start = file.read(6)
-        file.seek(0)
-        if start == b"\x93NUMPY":
-            shape = _header(file)
-        else:
+    start = file.read(6)
+    file.seek(0)
+    if start == NPY:
+        shape = _header(file).shape
+    else:
+        try:
             header = (gzip.open(file) if start.startswith(_GZIP) else file).read(16)  # noqa: SIM115
-            if len(header) < 16 or not header.startswith(_IDX):
-                raise BadSource("is no IDX file")
-            shape = struct.unpack(">3I", header[4:])
-    except (OSError, EOFError, ValueError, SyntaxError, TokenError) as error:
-        raise BadSource(f"cannot be read: {error}") from None
-    if size is not None and math.prod(shape) > size * (DEFLATED if start.startswith(_GZIP) else 1):
-        raise BadSource(f"declares {'×'.join(map(str, shape))} values, which {size:,} bytes cannot hold")
-    return shape[0] if len(shape) > 2 else 1
+        except (OSError, EOFError, zlib.error) as error:
+            raise BadSource(f"cannot be read: {error}") from None
+        if len(header) < 16 or not header.startswith(_IDX):
+            raise BadSource("is no IDX file")
+        shape = struct.unpack(">3I", header[4:])
+    pixels = math.prod(shape[1:])
+    if not pixels or (size is not None and shape[0] * pixels > size * (DEFLATED if start.startswith(_GZIP) else 1)):
+        raise BadSource(f"declares {' by '.join(map(str, shape))} pixels, which it cannot hold")
+    return shape[0]
 
 
-def _unpacked(path: Path, scratch: Path, max_bytes: int) -> Path:
-    unpacked = scratch / "idx"
-    if not unpacked.exists():
-        idx.unpack(path, scratch / "part", max_bytes)
-        (scratch / "part").rename(unpacked)
+def _unpacked(path: Path, unpacked: Path, max_bytes: int) -> Path:
+    """An IDX file unpacked, once. What is wrong with it is found once too."""
+    failure = unpacked.parent / "failure"
+    with disk_errors(unpacked.parent):
+        unpacked.parent.mkdir(exist_ok=True)
+        if failure.exists():
+            raise BadSource(failure.read_text())
+        if not unpacked.exists():
+            part = unpacked.parent / "part"
+            try:
+                idx.unpack(path, part, max_bytes)
+            except BadSource as error:
+                failure.write_text(str(error))
+                raise
+            part.rename(unpacked)
     return unpacked
 
 
-def _header(file: Any) -> tuple[int, ...]:
-    major, _ = np.lib.format.read_magic(file)
-    reader = np.lib.format.read_array_header_1_0 if major == 1 else np.lib.format.read_array_header_2_0
-    shape: tuple[int, ...] = reader(file)[0]
-    return shape
+class _Header(NamedTuple):
+    """What an .npy file says of itself: `shape` is (n, height, width), `dtype` uint8 or uint16."""
+
+    shape: tuple[int, ...]
+    stored: tuple[int, ...]
+    dtype: np.dtype[Any]
+    is_fortran: bool
+
+
+def _header(file: Any) -> _Header:
+    """Read it, up to the first value. Raises BadSource if the array cannot be images."""
+    try:
+        major, _ = np.lib.format.read_magic(file)
+        reader = np.lib.format.read_array_header_1_0 if major == 1 else np.lib.format.read_array_header_2_0
+        stored, is_fortran, dtype = reader(file)
+    except Exception as error:  # NumPy parses it as Python
+        if passes(error):
+            raise
+        raise BadSource(f"cannot be read: {' '.join(str(error).split())}") from None
+    shape = stored[:-1] if len(stored) == 4 and stored[3] == 1 else stored
+    is_coloured = len(shape) == 3 and shape[2] in (3, 4)
+    if (dtype.kind, dtype.itemsize) not in (("u", 1), ("u", 2)) or len(shape) not in (2, 3) or is_coloured:
+        raise BadSource(f"has {dtype} {stored}, not uint8 or uint16 (n, height, width) or (height, width)")
+    shape = shape if len(shape) == 3 else (1, *shape)
+    if not all(type(side) is int and side >= 0 for side in shape) or (shape[0] and not shape[1] * shape[2]):
+        raise BadSource(f"declares the shape {stored}, which no images have")
+    if shape[1] * shape[2] > idx.MAX_PIXELS:
+        raise BadSource(f"has images of {shape[1]:,} by {shape[2]:,} pixels, which is too large")
+    return _Header(shape, stored, dtype, is_fortran)
+
+
+def _from_npy(path: Path, start: int, stop: int | None, max_bytes: int) -> Iterator[Fitted]:
+    """Read, not mapped: a file that becomes shorter meanwhile would kill the process."""
+    with path.open("rb") as file:
+        header = _header(file)
+        size, there = math.prod(header.shape) * header.dtype.itemsize, path.stat().st_size - file.tell()
+        if size > (there if not header.is_fortran else min(there, max_bytes)):
+            raise BadSource(f"declares {header.stored} {header.dtype}, which it does not hold, or is too large")
+        for array in _arrays(file, header, start, header.shape[0] if stop is None else min(stop, header.shape[0])):
+            for image in array:
+                if header.dtype.itemsize == 1:
+                    yield Fitted(image, ())
+                else:
+                    yield Fitted((image >> 8).astype(np.uint8), ("16 bits made 8",))
+
+
+def _arrays(file: Any, header: _Header, start: int, stop: int) -> Iterator[np.ndarray]:
+    """The images from `start` to before `stop`, some at a time; all at once where the file has another order."""
+    count, *sides = header.shape
+    pixels = math.prod(sides)
+    if header.is_fortran:
+        whole = np.frombuffer(file.read(count * pixels * header.dtype.itemsize), header.dtype)
+        yield whole.reshape(header.stored, order="F").reshape(header.shape)[start:stop]
+        return
+    file.seek(start * pixels * header.dtype.itemsize, os.SEEK_CUR)
+    for i in range(start, stop, CHUNK):
+        rows = min(CHUNK, stop - i)
+        data = file.read(rows * pixels * header.dtype.itemsize)
+        yield np.frombuffer(data, header.dtype).reshape(rows, *sides)  # a ValueError if the file became shorter
 
 
 def _numbered(name: str, images: Iterable[Grey | Fitted], start: int) -> Iterator[Seen]:
     for i, image in enumerate(images, start):
         yield Seen(f"{name}[{i}]", image if isinstance(image, Fitted) else Fitted(image, ()))
-
-
-def _from_npy(path: Path, start: int, stop: int | None) -> Iterator[Fitted]:
-    try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, EOFError, ValueError, SyntaxError, TokenError) as error:  # NumPy parses a header as Python
-        raise BadSource(f"cannot be read: {' '.join(str(error).split())}") from None
-    if array.ndim == 4 and array.shape[3] == 1:
-        array = array[..., 0]
-    is_coloured = array.ndim == 3 and array.shape[2] in (3, 4)
-    if array.dtype not in (np.uint8, np.uint16) or array.ndim not in (2, 3) or is_coloured:
-        raise BadSource(f"has {array.dtype} {array.shape}, not uint8 or uint16 (n, height, width) or (height, width)")
-    for image in (array if array.ndim == 3 else array[np.newaxis])[start:stop]:
-        if image.size > idx.MAX_PIXELS:
-            raise BadSource(f"has images of {image.shape[0]:,} by {image.shape[1]:,} pixels, which is too large")
-        if array.dtype == np.uint8:
-            yield Fitted(np.asarray(image), ())
-        else:
-            yield Fitted((image >> 8).astype(np.uint8), ("16 bits made 8",))

@@ -48,7 +48,7 @@ def images(portion: Portion, store: Store, max_bytes: int) -> Iterator[Seen]:
     """The images of a portion, in their order. Raises DigitflowError if the source cannot be reached."""
     files, _ = _opened(portion.source)
     for file in portion.files:
-        with _scratch(file, store) as folder:
+        with _scratch(portion.source, file, store) as folder:
             path = Path(file.path) if _is_local(files) else folder / "file"
             if not path.exists() and not _is_local(files):
                 if refusal := _get(files, file.path, folder / "fetched", portion.source):
@@ -56,23 +56,25 @@ def images(portion: Portion, store: Store, max_bytes: int) -> Iterator[Seen]:
                     continue
                 (folder / "fetched").rename(path)
             yield from read(path, file.name, folder, max_bytes, portion.start, portion.stop)
+        if _is_local(files) and files.exists(file.path) and _state(files.info(file.path)) != file.state:
+            raise DigitflowError(f"{file.name} changed while it was read; run again")
 
 
 @contextlib.contextmanager
-def _scratch(file: File, store: Store) -> Iterator[Path]:
+def _scratch(source: str, file: File, store: Store) -> Iterator[Path]:
     """A folder to fetch and unpack a file in. An array's stays, for its next portion, until another array is read."""
     if not is_array(file.name):
         with store.scratch() as folder:
             yield folder
         return
     with disk_errors(store.home):
-        kept = _kept(file, store)
+        kept = _kept(source, file, store)
         os.utime(kept.name)  # old ones are swept
         yield Path(kept.name)
 
 
 @lru_cache(maxsize=1)
-def _kept(_: File, store: Store) -> "TemporaryDirectory[str]":
+def _kept(_source: str, _file: File, store: Store) -> "TemporaryDirectory[str]":
     (store.home / "tmp").mkdir(parents=True, exist_ok=True)
     return TemporaryDirectory(dir=store.home / "tmp", ignore_cleanup_errors=True)
 
@@ -108,16 +110,19 @@ def _found(files: Any, root: str, source: str) -> list[File]:
         entries = files.find(root, detail=True)
         if not entries:
             files.ls(root)  # raises if it cannot be read, which find hides
-        start = len(root.rstrip("/")) + 1
-        return [_file(files, path, path[start:], entries[path]) for path in sorted(entries) if is_known(path)]
+        names = {path: path.removeprefix(root.rstrip("/")).lstrip("/") for path in sorted(entries) if is_known(path)}
+        return [_file(files, path, name, entries[path]) for path, name in names.items()]
     except Exception as error:  # each file system raises its own
         raise _unreadable(source, error) from error
 
 
 def _file(files: Any, path: str, name: str, entry: dict[str, Any]) -> File:
-    info = entry if _TOLD & entry.keys() else files.info(path)
-    state = {key: str(value) for key, value in info.items() if key in _TOLD}
-    return File(path=path, name=name, state=canonical(state | {"size": info.get("size")}).decode())
+    return File(path=path, name=name, state=_state(entry if _TOLD & entry.keys() else files.info(path)))
+
+
+def _state(info: dict[str, Any]) -> str:
+    told = {key: str(value) for key, value in info.items() if key in _TOLD}
+    return canonical(told | {"size": info.get("size")}).decode()
 
 
 def _opened(source: str) -> tuple[Any, str]:

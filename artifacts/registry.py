@@ -109,7 +109,7 @@ class Registry:
         what = "champion" if number is None else f"version {number}"
         if len(found) > 1:
             names = ", ".join(sorted(version.dataset for version in found))
-            raise UsageError(f"several data sets have a {what}: {names}; add --dataset")
+            raise UsageError(f"several data sets have a {what}: {names}; add --dataset (in Python: dataset=…)")
         if not found:
             of = f" of {dataset}" if dataset else ""
             raise UsageError(f"there is no {what}{of}; train one first, or see: digitflow models")

@@ -31,7 +31,7 @@ app = App(
     name="digitflow",
     help="Train image classifiers in a pipeline whose cache, gate and weights can be trusted.",
     help_epilogue="Settings, as environment variables: DIGITFLOW_HOME, _MIRRORS, _TIMEOUT, _STORE, _MAX_SIZE, _INBOX; "
-    "MLFLOW_TRACKING_URI. Exit status: 0 done (the model passed), 3 the gate rejected it, 2 wrong command line, "
+    "MLFLOW_TRACKING_URI. Exit status: 0 done (the model passed), 3 the gate rejected it, 2 unusable request, "
     "1 anything else.",
     version=lambda: version("digitflow"),
     version_flags=["--version"],
@@ -190,7 +190,8 @@ def _told(error: BaseException) -> int:
         return INTERRUPTED
     if isinstance(error, CycloptsError):
         cause = error.__cause__
-        console.say(f"{explain(cause) if isinstance(cause, ValidationError) else str(error).rstrip('.')}; see --help")
+        what = explain(cause) if isinstance(cause, ValidationError) else str(error).partition(" Available commands")[0]
+        console.say(f"{what.rstrip('.')}; see --help")
         return MISUSED
     if isinstance(error, DigitflowError):
         console.say(str(error))

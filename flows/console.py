@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import logging
 import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -43,6 +44,24 @@ def native_output_in(path: Path) -> Iterator[None]:
         os.dup2(kept, 2)
         os.close(kept)
         log.close()
+
+
+class _Warnings(logging.Handler):
+    """Tells what the rooms warn of."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        say(record.getMessage())
+
+
+@contextlib.contextmanager
+def warnings_told() -> Iterator[None]:
+    """Inside, what is logged about checkpoints and other artifacts is told in lines on stderr."""
+    logger, handler = logging.getLogger("artifacts"), _Warnings(logging.WARNING)
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
 
 
 @contextlib.contextmanager

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from cyclopts import App
 
-from artifacts.batches import accepted, add
+from artifacts.batches import accepted, add, quarantined
 from artifacts.corrections import waiting
 from artifacts.settings import Settings
 from flows import console
@@ -26,12 +26,11 @@ def show(*, json: Annotated[bool, Flag] = False) -> int:
     """
     store = Settings.load().artifacts
     arrived = [path.name for path in sorted((store.home / "inbox").glob("*")) if not path.name.startswith(".")]
-    aside = sorted((store.home / "quarantine").glob("*/report.json"))
     rows = [
         *((name, "waiting", "") for name in arrived),
         *((name, "collecting", f"{len(found)} corrections") for name, found in waiting(store.home).items()),
         *((batch.name, "accepted", f"{batch.data.labels.shape[0]} images") for batch in accepted(store)),
-        *((path.parent.name, "quarantine", f"see {path}") for path in aside),
+        *((path.parent.name, "quarantine", f"{why}; see {path}") for path, why in quarantined(store)),
     ]
     if json:
         console.show_json([dict(zip(("batch", "state", "detail"), row, strict=True)) for row in rows])

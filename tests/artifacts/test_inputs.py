@@ -20,11 +20,12 @@ def seen(path: Path, scratch: Path) -> list[Seen]:
     return list(read(path, path.name, scratch, LIMIT))
 
 
-@pytest.mark.parametrize("kind", ["npy", "npy-4d", "npy-16", "idx", "idx.gz"])
+@pytest.mark.parametrize("kind", ["npy", "npy-4d", "npy-16", "npy-fortran", "idx", "idx.gz"])
 def test_arrays(kind: str, tmp_path: Path, digits: Arrays) -> None:
     """Arrays and IDX files give the same images, numbered; their number is known from the start of the file."""
     images, path = digits[0][:5], tmp_path / "images"
     contents = {"npy": images, "npy-4d": images[..., None], "npy-16": images.astype(np.uint16) * 256}
+    contents["npy-fortran"] = np.asfortranarray(images)
     if kind in contents:
         np.save(buffer := io.BytesIO(), contents[kind])
         path.write_bytes(buffer.getvalue())
@@ -58,7 +59,10 @@ def test_unusable_names(name: str, tmp_path: Path) -> None:
     assert item.image is None and item.error.startswith("cannot be read")
 
 
-HEADER = b"\x93NUMPY\x01\0\x36\0{'descr': '|O', 'fortran_order': False, 'shape': (1,)}"
+def npy(shape: str, kind: str = "'|u1'") -> bytes:
+    """An .npy file of which there is only the header."""
+    header = f"{{'descr': {kind}, 'fortran_order': False, 'shape': {shape}}}".encode()
+    return b"\x93NUMPY\x01\0" + len(header).to_bytes(2, "little") + header
 
 
 class Trap:
@@ -74,11 +78,14 @@ class Trap:
         (b"\0\0\x08\x03\0\0\0\x01\0\0\0\x08\0\0\0\x08xx", "declares"),
         (gzip.compress(bytes(2 * LIMIT), mtime=0), "unpacks to more"),
         (gzip.compress(b"\0\0\x08\x03", mtime=0)[:-3], "not a whole gzip"),
-        (
-            b"\x93NUMPY\x01\0v\0{'descr': '|O', 'fortran_order': False, 'shape': (1,)}" + pickle.dumps(Trap()),
-            "cannot be read",
-        ),
+        (npy("(1,)", "'|O'") + pickle.dumps(Trap()), "not uint8"),
         (b"\x93NUMPY\x01\0", "cannot be read"),
+        (npy("(99999999999999999999999, 28, 28)"), "does not hold"),
+        (npy("(-5, 28, 28)"), "which no images have"),
+        (npy("(True, 28, 28)"), "which no images have"),
+        (npy("(99999999999, 0, 5)"), "which no images have"),
+        (npy("(2,)", "('|u1', (28, 28))"), "not uint8"),
+        (npy("{{'a'}, 'b'}"), "cannot be read"),
     ],
 )
 def test_bad_files(content: bytes, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ import gzip
 import io
 import os
 import struct
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -58,12 +59,51 @@ def test_arrays_are_fetched_once(remote: list[str], digits: Arrays, store: Store
     assert len(list((store.home / "tmp").iterdir())) == 1
 
 
-@pytest.mark.parametrize("pack", [bytes, gzip.compress])
-def test_exaggerated_header(pack: Callable[[bytes], bytes], tmp_path: Path, store: Store) -> None:
-    """A file that declares more images than it can hold is one portion and one error, not half a million."""
-    (tmp_path / "huge-idx3-ubyte").write_bytes(pack(b"\0\0\x08\x03" + struct.pack(">3I", 2**32 - 1, 28, 28)))
+def idx_header(*shape: int) -> bytes:
+    return b"\0\0\x08\x03" + struct.pack(">3I", *shape)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        idx_header(2**32 - 1, 28, 28),
+        gzip.compress(idx_header(2**32 - 1, 28, 28)),
+        idx_header(2**32 - 1, 0, 28),
+        gzip.compress(idx_header(20_000, 28, 28) + bytes(9), mtime=0),
+    ],
+)
+def test_exaggerated_header(content: bytes, tmp_path: Path, store: Store) -> None:
+    """A file that declares more images than it can hold is one error, however many portions it would have."""
+    (tmp_path / "huge-idx3-ubyte").write_bytes(content)
     (seen,) = all_seen(str(tmp_path), store)
     assert seen.image is None and "declares" in seen.error
+
+
+def test_sources_are_told_apart(tmp_path: Path, store: Store) -> None:
+    """Files of equal names, sizes and times in two sources are two files; their names are whole."""
+    for value in (1, 200):
+        with zipfile.ZipFile(tmp_path / f"{value}.zip", "w") as archive:
+            pixels = np.full((2, 4, 4), value, np.uint8)
+            archive.writestr(zipfile.ZipInfo("x-idx3-ubyte", (2020, 1, 1, 0, 0, 0)), idx.encode(pixels))
+    for value in (1, 200):
+        for seen in all_seen(f"zip://::{tmp_path}/{value}.zip", store):
+            assert seen.name.startswith("x-idx3-ubyte[") and seen.image is not None
+            assert (seen.image.pixels == value).all()
+
+
+@pytest.mark.parametrize("change", ["replaced", "shorter"])
+def test_changed_while_read(change: str, tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An array that is replaced or cut between its portions ends the run: no table mixes two files."""
+    monkeypatch.setattr(portions, "CHUNK", 3)
+    np.save(path := tmp_path / "x.npy", np.zeros((7, 5, 5), np.uint8))
+    first, second, _ = portions.portions(str(tmp_path))
+    assert len(list(portions.images(first, store, LIMIT))) == 3
+    if change == "replaced":
+        np.save(path, np.ones((7, 6, 6), np.uint8))
+    else:
+        os.truncate(path, 200)
+    with pytest.raises(DigitflowError, match="changed while it was read"):
+        list(portions.images(second, store, LIMIT))
 
 
 def test_passing_errors_are_no_rows(tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

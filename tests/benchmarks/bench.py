@@ -159,7 +159,7 @@ def interval(values: list[float]) -> str:
         return f"{values[0]:.2%}"
     spread = stdev(values)
     half = float(t.ppf(0.975, len(values) - 1)) * spread / math.sqrt(len(values))
-    return f"{mean(values):.2%} ± {spread:.2%} ({mean(values) - half:.2%} to {mean(values) + half:.2%})"
+    return f"{mean(values):.2%} ± {spread:.2%} ({mean(values) - half:.2%} to {min(mean(values) + half, 1):.2%})"
 
 
 def machine() -> str:
