@@ -5,7 +5,9 @@ import sys
 import threading
 from importlib.abc import MetaPathFinder
 
-os.environ["KERAS_BACKEND"] = os.environ.get("KERAS_BACKEND") or "tensorflow"  # whatever ~/.keras/keras.json says
+from artifacts.settings import backend
+
+os.environ["KERAS_BACKEND"] = backend()  # whatever ~/.keras/keras.json says
 # without oneDNN, which TensorFlow leaves off on processors without AVX-512, a fit takes three to five times as long
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 # how many threads share an operation decides the order of its sums, and so the last bits of the weights

@@ -52,6 +52,8 @@ class Arrivals(BaseModel):
 
 def add(path: Path, home: Path) -> Path:
     """Put a copy of a batch into the inbox, where it appears whole. Raises UsageError if it is no batch."""
+    if not path.exists():
+        raise UsageError(f"there is no {path}")
     if not (path.is_dir() or (path.suffix == ".npz" and path.is_file())):
         raise UsageError(f"{path} is no batch: give {KINDS}")
     with disk_errors(home):

@@ -2,7 +2,6 @@
 
 import hashlib
 import inspect
-import os
 from collections.abc import Callable, Mapping
 from functools import cache, cached_property
 from importlib.metadata import version
@@ -12,6 +11,7 @@ from pydantic import BaseModel
 
 from artifacts.datasets import Mirrors
 from artifacts.fingerprint import fingerprint
+from artifacts.settings import backend
 from artifacts.store import Store, canonical
 
 
@@ -52,8 +52,7 @@ def _json(value: Any) -> Any:
 
 def versions(libraries: tuple[str, ...]) -> dict[str, str]:
     """The version of each library; "backend" stands for the one that Keras computes with."""
-    backend = os.environ.get("KERAS_BACKEND") or "tensorflow"
-    return {name: _version(name) for name in (backend if name == "backend" else name for name in libraries)}
+    return {name: _version(name) for name in (backend() if name == "backend" else name for name in libraries)}
 
 
 @cache

@@ -188,7 +188,7 @@ def default_min_accuracy(recipe: Recipe, dataset: str) -> float | None:
 def explain(error: ValidationError) -> str:
     """What pydantic found, in one line: where, which value, which bound."""
     return "; ".join(
-        f"{'.'.join(map(str, item['loc'])) or 'value'}: {item['msg'].removeprefix('Value error, ')}"
+        f"{'.'.join(map(str, item['loc']))}: {item['msg'].removeprefix('Value error, ')}".removeprefix(": ")
         + (f" (got {item['input']!r})" if item["type"] != "value_error" else "")
         for item in error.errors()
     )

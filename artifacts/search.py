@@ -70,7 +70,9 @@ class Study:
                 )
         told = canonical(about).decode()
         if self._study.user_attrs.setdefault(_ABOUT, told) != told:
-            raise UsageError(f"the study {name!r} is about other data, another recipe, seed or space; name another one")
+            raise UsageError(
+                f"the study {name!r} is about other data, another recipe, seed or space; name a new one with --study"
+            )
         self._study.set_user_attr(_ABOUT, told)
         for left in self._study.get_trials(states=(optuna.trial.TrialState.RUNNING,)):  # by a killed search
             self._study.tell(left.number, state=optuna.trial.TrialState.FAIL)

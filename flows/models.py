@@ -28,6 +28,8 @@ def show_all(*, dataset: Dataset = None, json: Annotated[bool, Flag] = False) ->
         Print one JSON list on stdout.
     """
     versions = _registry().versions(dataset)
+    if dataset and not versions:
+        raise UsageError(f"there is no version of {dataset}; see: digitflow models")
     if json:
         console.show_json([version.model_dump(mode="json") for version in versions])
         return 0

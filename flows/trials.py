@@ -14,6 +14,7 @@ from artifacts.errors import DigitflowError, UsageError
 from artifacts.hyperparameters import Hyperparameters
 from artifacts.progress import tell
 from artifacts.results import Pair, Tried
+from artifacts.settings import backend
 from flows.trying import Where
 from tasks.trial import trial
 
@@ -57,7 +58,8 @@ def workers(where: Where) -> "Iterator[TaskRunner[Any]]":
         return
     from joblib import cpu_count  # unlike Python 3.11's, it knows of cgroups and affinity
 
-    local: ThreadPoolTaskRunner[Any] = ThreadPoolTaskRunner(max_workers=where.processes or cpu_count())
+    count = where.processes or (cpu_count() if backend() == "tensorflow" else 1)  # JAX takes all cores for each
+    local: ThreadPoolTaskRunner[Any] = ThreadPoolTaskRunner(max_workers=count)
     with local:
         try:
             yield local
