@@ -106,9 +106,13 @@ class _GivenUp(Exception):
     """The trial is below the floor of its epoch."""
 
 
-if __name__ == "__main__":
+def _main() -> None:
     import artifacts.backend  # noqa: F401
 
     gc.freeze()  # what is imported stays; to look through it cost a quarter of a second before each trial
     logging.getLogger("tensorflow").setLevel(logging.ERROR)  # each new network is "retracing"
     serve(answer)
+
+
+if __name__ == "__main__":
+    _main()

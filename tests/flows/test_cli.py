@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -16,6 +17,7 @@ import pytest
 
 from artifacts.datasets import FILES, NAMES
 from artifacts.hyperparameters import RECIPES
+from flows.console import warnings_told
 from tests.command import COMMAND, ROOT, Finished, digitflow, environment
 from tests.conftest import Arrays, serve, write_idx
 
@@ -343,3 +345,11 @@ def test_kill(training: subprocess.Popen[str], shared: Path) -> None:
     training.kill()
     training.communicate()
     assert eventually(lambda: not processes_of(shared / "home"), 15)
+
+
+def test_warnings_are_told(capsys: pytest.CaptureFixture[str]) -> None:
+    """What the rooms warn of, such as a checkpoint that is ignored, is a line on stderr."""
+    with warnings_told():
+        logging.getLogger("artifacts.checkpoints").warning("ignored\n%s", "one")
+    logging.getLogger("artifacts.checkpoints").warning("not while a command is under way")
+    assert capsys.readouterr().err.splitlines()[0] == "digitflow: ignored one"
