@@ -19,6 +19,11 @@ CHUNK = 8192
 """Images handled at once where memory must not grow with the data: 6.4 MB raw, 26 MB as float32."""
 
 
+def at_once(size: int) -> int:
+    """How many items of `size` bytes are read at once: CHUNK, or fewer where they are large."""
+    return max(1, min(CHUNK, (64 << 20) // max(size, 1)))
+
+
 def chunks(array: np.ndarray) -> Iterator[np.ndarray]:
     """Slices of CHUNK items along the first axis; those of a memory map leave memory once the next is asked for."""
     for i in range(0, len(array), CHUNK):

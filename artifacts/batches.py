@@ -143,9 +143,9 @@ def collect(dataset: str, base: Splits, classes: int, on_drift: OnDrift, store: 
 def quarantined(store: Store) -> Iterator[tuple[Path, str]]:
     """The report of every batch in quarantine, and in a few words why it is there."""
     for path in sorted((store.home / "quarantine").glob("*/report.json")):
-        reason = ""
+        reason = "no reason kept"
         with contextlib.suppress(ValueError, OSError):
-            reason = json.loads(path.read_bytes()).get("reason", "")
+            reason = json.loads(path.read_bytes()).get("reason", reason)
         yield path, reason
 
 

@@ -14,7 +14,7 @@ from typing import IO
 import mnist
 import numpy as np
 
-from artifacts.arrays import CHUNK
+from artifacts.arrays import at_once
 from artifacts.errors import BadSource, DigitflowError, passes
 from artifacts.store import Ref, Store
 
@@ -104,7 +104,7 @@ def _shape(file: IO[bytes], path: Path, dimensions: int) -> tuple[int, ...]:
 
 def _chunks(file: IO[bytes], shape: tuple[int, ...]) -> Iterator[np.ndarray]:
     size = int(np.prod(shape[1:]))
-    while data := file.read(CHUNK * size) if size else b"":
+    while data := file.read(at_once(size) * size) if size else b"":
         rows = (len(data) // size, *shape[1:])
         header = struct.pack(f">HBB{len(rows)}I", 0, UINT8, len(rows), *rows)
         yield mnist.parse_idx(io.BytesIO(header + data))

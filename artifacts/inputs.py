@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from artifacts import idx
-from artifacts.arrays import CHUNK
+from artifacts.arrays import at_once
 from artifacts.errors import BadSource, DigitflowError, passes
 from artifacts.scan import Fitted, Grey, decode
 from artifacts.store import disk_errors
@@ -177,8 +177,9 @@ def _arrays(file: Any, header: _Header, start: int, stop: int) -> Iterator[np.nd
         yield whole.reshape(header.stored, order="F").reshape(header.shape)[start:stop]
         return
     file.seek(start * pixels * header.dtype.itemsize, os.SEEK_CUR)
-    for i in range(start, stop, CHUNK):
-        rows = min(CHUNK, stop - i)
+    few = at_once(pixels * header.dtype.itemsize)
+    for i in range(start, stop, few):
+        rows = min(few, stop - i)
         data = file.read(rows * pixels * header.dtype.itemsize)
         yield np.frombuffer(data, header.dtype).reshape(rows, *sides)  # a ValueError if the file became shorter
 

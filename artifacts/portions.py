@@ -3,17 +3,18 @@
 import contextlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import MappingProxyType
 from typing import Any
 
 import fsspec
 from pydantic import BaseModel
 
 from artifacts.arrays import CHUNK
-from artifacts.errors import BadSource, DigitflowError, UsageError
+from artifacts.errors import DigitflowError, UsageError
 from artifacts.inputs import Seen, count, is_array, is_known, read
 from artifacts.prediction import BATCH
 from artifacts.store import Store, canonical, disk_errors
@@ -50,13 +51,13 @@ def images(portion: Portion, store: Store, max_bytes: int) -> Iterator[Seen]:
     for file in portion.files:
         with _scratch(portion.source, file, store) as folder:
             path = Path(file.path) if _is_local(files) else folder / "file"
-            if not path.exists() and not _is_local(files):
+            if not _is_local(files) and not path.exists():
                 if refusal := _get(files, file.path, folder / "fetched", portion.source):
                     yield Seen(file.name, None, refusal)
                     continue
                 (folder / "fetched").rename(path)
             yield from read(path, file.name, folder, max_bytes, portion.start, portion.stop)
-        if _is_local(files) and files.exists(file.path) and _state(files.info(file.path)) != file.state:
+        if _is_local(files) and _file(files, file.path, file.name).state != file.state:
             raise DigitflowError(f"{file.name} changed while it was read; run again")
 
 
@@ -97,7 +98,7 @@ def _slices(files: Any, file: File, source: str) -> Iterator[Portion]:
     try:
         with files.open(file.path, "rb") as opened:
             number = count(opened, json.loads(file.state)["size"])
-    except (BadSource, OSError):
+    except Exception:  # each file system raises its own
         number = 1  # its error is a row
     for start in range(0, max(number, 1), CHUNK):
         yield Portion(source=source, files=(file,), start=start, stop=start + CHUNK)
@@ -106,7 +107,7 @@ def _slices(files: Any, file: File, source: str) -> Iterator[Portion]:
 def _found(files: Any, root: str, source: str) -> list[File]:
     try:
         if is_known(root.rpartition("/")[2]) and files.isfile(root):
-            return [_file(files, root, root.rpartition("/")[2], files.info(root))]
+            return [_file(files, root, root.rpartition("/")[2])]
         entries = files.find(root, detail=True)
         if not entries:
             files.ls(root)  # raises if it cannot be read, which find hides
@@ -116,13 +117,14 @@ def _found(files: Any, root: str, source: str) -> list[File]:
         raise _unreadable(source, error) from error
 
 
-def _file(files: Any, path: str, name: str, entry: dict[str, Any]) -> File:
-    return File(path=path, name=name, state=_state(entry if _TOLD & entry.keys() else files.info(path)))
-
-
-def _state(info: dict[str, Any]) -> str:
+def _file(files: Any, path: str, name: str, entry: Mapping[str, Any] = MappingProxyType({})) -> File:
+    """A file as its listing tells of it, or, if that says too little or is about a link, as the file system does."""
+    info = entry
+    if entry.get("islink") or not _TOLD & entry.keys():
+        with contextlib.suppress(FileNotFoundError):  # it is gone, or a link to nowhere
+            info = files.info(path)
     told = {key: str(value) for key, value in info.items() if key in _TOLD}
-    return canonical(told | {"size": info.get("size")}).decode()
+    return File(path=path, name=name, state=canonical(told | {"size": info.get("size")}).decode())
 
 
 def _opened(source: str) -> tuple[Any, str]:

@@ -121,7 +121,9 @@ class Registry:
 
     def _found(self, dataset: str | None, number: int | None) -> list[Version]:
         if self.tracking.is_local:
-            with contextlib.suppress(sqlite3.Error, ValidationError):  # else a schema that MLflow will know
+            with contextlib.suppress(
+                sqlite3.Error, ValidationError, OverflowError
+            ):  # else a schema that MLflow will know
                 return self._looked_up(dataset, number)
         return self._asked_for(dataset, number)
 

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from artifacts import idx
+from artifacts import arrays, idx
 from artifacts.errors import BadSource
 from artifacts.store import Store
 
@@ -34,7 +34,7 @@ def test_parse_agrees_with_mnist(tmp_path: Path, store: Store, array: np.ndarray
     """What `encode` writes, `parse` reads as the mnist package does, whatever the chunk and even without an image."""
     data = idx.encode(array)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(idx, "CHUNK", chunk)
+        patch.setattr(arrays, "CHUNK", chunk)
         parsed = store.get(idx.parse(file(tmp_path, data), array.ndim, store))
     oracle = mnist.parse_idx(io.BytesIO(data))
     assert parsed.dtype == oracle.dtype and np.array_equal(parsed, oracle) and np.array_equal(parsed, array)

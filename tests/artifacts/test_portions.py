@@ -91,7 +91,18 @@ def test_sources_are_told_apart(tmp_path: Path, store: Store) -> None:
             assert (seen.image.pixels == value).all()
 
 
-@pytest.mark.parametrize("change", ["replaced", "shorter"])
+def test_links(tmp_path: Path, store: Store) -> None:
+    """A link is read as what it leads to; one that leads nowhere is a row."""
+    np.save(tmp_path / "there.bin", np.zeros((2, 5, 5), np.uint8))
+    (tmp_path / "there.bin.npy").rename(tmp_path / "there.bin")
+    (tmp_path / "a.npy").symlink_to(tmp_path / "there.bin")
+    (tmp_path / "b.png").symlink_to(tmp_path / "nowhere")
+    assert [(seen.name, bool(seen.image)) for seen in all_seen(str(tmp_path), store)] == [
+        *(("a.npy[0]", True), ("a.npy[1]", True), ("b.png", False))
+    ]
+
+
+@pytest.mark.parametrize("change", ["replaced", "shorter", "gone"])
 def test_changed_while_read(change: str, tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """An array that is replaced or cut between its portions ends the run: no table mixes two files."""
     monkeypatch.setattr(portions, "CHUNK", 3)
@@ -100,8 +111,10 @@ def test_changed_while_read(change: str, tmp_path: Path, store: Store, monkeypat
     assert len(list(portions.images(first, store, LIMIT))) == 3
     if change == "replaced":
         np.save(path, np.ones((7, 6, 6), np.uint8))
-    else:
+    elif change == "shorter":
         os.truncate(path, 200)
+    else:
+        path.unlink()
     with pytest.raises(DigitflowError, match="changed while it was read"):
         list(portions.images(second, store, LIMIT))
 

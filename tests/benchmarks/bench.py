@@ -81,7 +81,7 @@ def peak_gb() -> float:
     """The largest resident memory of this process so far. (On Linux, rusage would count that of its parent too.)"""
     status = Path("/proc/self/status")
     if status.exists():
-        return int(status.read_text().partition("VmHWM:")[2].split()[0]) / 1e6
+        return int(status.read_text().partition("VmHWM:")[2].split()[0]) * 1024 / 1e9
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e9
 
 
