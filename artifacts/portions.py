@@ -121,6 +121,7 @@ def _file(files: Any, path: str, name: str, entry: Mapping[str, Any] = MappingPr
     """A file as its listing tells of it, or, if that says too little or is about a link, as the file system does."""
     info = entry
     if entry.get("islink") or not _TOLD & entry.keys():
+        info = {}
         with contextlib.suppress(FileNotFoundError):  # it is gone, or a link to nowhere
             info = files.info(path)
     told = {key: str(value) for key, value in info.items() if key in _TOLD}
