@@ -56,6 +56,6 @@ _ABOUT_THE_FILE = {
 }
 
 
-def passes(error: Exception) -> bool:
+def passes(error: BaseException | None) -> bool:
     """Whether an error is about the disk or the system at the moment, and says nothing of the file that was read."""
     return isinstance(error, OSError) and error.errno is not None and error.errno not in _ABOUT_THE_FILE

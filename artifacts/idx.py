@@ -15,7 +15,7 @@ import mnist
 import numpy as np
 
 from artifacts.arrays import at_once
-from artifacts.errors import BadSource, DigitflowError, passes
+from artifacts.errors import BadSource
 from artifacts.store import Ref, Store
 
 BLOCK = 1 << 20
@@ -58,9 +58,7 @@ def _blocks(packed: Path) -> Iterator[bytes]:
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise BadSource(f"{packed.name} is not a whole gzip file ({error})") from None
     except OSError as error:
-        if passes(error):
-            raise DigitflowError(f"{packed} cannot be read now ({error.strerror}); run again when it can") from error
-        raise BadSource(f"{packed} cannot be read ({error.strerror})") from None
+        raise BadSource(f"{packed} cannot be read ({error.strerror})") from error
 
 
 def parse(path: Path, dimensions: int, store: Store) -> Ref:

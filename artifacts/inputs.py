@@ -116,6 +116,8 @@ def _unpacked(path: Path, unpacked: Path, max_bytes: int) -> Path:
             try:
                 idx.unpack(path, part, max_bytes)
             except BadSource as error:
+                if passes(error.__cause__):
+                    raise DigitflowError(f"{error} now; run again when it can") from error
                 failure.write_text(str(error))
                 raise
             part.rename(unpacked)

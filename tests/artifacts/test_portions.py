@@ -136,3 +136,18 @@ def test_passing_errors_are_no_rows(tmp_path: Path, store: Store, monkeypatch: p
     monkeypatch.setattr(Path, "open", failing(errno.EACCES))
     (seen,) = portions.images(portion, store, LIMIT)
     assert "Permission denied" in seen.error
+
+
+def test_passing_errors_while_unpacking(tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Likewise if the disk fails within a packed array: the run ends, and nothing is remembered of it."""
+    (tmp_path / "x-idx3-ubyte.gz").write_bytes(gzip.compress(idx.encode(np.zeros((2, 5, 5), np.uint8)), mtime=0))
+    (portion,) = portions.portions(str(tmp_path))
+
+    def fail(*_: object) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(gzip, "open", fail)
+        with pytest.raises(DigitflowError, match="run again"):
+            list(portions.images(portion, store, LIMIT))
+    assert all(seen.image for seen in portions.images(portion, store, LIMIT))
