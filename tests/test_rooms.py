@@ -63,12 +63,11 @@ def test_keras_is_imported_late() -> None:
 
 
 def test_tasks_do_not_know_each_other() -> None:
-    """A step imports no other step; all share the cache policy. A trial is a fit, and has it from where it is."""
+    """A step imports no other step; all share the cache policy."""
     for module, tree in MODULES.items():
         if module.startswith("tasks."):
             others = {name for name in imports(tree) if name.startswith("tasks.")}
-            allowed = {"tasks.train.fit"} if module == "tasks.trial" else set()
-            assert all(name.startswith("tasks.caching.") for name in others - allowed), module
+            assert all(name.startswith("tasks.caching.") for name in others), module
 
 
 def test_nothing_happens_on_import(tmp_path: Path) -> None:

@@ -93,7 +93,7 @@ def test_harmless_edits_keep_it(old: str, new: str, tree: Path, before: Prints) 
             "artifacts.network:at",
             "train evaluate save",
         ),
-        ("tasks/train.py", "PROBE = 5000", "PROBE = 4000", "tasks.train:PROBE", "train"),
+        ("artifacts/fitting.py", "PROBE = 5000", "PROBE = 4000", "artifacts.fitting:PROBE", "train"),
         (
             "artifacts/prediction.py",
             "np.float32(0.5)",

@@ -56,8 +56,8 @@ def one(name: str, seed: int, data: Path) -> Result:
         epochs = len(network.history.history["loss"])
     else:
         import artifacts.backend  # noqa: F401  # not part of the fit
+        from artifacts.fitting import fit
         from artifacts.hyperparameters import choose
-        from tasks.train import fit
 
         recipe: Any = choose(name, "mnist")  # type: ignore[arg-type]
         epochs = recipe.epochs

@@ -14,13 +14,14 @@ import pytest
 from artifacts.checkpoints import Checkpoints, kept_in
 from artifacts.errors import TrainingDiverged
 from artifacts.evaluation import measure
+from artifacts.fitting import fit
 from artifacts.hyperparameters import Hyperparameters
 from artifacts.network import build
 from artifacts.prediction import predict, probabilities
 from artifacts.progress import listening
 from artifacts.results import Trained
 from artifacts.store import Store
-from tasks.train import fit, train
+from tasks.train import train
 from tests.tasks.conftest import Lesson
 
 WITH_JAX = """

@@ -3,12 +3,13 @@
 import numpy as np
 import pytest
 
+from artifacts.attempts import attempt
 from artifacts.children import ONE_THREAD, dismiss
 from artifacts.datasets import Split
 from artifacts.hyperparameters import Hyperparameters
 from artifacts.results import Tried
 from artifacts.store import Store
-from tasks.trial import attempt, trial
+from tasks.trial import trial
 from tests.conftest import Arrays
 
 HP = Hyperparameters(epochs=3, batch_size=32)
@@ -66,5 +67,5 @@ def test_same_in_any_process(store: Store, parts: Parts) -> None:
 def test_key_sees_the_fit(parts: Parts) -> None:
     """The key of a trial sees the code of the fit, in whatever process it runs, and the number of its threads."""
     code = trial.describe({"train": parts[0], "hyperparameters": HP, "seed": 0}).code
-    assert {"tasks.train:fit", "artifacts.network:build", "artifacts.children:ONE_THREAD"} <= code.keys()
+    assert {"artifacts.fitting:fit", "artifacts.network:build", "artifacts.children:ONE_THREAD"} <= code.keys()
     assert set(ONE_THREAD.values()) == {"1"}
