@@ -2,16 +2,18 @@
 
 import hashlib
 import inspect
+import os
 from collections.abc import Callable, Mapping
 from functools import cache, cached_property
 from importlib.metadata import version
+from importlib.util import find_spec
 from typing import Any
 
 from pydantic import BaseModel
 
 from artifacts.datasets import Mirrors
+from artifacts.errors import UsageError
 from artifacts.fingerprint import fingerprint
-from artifacts.settings import backend
 from artifacts.store import Store, canonical
 
 
@@ -48,6 +50,16 @@ class Call(BaseModel, frozen=True):
 
 def _json(value: Any) -> Any:
     return value.model_dump(mode="json") if isinstance(value, BaseModel) else value
+
+
+def backend() -> str:
+    """What Keras computes with, after KERAS_BACKEND. Raises UsageError if that cannot be."""
+    name = os.environ.get("KERAS_BACKEND") or "tensorflow"
+    if name not in ("tensorflow", "jax"):
+        raise UsageError(f"KERAS_BACKEND is {name!r}; the networks train with tensorflow or jax")
+    if name == "jax" and not find_spec(name):
+        raise UsageError(f"KERAS_BACKEND is {name!r}, which is not installed: pip install 'digitflow[{name}]'")
+    return name
 
 
 def versions(libraries: tuple[str, ...]) -> dict[str, str]:

@@ -82,7 +82,7 @@ class Checkpoints:
             return Progress()
         for variable, value in zip(variables, values, strict=True):
             variable.assign(value)
-        _log.warning("training goes on in epoch %d, after %d batches", progress.epoch + 1, progress.batch)
+        _log.info("training goes on after %d epochs and %d batches", progress.epoch, progress.batch)
         return progress
 
     def drop(self) -> None:

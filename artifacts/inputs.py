@@ -33,7 +33,7 @@ class Seen(NamedTuple):
 
 def is_known(name: str) -> bool:
     """Whether a file in a folder is taken for images, by its name."""
-    name = name.lower()
+    name = name.lower().rpartition("/")[2]
     return name.endswith((*PICTURES, ".npy")) or "idx3-ubyte" in name
 
 
@@ -46,7 +46,9 @@ def expand(paths: Iterable[str]) -> Iterator[Path]:
     """The files meant; of a folder, those with images, in the order of their names."""
     for path in map(Path, paths):
         if os.path.isdir(path):  # noqa: PTH112  # which, unlike pathlib's, never raises
-            found = sorted(file for file in path.rglob("*") if file.is_file() and is_known(file.name))
+            found = sorted(
+                file for file in path.rglob("*") if is_known(file.name) and (file.is_file() or file.is_symlink())
+            )
             yield from found or [path]
         else:
             yield path
@@ -68,7 +70,7 @@ def read(
         if head == NPY:
             yield from _numbered(name, _from_npy(path, start, stop, max_bytes), start)
         elif head.startswith((_IDX, _GZIP)):
-            unpacked = _unpacked(path, scratch / "unpacked" / name.rpartition("/")[2], max_bytes)
+            unpacked = _unpacked(path, name.rpartition("/")[2], scratch, max_bytes)
             yield from _numbered(name, idx.images(unpacked, start, stop), start)
         else:
             yield Seen(name, decode(path))
@@ -104,33 +106,37 @@ def count(file: Any, size: int | None) -> int:
     return shape[0]
 
 
-def _unpacked(path: Path, unpacked: Path, max_bytes: int) -> Path:
-    """An IDX file unpacked, once. What is wrong with it is found once too."""
-    failure = unpacked.parent / "failure"
-    with disk_errors(unpacked.parent):
-        unpacked.parent.mkdir(exist_ok=True)
+def _unpacked(path: Path, name: str, scratch: Path, max_bytes: int) -> Path:
+    """An IDX file, unpacked once under its name, which messages have. What is wrong with it is found once too."""
+    unpacked, part, failure = scratch / "unpacked" / name, scratch / "part", scratch / "failure"
+    with disk_errors(scratch):
         if failure.exists():
             raise BadSource(failure.read_text())
         if not unpacked.exists():
-            part = unpacked.parent / "part"
             try:
                 idx.unpack(path, part, max_bytes)
             except BadSource as error:
+                part.unlink(missing_ok=True)
                 if passes(error.__cause__):
                     raise DigitflowError(f"{error} now; run again when it can") from error
                 failure.write_text(str(error))
                 raise
+            unpacked.parent.mkdir(exist_ok=True)
             part.rename(unpacked)
     return unpacked
 
 
 class _Header(NamedTuple):
-    """What an .npy file says of itself: `shape` is (n, height, width), `dtype` uint8 or uint16."""
+    """What an .npy file says of itself: `shape` is (n, height, width) of the array `stored`, `dtype` uint8 or uint16."""
 
     shape: tuple[int, ...]
     stored: tuple[int, ...]
     dtype: np.dtype[Any]
     is_fortran: bool
+
+    @property
+    def image_bytes(self) -> int:
+        return math.prod(self.shape[1:]) * self.dtype.itemsize
 
 
 def _header(file: Any) -> _Header:
@@ -159,9 +165,11 @@ def _from_npy(path: Path, start: int, stop: int | None, max_bytes: int) -> Itera
     """Read, not mapped: a file that becomes shorter meanwhile would kill the process."""
     with path.open("rb") as file:
         header = _header(file)
-        size, there = math.prod(header.shape) * header.dtype.itemsize, path.stat().st_size - file.tell()
-        if size > (there if not header.is_fortran else min(there, max_bytes)):
-            raise BadSource(f"declares {header.stored} {header.dtype}, which it does not hold, or is too large")
+        size, there = header.shape[0] * header.image_bytes, path.stat().st_size - file.tell()
+        if size > there:
+            raise BadSource(f"declares {header.stored} {header.dtype}, which it does not hold")
+        if header.is_fortran and size > max_bytes:
+            raise BadSource(f"has its values in Fortran's order, and more than {max_bytes:,} bytes; save it in C's")
         for array in _arrays(file, header, start, header.shape[0] if stop is None else min(stop, header.shape[0])):
             for image in array:
                 if header.dtype.itemsize == 1:
@@ -173,16 +181,15 @@ def _from_npy(path: Path, start: int, stop: int | None, max_bytes: int) -> Itera
 def _arrays(file: Any, header: _Header, start: int, stop: int) -> Iterator[np.ndarray]:
     """The images from `start` to before `stop`, some at a time; all at once where the file has another order."""
     count, *sides = header.shape
-    pixels = math.prod(sides)
     if header.is_fortran:
-        whole = np.frombuffer(file.read(count * pixels * header.dtype.itemsize), header.dtype)
+        whole = np.frombuffer(file.read(count * header.image_bytes), header.dtype)
         yield whole.reshape(header.stored, order="F").reshape(header.shape)[start:stop]
         return
-    file.seek(start * pixels * header.dtype.itemsize, os.SEEK_CUR)
-    few = at_once(pixels * header.dtype.itemsize)
+    file.seek(start * header.image_bytes, os.SEEK_CUR)
+    few = at_once(header.image_bytes)
     for i in range(start, stop, few):
         rows = min(few, stop - i)
-        data = file.read(rows * pixels * header.dtype.itemsize)
+        data = file.read(rows * header.image_bytes)
         yield np.frombuffer(data, header.dtype).reshape(rows, *sides)  # a ValueError if the file became shorter
 
 

@@ -55,10 +55,16 @@ def images(portion: Portion, store: Store, max_bytes: int) -> Iterator[Seen]:
                 if refusal := _get(files, file.path, folder / "fetched", portion.source):
                     yield Seen(file.name, None, refusal)
                     continue
+                if json.loads(file.state)["size"] not in (None, (folder / "fetched").stat().st_size):
+                    raise _changed(file)
                 (folder / "fetched").rename(path)
             yield from read(path, file.name, folder, max_bytes, portion.start, portion.stop)
         if _is_local(files) and _file(files, file.path, file.name).state != file.state:
-            raise DigitflowError(f"{file.name} changed while it was read; run again")
+            raise _changed(file)
+
+
+def _changed(file: File) -> DigitflowError:
+    return DigitflowError(f"{file.name} changed while it was read; run again")
 
 
 @contextlib.contextmanager

@@ -121,9 +121,8 @@ class Registry:
 
     def _found(self, dataset: str | None, number: int | None) -> list[Version]:
         if self.tracking.is_local:
-            with contextlib.suppress(
-                sqlite3.Error, ValidationError, OverflowError
-            ):  # else a schema that MLflow will know
+            # else the schema is one that MLflow will know, or the number one that SQLite does not
+            with contextlib.suppress(sqlite3.Error, ValidationError, OverflowError):
                 return self._looked_up(dataset, number)
         return self._asked_for(dataset, number)
 

@@ -1,8 +1,6 @@
 """Where and how to run. What to learn is in `hyperparameters`; nothing here changes a result."""
 
-import os
 from functools import cached_property
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
@@ -12,16 +10,6 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from artifacts.errors import UsageError
 from artifacts.remote import Remote
 from artifacts.store import Store
-
-
-def backend() -> str:
-    """What Keras computes with, after KERAS_BACKEND. Raises UsageError if that cannot be."""
-    name = os.environ.get("KERAS_BACKEND") or "tensorflow"
-    if name not in ("tensorflow", "jax"):
-        raise UsageError(f"KERAS_BACKEND is {name!r}; the networks train with tensorflow or jax")
-    if name == "jax" and not find_spec(name):
-        raise UsageError(f"KERAS_BACKEND is {name!r}, which is not installed: pip install 'digitflow[{name}]'")
-    return name
 
 
 class Settings(BaseSettings):

@@ -46,21 +46,25 @@ def native_output_in(path: Path) -> Iterator[None]:
         log.close()
 
 
-class _Warnings(logging.Handler):
-    """Tells what the rooms warn of."""
+class _Lines(logging.Handler):
+    """A line on stderr for each record."""
 
     def emit(self, record: logging.LogRecord) -> None:
         say(record.getMessage())
 
 
 @contextlib.contextmanager
-def warnings_told() -> Iterator[None]:
-    """Inside, what is logged about checkpoints and other artifacts is told in lines on stderr."""
-    logger, handler = logging.getLogger("artifacts"), _Warnings(logging.WARNING)
+def log_told() -> Iterator[None]:
+    """Inside, what artifacts log, such as that a training goes on or that its checkpoint is ignored, is told."""
+    logger, handler = logging.getLogger("artifacts"), _Lines()
+    before = logger.level, logger.propagate
     logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    logger.propagate = False  # else Prefect's log would tell it too
     try:
         yield
     finally:
+        logger.level, logger.propagate = before
         logger.removeHandler(handler)
 
 

@@ -18,7 +18,7 @@ def session(settings: Settings, verbose: bool) -> Iterator[Callable[[], None]]:
     """
     if not verbose:
         os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
-    with console.native_output_in(settings.home / "native.log"), console.live(), console.warnings_told():
+    with console.native_output_in(settings.home / "native.log"), console.live(), console.log_told():
         tell("start")
         if is_configured():
             yield await_configured

@@ -8,13 +8,13 @@ from typing import Any
 from prefect import unmapped
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
+from artifacts.calls import backend
 from artifacts.children import dismiss
 from artifacts.datasets import Split
 from artifacts.errors import DigitflowError, UsageError
 from artifacts.hyperparameters import Hyperparameters
 from artifacts.progress import tell
 from artifacts.results import Pair, Tried
-from artifacts.settings import backend
 from flows.trying import Where
 from tasks.trial import trial
 

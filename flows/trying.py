@@ -20,7 +20,7 @@ TRIED = Group("What to try", sort_key=0)
 
 
 class Where(BaseModel, frozen=True, extra="forbid"):
-    """Who fits: `processes` of this machine, as many as it has cores unless told, or the workers of a Dask cluster."""
+    """Who fits: `processes` of this machine, as many as it has cores unless told (with JAX, one), or the workers of a Dask cluster."""
 
     runner: Literal["processes", "dask"] = "processes"
     processes: int | None = Field(None, ge=1, le=1024)
@@ -63,7 +63,7 @@ class Trying:
     "Who trains: processes of this machine, or the workers of a Dask cluster, which share DIGITFLOW_HOME or _STORE."
 
     processes: Annotated[int | None, Parameter(group=HOW)] = None
-    "Trials at once on this machine. Default: its cores."
+    "Trials at once on this machine. Default: its cores; with JAX, which uses all of them for each, one."
 
     address: Annotated[str, Parameter(group=HOW)] = ""
     "Of Dask's scheduler, such as tcp://127.0.0.1:8786."

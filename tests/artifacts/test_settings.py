@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from artifacts.errors import UsageError
-from artifacts.settings import Settings, backend
+from artifacts.settings import Settings
 
 
 def test_environment_is_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -61,16 +61,3 @@ def test_all_bad_values_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DIGITFLOW_MAX_FILE_BYTES", "y")
     with pytest.raises(UsageError, match=r"DIGITFLOW_TIMEOUT='x'.*DIGITFLOW_MAX_FILE_BYTES='y'"):
         Settings.load()
-
-
-def test_backend(monkeypatch: pytest.MonkeyPatch) -> None:
-    """TensorFlow computes unless KERAS_BACKEND names JAX; any other backend, or one that is not there, is refused."""
-    for value, name in (("", "tensorflow"), ("jax", "jax")):
-        monkeypatch.setenv("KERAS_BACKEND", value)
-        assert backend() == name
-    monkeypatch.setattr("artifacts.settings.find_spec", lambda _: None)
-    with pytest.raises(UsageError, match="not installed"):
-        backend()
-    monkeypatch.setenv("KERAS_BACKEND", "torch")
-    with pytest.raises(UsageError, match="'torch'"):
-        backend()

@@ -1,6 +1,6 @@
 """Train recipes and the two public examples, interleaved, each in a process of its own; print what they reach and cost.
 
-    python tests/benchmarks/bench.py --seeds 10 --json bench.json
+    python -m tests.benchmarks.bench --seeds 10 --json bench.json
     make bench    make bench QUICK=1
 
 Test accuracy is that of the last epoch, for all seeds; nothing is chosen by it. Seconds are those of the fit alone, and

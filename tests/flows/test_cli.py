@@ -17,7 +17,7 @@ import pytest
 
 from artifacts.datasets import FILES, NAMES
 from artifacts.hyperparameters import RECIPES
-from flows.console import warnings_told
+from flows.console import log_told
 from tests.command import COMMAND, ROOT, Finished, digitflow, environment
 from tests.conftest import Arrays, serve, write_idx
 
@@ -347,9 +347,11 @@ def test_kill(training: subprocess.Popen[str], shared: Path) -> None:
     assert eventually(lambda: not processes_of(shared / "home"), 15)
 
 
-def test_warnings_are_told(capsys: pytest.CaptureFixture[str]) -> None:
-    """What the rooms warn of, such as a checkpoint that is ignored, is a line on stderr."""
-    with warnings_told():
-        logging.getLogger("artifacts.checkpoints").warning("ignored\n%s", "one")
-    logging.getLogger("artifacts.checkpoints").warning("not while a command is under way")
-    assert capsys.readouterr().err.splitlines()[0] == "digitflow: ignored one"
+def test_log_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    """What is logged of artifacts while a command is under way, such as an ignored checkpoint, is a line on stderr."""
+    logger = logging.getLogger("artifacts.checkpoints")
+    with log_told():
+        logger.warning("ignored\n%s", "one")
+        logger.info("goes on")
+    logger.info("nobody listens")
+    assert capsys.readouterr().err == "digitflow: ignored one\ndigitflow: goes on\n"
