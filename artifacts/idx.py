@@ -75,8 +75,8 @@ def images(path: Path, start: int = 0, stop: int | None = None) -> Iterator[np.n
     """
     with path.open("rb") as file:
         shape = _shape(file, path, 3)
-        if shape[0] and 0 in shape[1:]:
-            raise BadSource(f"{path.name} declares images of {shape[1]} by {shape[2]} pixels")
+        if 0 in shape:
+            raise BadSource(f"{path.name} declares {shape[0]:,} images of {shape[1]} by {shape[2]} pixels")
         file.seek(start * shape[1] * shape[2], os.SEEK_CUR)
         found = (image for chunk in _chunks(file, shape) for image in chunk)
         yield from islice(found, None if stop is None else stop - start)

@@ -46,10 +46,8 @@ def expand(paths: Iterable[str]) -> Iterator[Path]:
     """The files meant; of a folder, those with images, in the order of their names."""
     for path in map(Path, paths):
         if os.path.isdir(path):  # noqa: PTH112  # which, unlike pathlib's, never raises
-            found = sorted(
-                file for file in path.rglob("*") if is_known(file.name) and (file.is_file() or file.is_symlink())
-            )
-            yield from found or [path]
+            known = (file for file in path.rglob("*") if is_known(file.name))
+            yield from sorted(file for file in known if file.is_file() or file.is_symlink()) or [path]
         else:
             yield path
 
@@ -127,7 +125,7 @@ def _unpacked(path: Path, name: str, scratch: Path, max_bytes: int) -> Path:
 
 
 class _Header(NamedTuple):
-    """What an .npy file says of itself: `shape` is (n, height, width) of the array `stored`, `dtype` uint8 or uint16."""
+    """What an .npy file says of itself: `shape` is (n, height, width) of the array `stored`, `dtype` is uint8 or 16."""
 
     shape: tuple[int, ...]
     stored: tuple[int, ...]
@@ -154,7 +152,7 @@ def _header(file: Any) -> _Header:
     if (dtype.kind, dtype.itemsize) not in (("u", 1), ("u", 2)) or len(shape) not in (2, 3) or is_coloured:
         raise BadSource(f"has {dtype} {stored}, not uint8 or uint16 (n, height, width) or (height, width)")
     shape = shape if len(shape) == 3 else (1, *shape)
-    if not all(type(side) is int and side >= 0 for side in shape) or (shape[0] and not shape[1] * shape[2]):
+    if not all(type(side) is int and side > 0 for side in shape):
         raise BadSource(f"declares the shape {stored}, which no images have")
     if shape[1] * shape[2] > idx.MAX_PIXELS:
         raise BadSource(f"has images of {shape[1]:,} by {shape[2]:,} pixels, which is too large")

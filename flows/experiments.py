@@ -52,6 +52,22 @@ class Experiment(BaseModel):
     """What became of the winner, if it was trained on all training images and proposed: its test accuracy is there."""
     seconds: float
 
+    @classmethod
+    def of(
+        cls, plan: Plan, rows: Sequence[Row], best: Row, trials: Trials, outcome: Outcome | None, **facts: Any
+    ) -> "Experiment":
+        return cls(
+            dataset=plan.source.name,
+            recipe=plan.recipe,
+            variants=[_summary(row) for row in ranked(rows)],
+            winner=best.name,
+            hyperparameters=best.hyperparameters,
+            computed=trials.computed,
+            cached=trials.cached,
+            outcome=outcome,
+            **facts,
+        )
+
 
 @flow(name="experiments", persist_result=False, result_serializer="json")
 def experiments(
@@ -97,19 +113,8 @@ def experiments(
         run.finish("compared")
     winner = plan.model_copy(update={"hyperparameters": best.hyperparameters})
     outcome = carry_out(winner, settings, time.monotonic()) if propose else None
-    experiment = Experiment(
-        dataset=plan.source.name,
-        recipe=recipe,
-        variants=[_summary(row) for row in ranked(rows)],
-        winner=best.name,
-        hyperparameters=best.hyperparameters,
-        computed=trials.computed,
-        cached=trials.cached,
-        report=page,
-        markdown=markdown,
-        outcome=outcome,
-        seconds=round(time.monotonic() - started, 2),
-    )
+    facts = {"report": page, "markdown": markdown, "seconds": round(time.monotonic() - started, 2)}
+    experiment = Experiment.of(plan, rows, best, trials, outcome, **facts)
     if outcome and not outcome.gate.passed:
         return Completed(name="Rejected", message=outcome.gate.reason, data=experiment)
     return experiment

@@ -20,7 +20,7 @@ TRIED = Group("What to try", sort_key=0)
 
 
 class Where(BaseModel, frozen=True, extra="forbid"):
-    """Who fits: `processes` of this machine, as many as it has cores unless told (with JAX, one), or the workers of a Dask cluster."""
+    """Who fits: `processes` of this machine, as many as it has cores (with JAX: one) unless told, or Dask's workers."""
 
     runner: Literal["processes", "dask"] = "processes"
     processes: int | None = Field(None, ge=1, le=1024)

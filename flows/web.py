@@ -11,6 +11,7 @@ from importlib.resources import files
 from io import BytesIO
 from pathlib import Path
 
+import numpy as np
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse, Response
@@ -23,6 +24,7 @@ from artifacts import corrections
 from artifacts.classifier import told
 from artifacts.errors import BadSource, DigitflowError
 from artifacts.following import Following
+from artifacts.registry import Version
 from artifacts.scan import Fitted, decode, fit
 from flows.guard import Guard
 
@@ -113,16 +115,9 @@ def build(following: Following, home: Path, announce: Callable[[str], None]) -> 
         with metrics.seconds.time():
             fitted = _fitted(drawing, version.image_shape)
             row = classifier.predict(fitted.pixels[None])[0]
-        found = told("", fitted, row).model_dump(exclude={"image", "error"})
-        metrics.read.labels(found["label"]).inc()
-        return Answer(
-            **found,
-            probabilities=row.tolist(),
-            seen=base64.b64encode(fitted.pixels.tobytes()).decode(),
-            shape=fitted.pixels.shape,
-            model=version.version,
-            dataset=version.dataset,
-        )
+        answer = _answer(version, fitted, row)
+        metrics.read.labels(answer.label).inc()
+        return answer
 
     @app.post("/corrections", status_code=201)
     def correct(corrected: Corrected) -> Kept:
@@ -152,6 +147,17 @@ def build(following: Following, home: Path, announce: Callable[[str], None]) -> 
         return Response(generate_latest(metrics.registry), media_type="text/plain; version=0.0.4")
 
     return app
+
+
+def _answer(version: Version, fitted: Fitted, row: np.ndarray) -> Answer:
+    return Answer(
+        **told("", fitted, row).model_dump(exclude={"image", "error"}),
+        probabilities=row.tolist(),
+        seen=base64.b64encode(fitted.pixels.tobytes()).decode(),
+        shape=fitted.pixels.shape,
+        model=version.version,
+        dataset=version.dataset,
+    )
 
 
 def _looking_after(following: Following, home: Path, announce: Callable[[str], None], metrics: Metrics) -> Lifespan:

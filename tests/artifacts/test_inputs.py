@@ -45,7 +45,8 @@ def test_folders(tmp_path: Path, digits: Arrays) -> None:
         Image.fromarray(digits[0][0]).save(tmp_path / name)
     for name in ("notes.txt", "train-labels-idx1-ubyte"):
         (tmp_path / name).write_text("x")
-    assert [path.name for path in expand([str(tmp_path)])] == ["a.bmp", "b.png", "c.jpg"]
+    (tmp_path / "d.png").symlink_to("nowhere")
+    assert [path.name for path in expand([str(tmp_path)])] == ["a.bmp", "b.png", "c.jpg", "d.png"]
     (tmp_path / "empty").mkdir()
     (empty,) = expand([str(tmp_path / "empty")])
     assert "has no PNG" in seen(empty, tmp_path)[0].error
@@ -84,6 +85,8 @@ class Trap:
         (npy("(-5, 28, 28)"), "which no images have"),
         (npy("(True, 28, 28)"), "which no images have"),
         (npy("(99999999999, 0, 5)"), "which no images have"),
+        (npy("(0, 28, 28)"), "which no images have"),
+        (idx.encode(np.zeros((0, 28, 28), np.uint8)), "declares 0 images"),
         (npy("(2,)", "('|u1', (28, 28))"), "not uint8"),
         (npy("{{'a'}, 'b'}"), "cannot be read"),
     ],

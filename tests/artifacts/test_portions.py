@@ -151,3 +151,11 @@ def test_passing_errors_while_unpacking(tmp_path: Path, store: Store, monkeypatc
         with pytest.raises(DigitflowError, match="run again"):
             list(portions.images(portion, store, LIMIT))
     assert all(seen.image for seen in portions.images(portion, store, LIMIT))
+
+
+def test_changed_before_it_is_fetched(remote: list[str], store: Store) -> None:
+    """A remote file that has another size than its listing said ends the run."""
+    portion = next(portions.portions("memory://a"))
+    fsspec.filesystem("memory").pipe("/a/1.npy", b"other")
+    with pytest.raises(DigitflowError, match="changed while it was read"):
+        list(portions.images(portion, store, LIMIT))
