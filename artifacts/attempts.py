@@ -4,7 +4,6 @@ Run as a module, this file is a process that does so for whoever asks; see `arti
 which would take it a second.
 """
 
-import gc
 import logging
 import time
 from typing import TYPE_CHECKING, Any
@@ -90,9 +89,6 @@ class _GivenUp(Exception):
 
 
 def _main() -> None:
-    import artifacts.backend  # noqa: F401
-
-    gc.freeze()  # what is imported stays; to look through it cost a quarter of a second before each trial
     logging.getLogger("tensorflow").setLevel(logging.ERROR)  # each new network is "retracing"
     serve(answer)
 
