@@ -35,9 +35,9 @@ class _Hidden(MetaPathFinder):
 def _hastened() -> Iterator[None]:
     """Inside, Keras is imported in three fifths of the time, and with three quarters of the memory.
 
-    Keras and TensorFlow import the hidden libraries where they find them, for parts that are not used here (Keras does
-    without them from then on); and what imports make stays, so that to look through it for garbage is in vain: meanwhile,
-    and ever after, where it cost a tenth of a short fit.
+    Keras and TensorFlow import the hidden libraries where they find them, for parts that are not used here; Keras does
+    without them from then on. The garbage collector skips what the import made, then and later: looking through it
+    frees nothing, and cost a tenth of a short fit.
     """
     hidden = _Hidden("sklearn", "pandas", *(["jax"] if os.environ["KERAS_BACKEND"] == "tensorflow" else []))
     sys.meta_path.insert(0, hidden)

@@ -24,6 +24,7 @@ class Call(BaseModel, frozen=True):
     inputs: dict[str, Any]
     """Arguments as JSON; references stand for their content. Stores and mirrors say only where, and are left out."""
     code: dict[str, str]
+    """A digest of each definition that was reached, by "module:name". Where a definition stands decides nothing."""
     libraries: dict[str, str]
 
     @classmethod
@@ -45,6 +46,12 @@ class Call(BaseModel, frozen=True):
     @cached_property
     def key(self) -> str:
         """The SHA-256 under which the result is remembered."""
+        code = sorted((place.partition(":")[2], digest) for place, digest in self.code.items())
+        return hashlib.sha256(canonical(self.model_dump() | {"code": code})).hexdigest()
+
+    @property
+    def key_with_places(self) -> str:
+        """The key of runs up to November 2026, in which a definition's module counted."""
         return hashlib.sha256(canonical(self.model_dump())).hexdigest()
 
 

@@ -27,8 +27,9 @@ def fingerprint(module: str, function: str) -> dict[str, str]:
     Reached is what is named, transitively, inside the project: functions, classes, constants, also through imports
     inside functions, files beside a module, such as templates, and what a module does when it is imported, as
     "module:". Comments, docstrings, layout and the annotations of functions and module variables do not count;
-    neither does `@step` on `function` itself, which says how to run it. Read once a process: what is imported does
-    not change when its file does. Not seen are names made up at run time, as by `getattr`.
+    neither do imports from the project, which are followed, so that code may move; nor does `@step` on `function`
+    itself, which says how to run it. Read once a process: what is imported does not change when its file does. Not
+    seen are names made up at run time, as by `getattr`.
     """
     digests, named = _look(module, function, is_root=True)
     found, seen, leads = dict(digests), {(module, function)}, list(named)
@@ -52,21 +53,24 @@ def _look(module: str, name: str, is_root: bool = False) -> tuple[dict[str, str]
     leads |= {lead for target in source.imports.get(name, ()) for lead in _resolved(target, ())}
     if name == _ALL:
         leads |= {(module, each) for each in [*source.definitions, *source.imports]}
-    nodes = source.definitions.get(name, [])
-    nodes = [_without_step(node) for node in nodes] if is_root else nodes
+    definitions = source.definitions.get(name, [])
     if name == _EFFECTS:  # of a module that is imported, so is what it imports
         leads |= {(imported, _EFFECTS) for targets in source.imports.values() for imported, _ in targets}
-    if not nodes:
+    if not definitions:
         return {}, leads
-    digests = {f"{module}:{name}": hashlib.sha256("\n".join(map(ast.unparse, nodes)).encode()).hexdigest()}
-    for node in nodes:
-        inner = _imports(module, ast.walk(node))
-        for first, *attributes in _chains(node):
+    texts: list[str] = []
+    files: dict[str, str] = {}
+    for statement, inner in definitions:
+        node = _without_step(statement) if is_root else statement
+        chains = list(_chains(node))
+        for first, *attributes in chains:
             targets = inner.get(first, set()) | source.imports.get(first, set())
             leads |= {lead for target in targets for lead in _resolved(target, tuple(attributes))}
             leads |= {(module, first)} if first in source.definitions else set()
-        digests |= _files(module, source.path.parent, node)
-    return digests, leads
+        borrowed = sorted({source.libraries[first] for first, *_ in chains if first in source.libraries})
+        texts += [*borrowed, ast.unparse(node)]
+        files |= _files(module, source.path.parent, node)
+    return {f"{module}:{name}": hashlib.sha256("\n".join(texts).encode()).hexdigest()} | files, leads
 
 
 def _resolved(target: tuple[str, str | None], attributes: tuple[str, ...]) -> Iterator[Definition]:
@@ -96,8 +100,11 @@ class _Source:
     """The top level of one module: what it defines, what else it does, and what it imports from the project."""
 
     path: Path
-    definitions: dict[str, list[ast.stmt]] = field(default_factory=dict)
+    definitions: dict[str, list[tuple[ast.stmt, Imports]]] = field(default_factory=dict)
+    """Statements without their imports from the project, and these imports."""
     imports: Imports = field(default_factory=dict)
+    libraries: dict[str, str] = field(default_factory=dict)
+    """By the name that is bound here, the import of what comes from outside the project."""
 
 
 def _source(module: str) -> _Source | None:
@@ -118,13 +125,15 @@ def _path(module: str) -> Path | None:
 @cache
 def _parse(module: str, path: Path) -> _Source:
     statements = [part for statement in _tree(path.read_bytes()).body for part in _when_imported(statement)]
-    source = _Source(path, imports=_imports(module, _outside_functions(statements)))
+    outside = list(_outside_functions(statements))
+    source = _Source(path, imports=_imports(module, outside), libraries=_libraries(outside))
     for statement in statements:
+        inner = _imports(module, ast.walk(statement))
         _reduce(statement)
         for name in _defined(statement):
-            source.definitions.setdefault(name, []).append(statement)
+            source.definitions.setdefault(name, []).append((statement, inner))
         if _has_effect(statement, source):
-            source.definitions.setdefault(_EFFECTS, []).append(statement)
+            source.definitions.setdefault(_EFFECTS, []).append((statement, inner))
     return source
 
 
@@ -177,7 +186,25 @@ def _is_step(decorator: ast.expr) -> bool:
     return ast.unparse(decorator).startswith("step(")
 
 
-def _imports(module: str, nodes: Iterator[ast.AST]) -> Imports:
+def _libraries(nodes: Iterable[ast.AST]) -> dict[str, str]:
+    """By the name that is bound here, what is imported from outside the project, as the statement that does so."""
+    found = {}
+    for node in nodes:
+        if isinstance(node, ast.Import | ast.ImportFrom) and not _is_ours(node):
+            for alias in node.names:
+                start = f"from {node.module} " if isinstance(node, ast.ImportFrom) else ""
+                found[alias.asname or alias.name.split(".")[0]] = f"{start}import {ast.unparse(alias)}"
+    return found
+
+
+def _is_ours(node: ast.AST) -> bool:
+    """Whether a node is an import from the project."""
+    if isinstance(node, ast.ImportFrom):
+        return bool(node.level) or (node.module or "").split(".")[0] in ROOMS
+    return isinstance(node, ast.Import) and all(alias.name.split(".")[0] in ROOMS for alias in node.names)
+
+
+def _imports(module: str, nodes: Iterable[ast.AST]) -> Imports:
     """By the name that is bound here, what is imported from the project: module, and name in it if any."""
     found: Imports = {}
     for node in nodes:
@@ -218,10 +245,15 @@ def _chains(node: ast.AST) -> Iterator[tuple[str, ...]]:
 
 
 def _reduce(node: ast.stmt) -> None:
-    """Strip what decides nothing: docstrings, and the annotations of functions and module variables."""
+    """Strip what decides nothing: docstrings, imports from the project, and the annotations of functions and module
+    variables.
+    """
     if isinstance(node, ast.AnnAssign):
         node.annotation = ast.Name("object")
     for item in ast.walk(node):
+        for statements in (getattr(item, name, None) for name in ("body", "orelse", "finalbody")):
+            if isinstance(statements, list) and any(map(_is_ours, statements)):
+                statements[:] = [s for s in statements if not _is_ours(s)] or [ast.Pass()]
         if isinstance(item, ast.FunctionDef | ast.AsyncFunctionDef):
             item.returns = None
             arguments = item.args

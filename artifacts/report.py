@@ -3,6 +3,7 @@
 import html
 import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from artifacts.evaluation import Evaluation
@@ -39,9 +40,9 @@ def render_html(facts: Facts, pictures: Pictures) -> str:
 
 def render_page(template: str, **values: object) -> str:
     """A page from a template of this folder, which finds the name of the one with what pages share in `parts`."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-    loader = PackageLoader("artifacts", "")
+    loader = FileSystemLoader(Path(__file__).parent)
     environment = Environment(
         loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )

@@ -29,8 +29,15 @@ LIGHT, SURELY_LIGHT = 0.5, 0.9
 """Share of light pixels in the frame from which ink is dark; the second where a picture has the model's size."""
 HARDLY = "shows hardly anything: ink and paper are almost the same"
 _ORIENTATION = 0x0112
-_TURNS = {2: "FLIP_LEFT_RIGHT", 3: "ROTATE_180", 4: "FLIP_TOP_BOTTOM", 5: "TRANSPOSE", 6: "ROTATE_270", 7: "TRANSVERSE"}
-_TURNS[8] = "ROTATE_90"
+_TURNS = {
+    2: "FLIP_LEFT_RIGHT",
+    3: "ROTATE_180",
+    4: "FLIP_TOP_BOTTOM",
+    5: "TRANSPOSE",
+    6: "ROTATE_270",
+    7: "TRANSVERSE",
+    8: "ROTATE_90",
+}
 """What undoes each orientation that EXIF knows. Pillow's own way writes all EXIF anew, and fails where that is odd."""
 
 

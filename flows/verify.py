@@ -26,7 +26,8 @@ def verify(store: Store, manifest: Manifest) -> list[Claim]:
     """Digest each artifact of a run anew, and derive each step's key from its parts anew."""
     claims = []
     for step in manifest.steps:
-        claims.append(Claim(step=step.name, what="key", state="holds" if step.call.key == step.key else "differs"))
+        is_its_key = step.key in (step.call.key, step.call.key_with_places)
+        claims.append(Claim(step=step.name, what="key", state="holds" if is_its_key else "differs"))
         claims.append(Claim(step=step.name, what="code", state=_code(step)))
         claims += [
             Claim(step=step.name, what=f"{ref.kind} {ref.sha256[:12]}…", state=_state(store, ref))

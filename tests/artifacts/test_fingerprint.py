@@ -133,6 +133,33 @@ def test_new_helpers_are_reached(tree: Path, before: Prints) -> None:
     assert fingerprints(tree)[task].keys() - before[task].keys() == {"artifacts.extra:shift", "artifacts.extra:_by"}
 
 
+def by_name(found: dict[str, str]) -> list[tuple[str, str]]:
+    return sorted((place.partition(":")[2], digest) for place, digest in found.items())
+
+
+def test_moved_code_counts_the_same(tree: Path, before: Prints) -> None:
+    """Where a definition stands decides nothing: only the places differ, which people are shown."""
+    (tree / "artifacts/prediction.py").rename(tree / "artifacts/elsewhere.py")
+    for path in tree.glob("*/*.py"):
+        path.write_text(path.read_text().replace("from artifacts.prediction import", "from artifacts.elsewhere import"))
+    after = fingerprints(tree)
+    assert after != before
+    assert [by_name(after[task]) for task in TASKS] == [by_name(before[task]) for task in TASKS]
+
+
+@pytest.mark.parametrize("inside", [False, True])
+def test_library_imports_count(inside: bool, tree: Path) -> None:
+    """What a name from a library stands for is part of the code that uses it, wherever it is imported."""
+    prints = []
+    for source in ("sort", "flip"):
+        shutil.copy(ROOT / "artifacts/prediction.py", tree / "artifacts/prediction.py")
+        line, body = f"from numpy import {source} as order\n", "    return images[...,"
+        edit(tree / "artifacts/prediction.py", body, f"{f'    {line}' * inside}    order(images)\n{body}")
+        edit(tree / "artifacts/prediction.py", "BATCH = 1024\n", f"BATCH = 1024\n{line * (not inside)}")
+        prints.append(fingerprints(tree)["tasks.normalise.normalise_and_reshape"])
+    assert prints[0] != prints[1]
+
+
 def test_unrelated_files_do_not_count(tree: Path, before: Prints) -> None:
     """Files that no task reaches may change, come or go."""
     (tree / "flows/console.py").unlink()
