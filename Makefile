@@ -43,7 +43,7 @@ up deploy down: export PATH := $(CURDIR)/$(BIN):$(PATH)
 up: setup
 	mkdir -p "$$DIGITFLOW_HOME/logs"
 	supervisord --configuration deployments/supervisord.conf
-	$(BIN)/python -c 'from flows.server import await_start; await_start("$(PREFECT_API_URL)")'
+	$(BIN)/python -c 'from flows.cli.prefect_server import await_start; await_start("$(PREFECT_API_URL)")'
 
 deploy: export DIGITFLOW_POOL ?= local
 deploy: export DIGITFLOW_NIGHTLY ?= false

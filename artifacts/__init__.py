@@ -1,1 +1,1 @@
-"""What exists: references, the store, contracts, networks, evaluations, reports. Knows no orchestrator."""
+"""What is kept, and what made it? Knows no Prefect, no Keras and no data set."""

@@ -2,6 +2,8 @@
 
 import errno
 
+from pydantic import ValidationError
+
 
 class DigitflowError(Exception):
     """Shown as one line, without a traceback; anything else that is raised is a bug."""
@@ -59,3 +61,12 @@ _ABOUT_THE_FILE = {
 def passes(error: BaseException | None) -> bool:
     """Whether an error is about the disk or the system at the moment, and says nothing of the file that was read."""
     return isinstance(error, OSError) and error.errno is not None and error.errno not in _ABOUT_THE_FILE
+
+
+def explain(error: ValidationError) -> str:
+    """What pydantic found, in one line: where, which value, which bound."""
+    return "; ".join(
+        f"{'.'.join(map(str, item['loc']))}: {item['msg'].removeprefix('Value error, ')}".removeprefix(": ")
+        + (f" (got {item['input']!r})" if item["type"] != "value_error" else "")
+        for item in error.errors()
+    )

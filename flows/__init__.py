@@ -1,1 +1,1 @@
-"""In what order: the flows and the command line."""
+"""In what order, and for whom?"""

@@ -9,26 +9,27 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.states import Completed
 from pydantic import BaseModel, Field
 
-from artifacts.comparison import Row, ranked
 from artifacts.errors import DigitflowError
-from artifacts.gate import Gate
-from artifacts.hyperparameters import Hyperparameters, Overrides, Recipe
-from artifacts.results import Tried
-from artifacts.runs import Run
-from artifacts.search import Search, Study, alone
-from artifacts.settings import Settings
-from artifacts.tracking import Tracking
-from artifacts.variants import AS_IS, EXTENSIONS, changed, describe
-from flows.pipeline import Outcome, prepare, recorded, slug
-from flows.plan import Plan
+from artifacts.lineage.manifest import Run
+from artifacts.storage.settings import Settings
+from flows.plan import Plan, Where
+from flows.publication import Outcome, recorded, slug
+from flows.steps import prepare
 from flows.training import carry_out
 from flows.trials import Trials, workers
-from flows.trying import Where
 from tasks.caching import RECORDS
-from tasks.compare import compare
-from tasks.hold_out import hold_out
-from tasks.normalise import normalise_and_reshape
-from tasks.one_hot import one_hot_encode
+from tasks.data.normalise import normalise_and_reshape
+from tasks.data.one_hot import one_hot_encode
+from tasks.evaluation.gate import Gate
+from tasks.experiments.compare import compare
+from tasks.experiments.comparison import Row, ranked
+from tasks.experiments.hold_out import hold_out
+from tasks.experiments.search import Search, Study, alone
+from tasks.experiments.trial_worker import Tried
+from tasks.experiments.variants import AS_IS, EXTENSIONS, changed, describe
+from tasks.model.hyperparameters import Hyperparameters, Overrides
+from tasks.model.recipes import Recipe
+from tasks.registry.mlflow_runs import Tracking
 
 FINALISTS = 3
 """Hyperparameters of a search that are tried with every seed."""

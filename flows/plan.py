@@ -2,15 +2,32 @@
 
 import os
 from pathlib import Path
+from typing import Literal
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field, model_validator
 
-from artifacts import idx
-from artifacts.datasets import FILES, MIRRORS, NAMES, SAMPLE, SAMPLE_SOURCE, SOURCES, Mirrors, Source
 from artifacts.errors import UsageError
-from artifacts.gate import Gate
-from artifacts.hyperparameters import Hyperparameters, Recipe, choose, default_min_accuracy
-from artifacts.settings import Settings
+from artifacts.storage.settings import Settings
+from tasks.data import idx
+from tasks.data.datasets import FILES, MIRRORS, NAMES, SAMPLE, SAMPLE_SOURCE, SOURCES, Mirrors, Source
+from tasks.evaluation.gate import Gate
+from tasks.model.hyperparameters import Hyperparameters
+from tasks.model.recipes import Recipe, choose, default_min_accuracy
+
+
+class Where(BaseModel, frozen=True, extra="forbid"):
+    """Who fits: `processes` of this machine, as many as it has cores (with JAX: one) unless told, or Dask's workers."""
+
+    runner: Literal["processes", "dask"] = "processes"
+    processes: int | None = Field(None, ge=1, le=1024)
+    address: str = Field("", description="Of Dask's scheduler, such as tcp://127.0.0.1:8786")
+
+    @model_validator(mode="after")
+    def _complete(self) -> "Where":
+        if (self.runner == "dask") != bool(self.address):
+            raise ValueError("the runner dask needs the address of a scheduler, and no other does")
+        return self
+
 
 PATIENCE = 8
 """Seconds to wait for some mirror to answer before the sample is used instead; the promise is 15 in all."""

@@ -4,13 +4,14 @@ from typing import Any
 
 from prefect import flow
 
-from artifacts.classifier import at_hand
-from artifacts.portions import portions
-from artifacts.registry import Candidate, Registry
-from artifacts.settings import Settings
-from artifacts.table import place, write
+from artifacts.storage.settings import Settings
 from tasks.caching import RECORDS
-from tasks.predict import predict
+from tasks.prediction.classifier import at_hand
+from tasks.prediction.predict import predict
+from tasks.prediction.predictions_table import place, write
+from tasks.prediction.shards import portions
+from tasks.registry.registry import Registry
+from tasks.registry.versions import Candidate
 
 
 @flow(name="prediction", persist_result=False, result_serializer="json")

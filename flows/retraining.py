@@ -11,17 +11,20 @@ from prefect.input import RunInput
 from prefect.states import Completed
 from pydantic import BaseModel, Field
 
-from artifacts.batches import Arrivals, Batch, OnDrift
-from artifacts.gate import Gate
-from artifacts.hyperparameters import RECIPES, Hyperparameters, Overrides, Recipe
-from artifacts.registry import ChampionChanged, Registry, Version
-from artifacts.results import Validated
-from artifacts.settings import Settings
-from artifacts.store import Store
-from flows.pipeline import Outcome, conclude, learn, prepare, recorded, slug
+from artifacts.storage.settings import Settings
+from artifacts.storage.store import Store
 from flows.plan import Plan, locate
+from flows.publication import Outcome, conclude, recorded, slug
+from flows.steps import learn, prepare
 from tasks.caching import RECORDS
-from tasks.collect import collect
+from tasks.data.validate import Validated
+from tasks.evaluation.gate import Gate
+from tasks.model.hyperparameters import Hyperparameters, Overrides
+from tasks.model.recipes import RECIPES, Recipe
+from tasks.registry.registry import Registry
+from tasks.registry.versions import ChampionChanged, Version
+from tasks.retraining.collect import collect
+from tasks.retraining.inbox import Arrivals, Batch, OnDrift
 
 WEEK = 7 * 24 * 3600
 

@@ -7,14 +7,16 @@ from prefect import flow
 from prefect.states import Completed
 from pydantic import Field
 
-from artifacts.gate import Gate
-from artifacts.hyperparameters import Overrides, Recipe
-from artifacts.registry import ChampionChanged
-from artifacts.settings import Settings
-from flows.ahead import get_ahead
-from flows.pipeline import Outcome, conclude, learn, prepare, recorded
+from artifacts.storage.settings import Settings
 from flows.plan import Plan
+from flows.preview import get_ahead
+from flows.publication import Outcome, conclude, recorded
+from flows.steps import learn, prepare
 from tasks.caching import RECORDS
+from tasks.evaluation.gate import Gate
+from tasks.model.hyperparameters import Overrides
+from tasks.model.recipes import Recipe
+from tasks.registry.versions import ChampionChanged
 
 
 @flow(name="training", persist_result=False, result_serializer="json")

@@ -8,15 +8,15 @@ from typing import Any
 from prefect import unmapped
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
-from artifacts.calls import backend
-from artifacts.children import dismiss
-from artifacts.datasets import Split
 from artifacts.errors import DigitflowError, UsageError
-from artifacts.hyperparameters import Hyperparameters
-from artifacts.progress import tell
-from artifacts.results import Pair, Tried
-from flows.trying import Where
-from tasks.trial import trial
+from artifacts.lineage.environment import backend
+from artifacts.lineage.progress import tell
+from flows.plan import Where
+from tasks.data.datasets import Pair, Split
+from tasks.experiments.trial import trial
+from tasks.experiments.trial_worker import Tried
+from tasks.model.hyperparameters import Hyperparameters
+from tasks.training.workers import dismiss
 
 
 class Trials:

@@ -1,1 +1,1 @@
-"""What is done: one pipeline step a file, each a pure function in a thin Prefect shell."""
+"""What is done? A folder a stage: a module named by a verb is a step, one named by a noun is what steps are made of."""

@@ -17,13 +17,13 @@ from prefect.locking.protocol import LockManager
 from prefect.transactions import IsolationLevel
 from prefect.utilities.callables import get_call_parameters
 
-from artifacts.calls import Call
-from artifacts.checkpoints import Checkpoints, kept_in
-from artifacts.progress import tell
-from artifacts.records import recall, remember, share
-from artifacts.runs import Run
-from artifacts.settings import Settings
-from artifacts.store import disk_errors
+from artifacts.lineage.manifest import Run
+from artifacts.lineage.progress import tell
+from artifacts.lineage.step_call import Call
+from artifacts.storage.cache_entries import recall, remember, share
+from artifacts.storage.settings import Settings
+from artifacts.storage.store import disk_errors
+from tasks.training.checkpoints import Checkpoints, kept_in
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from artifacts import idx
-from artifacts.datasets import FILES
-from artifacts.store import Store
+from artifacts.storage.store import Store
+from tasks.data import idx
+from tasks.data.datasets import FILES
 from tests.command import digitflow
 
 Arrays = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
@@ -104,7 +104,7 @@ def serve_prefect(folder: Path) -> Iterator[str]:
     """A Prefect server that this process and those it starts talk to; yields its URL."""
     from prefect.settings import PREFECT_API_URL, temporary_settings
 
-    from flows.server import Server, flush
+    from flows.cli.prefect_server import Server, flush
 
     server = Server(folder)
     server.start()

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from artifacts.store import Ref, Store
+from artifacts.storage.store import Ref, Store
 from tests.command import Finished, digitflow
 
 pytestmark = [pytest.mark.full_mnist, pytest.mark.prefect]

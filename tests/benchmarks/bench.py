@@ -55,9 +55,9 @@ def one(name: str, seed: int, data: Path) -> Result:
         network = getattr(verbatim, EXAMPLES[name])(train_x, train_y, test_x, test_y)
         epochs = len(network.history.history["loss"])
     else:
-        import artifacts.backend  # noqa: F401  # not part of the fit
-        from artifacts.fitting import fit
-        from artifacts.hyperparameters import choose
+        import tasks.model.keras_setup  # noqa: F401  # not part of the fit
+        from tasks.model.recipes import choose
+        from tasks.training.fit import fit
 
         recipe: Any = choose(name, "mnist")  # type: ignore[arg-type]
         epochs = recipe.epochs
@@ -106,11 +106,11 @@ def matrix_rate() -> float:
 
 def fetch(folder: Path) -> None:
     """Write MNIST as the pipeline prepares it, to be read by every process."""
-    from artifacts.settings import Settings
+    from artifacts.storage.settings import Settings
     from flows.plan import locate
-    from tasks.download import download
-    from tasks.normalise import normalise_and_reshape
-    from tasks.one_hot import one_hot_encode
+    from tasks.data.download import download
+    from tasks.data.normalise import normalise_and_reshape
+    from tasks.data.one_hot import one_hot_encode
 
     settings = Settings.load()
     store = settings.artifacts

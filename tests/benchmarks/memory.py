@@ -12,14 +12,14 @@ from pathlib import Path
 
 import numpy as np
 
-from artifacts.arrays import CHUNK
-from artifacts.datasets import Split, Splits
-from artifacts.hyperparameters import Hyperparameters
-from artifacts.store import Store
-from tasks.normalise import normalise_and_reshape
-from tasks.one_hot import one_hot_encode
-from tasks.train import train
-from tasks.validate import validate
+from artifacts.storage.arrays import CHUNK
+from artifacts.storage.store import Store
+from tasks.data.datasets import Split, Splits
+from tasks.data.normalise import normalise_and_reshape
+from tasks.data.one_hot import one_hot_encode
+from tasks.data.validate import validate
+from tasks.model.hyperparameters import Hyperparameters
+from tasks.training.train import train
 from tests.benchmarks.bench import peak_gb
 
 

@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 from statistics import median
 
-from flows.server import Server
+from flows.cli.prefect_server import Server
 
 BARE = [sys.executable, str(Path(__file__).with_name("bare_flow.py"))]
 PURE = [sys.executable, str(Path(__file__).with_name("pure.py"))]

@@ -1,14 +1,15 @@
 """What a run does without Prefect: the same functions, called in one process, and the model registered."""
 
-from artifacts.evaluation import Evaluation
-from artifacts.gate import Gate, Verdict
-from artifacts.hyperparameters import Overrides
-from artifacts.runs import Run
-from artifacts.settings import Settings
-from flows.pipeline import candidate_of, learn, prepare
+from artifacts.lineage.manifest import Run
+from artifacts.storage.settings import Settings
 from flows.plan import Plan
-from flows.promotion import settle
+from flows.publication import candidate_of
+from flows.steps import learn, prepare
 from tasks.caching import replaced_by
+from tasks.evaluation.gate import Gate, Verdict
+from tasks.evaluation.metrics import Evaluation
+from tasks.model.hyperparameters import Overrides
+from tasks.registry.promotion import settle
 
 if __name__ == "__main__":
     settings = Settings.load()

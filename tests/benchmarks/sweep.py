@@ -17,7 +17,7 @@ from statistics import median
 
 from joblib import cpu_count
 
-from flows.server import Server
+from flows.cli.prefect_server import Server
 
 
 def main() -> None:
@@ -42,8 +42,8 @@ def main() -> None:
 
 
 def measure(dataset: str, trials: int, rounds: int) -> None:
-    from artifacts.hyperparameters import Overrides
     from flows.experiments import experiments
+    from tasks.model.hyperparameters import Overrides
 
     processes = cpu_count()
 
@@ -73,16 +73,17 @@ def measure(dataset: str, trials: int, rounds: int) -> None:
 
 def fits(dataset: str, count: int) -> float:
     """Median seconds of so many fits at once, each in a process that is warm."""
-    from artifacts.children import dismiss
-    from artifacts.datasets import Split
-    from artifacts.hyperparameters import Hyperparameters, choose
-    from artifacts.settings import Settings
+    from artifacts.storage.settings import Settings
     from flows.plan import locate
-    from tasks.download import download
-    from tasks.hold_out import hold_out
-    from tasks.normalise import normalise_and_reshape
-    from tasks.one_hot import one_hot_encode
-    from tasks.trial import trial
+    from tasks.data.datasets import Split
+    from tasks.data.download import download
+    from tasks.data.normalise import normalise_and_reshape
+    from tasks.data.one_hot import one_hot_encode
+    from tasks.experiments.hold_out import hold_out
+    from tasks.experiments.trial import trial
+    from tasks.model.hyperparameters import Hyperparameters
+    from tasks.model.recipes import choose
+    from tasks.training.workers import dismiss
 
     store = Settings.load().artifacts
     data = hold_out.fn(download.fn(*locate(dataset, Settings.load()), store).train, store)

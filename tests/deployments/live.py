@@ -17,8 +17,8 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import DeploymentUpdate
 from prefect.client.schemas.objects import FlowRun, State
 
-from artifacts.runs import Manifest, earlier_runs
-from artifacts.store import Store
+from artifacts.lineage.manifest import Manifest, earlier_runs
+from artifacts.storage.store import Store
 from tests.command import ROOT, Finished, digitflow, environment
 
 POSTGRES = pytest.param("postgres", marks=pytest.mark.postgres)

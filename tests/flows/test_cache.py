@@ -8,17 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from artifacts.gate import Gate
-from artifacts.housekeeping import prune, survey
-from artifacts.hyperparameters import Overrides
-from artifacts.records import references
-from artifacts.runs import Manifest, earlier_runs
-from artifacts.settings import Settings
-from artifacts.store import Ref
-from flows.explain import explain
-from flows.pipeline import Outcome
+from artifacts.lineage.manifest import Manifest, earlier_runs
+from artifacts.storage.cache_entries import references
+from artifacts.storage.eviction import prune, survey
+from artifacts.storage.settings import Settings
+from artifacts.storage.store import Ref
 from flows.plan import Plan
+from flows.preview import explain
+from flows.publication import Outcome
 from flows.training import training
+from tasks.evaluation.gate import Gate
+from tasks.model.hyperparameters import Overrides
 from tests.conftest import Arrays, write_idx
 
 pytestmark = pytest.mark.prefect
@@ -107,10 +107,10 @@ def test_hyperparameter(world: Path) -> None:
 
 def test_library(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another version of Keras computes anew the steps that it shapes, and no other before them."""
-    import artifacts.calls
+    from artifacts.lineage import environment
 
-    real = artifacts.calls._version
-    monkeypatch.setattr(artifacts.calls, "_version", lambda name: "0.0" if name == "keras" else real(name))
+    real = environment._version
+    monkeypatch.setattr(environment, "_version", lambda name: "0.0" if name == "keras" else real(name))
     cache, reasons = _foretold(world)["train"]
     assert cache == "miss" and reasons == [f"library keras: {real('keras')} → 0.0"]
     computed = _computed(_train(world))

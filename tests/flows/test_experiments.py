@@ -13,17 +13,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from artifacts.gate import Gate
-from artifacts.hyperparameters import Overrides
-from artifacts.registry import Registry
-from artifacts.search import Search
-from artifacts.tracking import Tracking
-from artifacts.variants import Between
 from flows.experiments import Experiment, experiments
-from flows.trying import Where
+from flows.plan import Where
+from tasks.evaluation.gate import Gate
+from tasks.experiments.search import Search
+from tasks.experiments.variants import Between
+from tasks.model.hyperparameters import Overrides
+from tasks.registry.mlflow_runs import Tracking
+from tasks.registry.registry import Registry
 from tests.command import ROOT, digitflow, environment
 from tests.conftest import Arrays, write_idx
-from tests.flows.test_cli import assert_refused, eventually, processes_of, started
+from tests.flows.cli.test_app import assert_refused, eventually, processes_of, started
 
 if TYPE_CHECKING:
     from distributed import Client

@@ -6,14 +6,15 @@ import numpy as np
 import pytest
 from prefect.states import State
 
-from artifacts.batches import add
-from artifacts.gate import Gate
-from artifacts.hyperparameters import Overrides
-from artifacts.registry import Registry, Version
-from artifacts.settings import Settings
-from artifacts.store import Store
+from artifacts.storage.settings import Settings
+from artifacts.storage.store import Store
 from flows.retraining import Approver, retraining
 from flows.training import training
+from tasks.evaluation.gate import Gate
+from tasks.model.hyperparameters import Overrides
+from tasks.registry.registry import Registry
+from tasks.registry.versions import Version
+from tasks.retraining.inbox import add
 from tests.conftest import Arrays, write_idx
 
 pytestmark = pytest.mark.prefect

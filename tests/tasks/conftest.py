@@ -4,14 +4,13 @@ from typing import NamedTuple
 
 import pytest
 
-from artifacts.datasets import Splits
-from artifacts.hyperparameters import Hyperparameters
-from artifacts.results import Pair, Scored, Trained
-from artifacts.store import Store
-from tasks.evaluate import evaluate
-from tasks.normalise import normalise_and_reshape
-from tasks.one_hot import one_hot_encode
-from tasks.train import train
+from artifacts.storage.store import Store
+from tasks.data.datasets import Pair, Splits
+from tasks.data.normalise import normalise_and_reshape
+from tasks.data.one_hot import one_hot_encode
+from tasks.evaluation.evaluate import Scored, evaluate
+from tasks.model.hyperparameters import Hyperparameters
+from tasks.training.train import Trained, train
 from tests.conftest import Arrays
 
 

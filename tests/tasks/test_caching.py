@@ -6,7 +6,7 @@ import sys
 import threading
 from pathlib import Path
 
-from artifacts.settings import Settings
+from artifacts.storage.settings import Settings
 from tasks.caching import Locks
 
 HOLD = """

@@ -1,0 +1,1 @@
+"""What decided a result, and what did each run do?"""

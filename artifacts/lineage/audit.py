@@ -1,0 +1,96 @@
+"""Hold a finished run's manifest against what is there now, and name what sets two calls apart."""
+
+import hashlib
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel
+
+from artifacts.lineage.fingerprint import fingerprint
+from artifacts.lineage.manifest import Manifest, StepRecord
+from artifacts.lineage.step_call import Call
+from artifacts.storage.cache_entries import references
+from artifacts.storage.store import Ref, Store
+
+Holds = Literal["holds", "missing", "differs"]
+
+
+class Claim(BaseModel):
+    """One thing that a manifest says, and whether it is so."""
+
+    step: str
+    what: str
+    state: Holds
+
+
+def verify(store: Store, manifest: Manifest) -> list[Claim]:
+    """Digest each artifact of a run anew, and derive each step's key from its parts anew."""
+    claims = []
+    for step in manifest.steps:
+        is_its_key = step.key in (step.call.key, step.call.key_with_places)
+        claims.append(Claim(step=step.name, what="key", state="holds" if is_its_key else "differs"))
+        claims.append(Claim(step=step.name, what="code", state=_code(step)))
+        claims += [
+            Claim(step=step.name, what=f"{ref.kind} {ref.sha256[:12]}…", state=_state(store, ref))
+            for ref in references(step.result)
+        ]
+    claims += [
+        Claim(step="files", what=name, state=_state(store, ref, store.home / name))
+        for name, ref in manifest.exports.items()
+    ]
+    return claims
+
+
+def _state(store: Store, ref: Ref, path: Path | None = None) -> Holds:
+    try:
+        with (path or store.home / "objects" / ref.name).open("rb") as file:
+            return "holds" if hashlib.file_digest(file, "sha256").hexdigest() == ref.sha256 else "differs"
+    except OSError:
+        return "holds" if not path and store.remote and store.holds(ref) else "missing"
+
+
+def _code(step: StepRecord) -> Holds:
+    root = next(iter(step.call.code), "")
+    module, _, function = root.partition(":")
+    return "holds" if function and fingerprint(module, function) == step.call.code else "differs"
+
+
+def _differences(before: list[StepRecord], call: Call) -> list[str]:
+    """What sets `call` apart from the nearest earlier call of the step, the latest of several."""
+    candidates = [list(_changes(record.call, call)) for record in before]
+    return min(candidates, key=len) if candidates else ["it has not run before"]
+
+
+def _changes(old: Call, new: Call) -> Iterator[str]:
+    for name, (was, now) in _unequal(_flat(old.inputs), _flat(new.inputs)):
+        yield f"input {name}: {_short(was)} → {_short(now)}"
+    for name, (was, now) in _unequal(old.code, new.code):
+        module, function = name.split(":")
+        what = "is new" if was is None else "is gone" if now is None else "changed"
+        yield f"code: {function or 'the top level'} in {module.replace('.', '/')}.py {what}"
+    for name, (was, now) in _unequal(old.libraries, new.libraries):
+        yield f"library {name}: {was} → {now}"
+
+
+def _unequal(old: dict[str, Any], new: dict[str, Any]) -> Iterator[tuple[str, tuple[Any, Any]]]:
+    for name in sorted(old.keys() | new.keys()):
+        if old.get(name) != new.get(name):
+            yield name, (old.get(name), new.get(name))
+
+
+def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
+    """Nested JSON as dotted names; a reference is one value, its digest."""
+    if isinstance(value, dict) and "sha256" in value:
+        return {prefix: value["sha256"]}
+    if not isinstance(value, dict):
+        return {prefix: value}
+    return {
+        k: v for name, item in value.items() for k, v in _flat(item, f"{prefix}.{name}" if prefix else name).items()
+    }
+
+
+def _short(value: Any) -> str:
+    text = re.sub(r"([0-9a-f]{12})[0-9a-f]{52}", r"\1…", str(value))
+    return text if len(text) <= 60 else f"{text[:60]}…"

@@ -1,0 +1,43 @@
+"""What computes: the backend of Keras, the versions of libraries, the machine."""
+
+import os
+import platform
+import sys
+from functools import cache
+from importlib.metadata import version
+from importlib.util import find_spec
+
+from artifacts.errors import UsageError
+
+
+def backend() -> str:
+    """What Keras computes with, after KERAS_BACKEND. Raises UsageError if that cannot be."""
+    name = os.environ.get("KERAS_BACKEND") or "tensorflow"
+    if name not in ("tensorflow", "jax"):
+        raise UsageError(f"KERAS_BACKEND is {name!r}; the networks train with tensorflow or jax")
+    if name == "jax" and not find_spec(name):
+        raise UsageError(f"KERAS_BACKEND is {name!r}, which is not installed: pip install 'digitflow[{name}]'")
+    return name
+
+
+def versions(libraries: tuple[str, ...]) -> dict[str, str]:
+    """The version of each library; "backend" stands for the one that Keras computes with."""
+    return {name: _version(name) for name in (backend() if name == "backend" else name for name in libraries)}
+
+
+@cache
+def _version(library: str) -> str:
+    return version(library)
+
+
+def machine() -> dict[str, str | int]:
+    """What a result may depend on besides code and data."""
+    return {
+        "platform": platform.platform(),
+        "processor": platform.processor() or platform.machine(),
+        "cores": os.cpu_count() or 1,
+        "python": sys.version.split()[0],
+        "threads": os.environ.get("TF_NUM_INTRAOP_THREADS", ""),
+        "onednn": os.environ.get("TF_ENABLE_ONEDNN_OPTS", ""),
+        **versions(("keras", "backend", "numpy", "prefect")),
+    }

@@ -1,0 +1,71 @@
+"""Where and how to run. What to learn is in `hyperparameters`; nothing here changes a result."""
+
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import ByteSize, Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from artifacts.errors import UsageError
+from artifacts.storage.remote import Remote
+from artifacts.storage.store import Store
+
+
+class Settings(BaseSettings):
+    """Read from `DIGITFLOW_*` environment variables."""
+
+    model_config = SettingsConfigDict(env_prefix="DIGITFLOW_", frozen=True, extra="ignore", env_ignore_empty=True)
+
+    home: Path = Field(Path("artifacts/home"), description="Folder of everything that a run writes")
+    store: str = Field(
+        "", description="fsspec URL, such as s3://bucket/folder, where machines share artifacts; or none"
+    )
+    inbox: str = Field("", description="fsspec URL from which retraining fetches batches too; or none")
+    max_size: ByteSize | None = Field(None, description="After each run, evict artifacts until they fit, such as 2GB")
+    mirrors: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Base URLs, comma-separated, that replace the built-in mirrors (http, https or file)"
+    )
+    timeout: float = Field(4, gt=0, le=600, description="Seconds to wait for a connection or for the next bytes")
+    max_file_bytes: int = Field(
+        2**32, gt=0, description="Largest decompressed IDX file that is accepted from an unlisted source"
+    )
+
+    @field_validator("mirrors", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return tuple(url.strip() for url in value.split(",") if url.strip()) if isinstance(value, str) else value
+
+    @field_validator("mirrors")
+    @classmethod
+    def _known_scheme(cls, urls: tuple[str, ...]) -> tuple[str, ...]:
+        for url in urls:
+            if not url.startswith(("http://", "https://", "file://")):
+                raise ValueError(f"{url!r} is not an http://, https:// or file:// URL")
+        return tuple(url.rstrip("/") + "/" for url in urls)
+
+    @field_validator("home")
+    @classmethod
+    def _absolute(cls, home: Path) -> Path:
+        try:
+            return home.expanduser().absolute()
+        except RuntimeError as error:
+            raise ValueError(str(error)) from None
+
+    @classmethod
+    def load(cls) -> "Settings":
+        """The settings of this process. Raises UsageError that names each unusable variable."""
+        try:
+            return cls()
+        except ValidationError as error:
+            problems = "; ".join(
+                f"DIGITFLOW_{str(item['loc'][0]).upper()}={item['input']!r}: "
+                + item["msg"].removeprefix("Value error, ")
+                for item in error.errors()
+            )
+            raise UsageError(f"unusable setting: {problems}; correct or unset it") from None
+
+    @cached_property
+    def artifacts(self) -> Store:
+        """The store that these settings name."""
+        return Store(self.home, Remote(self.store) if self.store else None)

@@ -1,0 +1,239 @@
+"""Content-addressed artifacts: small references travel, bytes stay in one verified place."""
+
+import contextlib
+import errno
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Annotated, Any, Literal
+
+import numpy as np
+from pydantic import BaseModel, Field
+
+from artifacts.errors import ArtifactLost, DigitflowError
+from artifacts.storage.arrays import chunks
+from artifacts.storage.remote import Remote
+
+Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+Kind = Literal["npy", "json", "weights.h5", "html"]
+
+DISK_ERRORS = {
+    *(errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM),
+    *(errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.EFBIG, errno.EIO, errno.ENAMETOOLONG, errno.ELOOP),
+}
+
+_verified: dict[Path, tuple[int, int, int]] = {}
+
+
+class Ref(BaseModel, frozen=True):
+    """What an artifact is, not where: the SHA-256 of its bytes, their kind and, for arrays, shape and dtype."""
+
+    sha256: Digest
+    kind: Kind
+    shape: tuple[int, ...] = ()
+    dtype: str = ""
+
+    @property
+    def name(self) -> str:
+        return f"{self.sha256[:2]}/{self.sha256[2:]}.{self.kind}"
+
+
+@dataclass(frozen=True)
+class Store:
+    """Artifacts under `home/objects`, cache records under `home/records`; nothing else is needed to reuse them.
+
+    With a `remote`, every artifact and record goes there too, and what is not here is fetched from there.
+    """
+
+    home: Path
+    remote: Remote | None = None
+
+    def put(self, array: np.ndarray) -> Ref:
+        """Store an array as NPY, C-ordered."""
+        return self.put_chunks(array.shape, array.dtype, chunks(array))
+
+    def put_chunks(self, shape: tuple[int, ...], dtype: np.dtype[Any], parts: Iterable[np.ndarray]) -> Ref:
+        """Store an array that arrives in slices along its first axis and is never whole in memory."""
+        dtype = np.dtype(dtype)
+        with self.scratch() as folder, _Hashed(folder / "array") as file:
+            header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
+            np.lib.format.write_array_header_1_0(file, header)
+            for part in parts:
+                file.write(np.ascontiguousarray(part, dtype).data.cast("B") if part.size else b"")
+            return self._keep(file, "npy", shape, dtype.name)
+
+    def put_bytes(self, data: bytes, kind: Kind) -> Ref:
+        """Store bytes as they are."""
+        with self.scratch() as folder, _Hashed(folder / "bytes") as file:
+            file.write(data)
+            return self._keep(file, kind)
+
+    def put_json(self, value: object) -> Ref:
+        """Store a JSON value in canonical form, so that equal values are one artifact."""
+        return self.put_bytes(canonical(value), "json")
+
+    def get(self, ref: Ref) -> np.ndarray:
+        """The array behind `ref`, memory-mapped and read-only. Raises ArtifactLost."""
+        array: np.ndarray = np.load(self.path(ref), mmap_mode="r", allow_pickle=False)
+        return array
+
+    def get_json(self, ref: Ref) -> Any:
+        """The JSON value behind `ref`. Raises ArtifactLost."""
+        return json.loads(self.path(ref).read_bytes())
+
+    def path(self, ref: Ref) -> Path:
+        """A file with exactly the bytes of `ref`, digested at most once a process. Raises ArtifactLost."""
+        path = self.home / "objects" / ref.name
+        flaw = _flaw(path, ref)
+        if flaw and self.remote:
+            with self.scratch() as folder:
+                flaw = (
+                    "it is not in the shared store"
+                    if not self.remote.pull(f"objects/{ref.name}", folder / "new")
+                    else ""
+                )
+                flaw = flaw or _flaw(folder / "new", ref)
+                if not flaw:
+                    _place(folder / "new", path)
+        if flaw:
+            raise ArtifactLost(f"{path} cannot be used: {flaw}; run again, and it will be computed anew")
+        _renew(path)
+        return path
+
+    def holds(self, ref: Ref) -> bool:
+        """Whether the bytes of `ref` are here and intact."""
+        try:
+            return bool(self.path(ref))
+        except ArtifactLost:
+            return False
+
+    @contextlib.contextmanager
+    def scratch(self) -> Iterator[Path]:
+        """A private folder on the store's file system, gone afterwards. Disk errors become one clear line."""
+        with disk_errors(self.home):
+            (self.home / "tmp").mkdir(parents=True, exist_ok=True)
+            folder = Path(tempfile.mkdtemp(dir=self.home / "tmp"))
+            try:
+                yield folder
+            finally:
+                shutil.rmtree(folder, ignore_errors=True)
+
+    def write(self, name: str, data: bytes) -> Path:
+        """Write `home/name` atomically: readers see the old bytes or the new, whole."""
+        path = self.home / name
+        with self.scratch() as folder, _Hashed(folder / "file") as file:
+            file.write(data)
+            file.sync()
+            _place(file.path, path)
+        return path
+
+    def read(self, name: str) -> bytes | None:
+        """The bytes of `home/name`, or None. Unverified."""
+        try:
+            return (self.home / name).read_bytes()
+        except OSError:
+            return None
+
+    def fetch(self, name: str) -> bytes | None:
+        """The bytes of `name` in the shared store, if there is one and it has them; from now on also those of
+        `home/name`. Unverified."""
+        if not self.remote:
+            return None
+        with self.scratch() as folder:
+            if not self.remote.pull(name, folder / "new"):
+                return None
+            _place(folder / "new", self.home / name)
+        return self.read(name)
+
+    def export(self, ref: Ref, name: str) -> Path:
+        """Copy an artifact to `home/name`, atomically, for people and other programs. Raises ArtifactLost."""
+        return self.write(name, self.path(ref).read_bytes())
+
+    def _keep(self, file: "_Hashed", kind: Kind, shape: tuple[int, ...] = (), dtype: str = "") -> Ref:
+        ref = Ref(sha256=file.digest.hexdigest(), kind=kind, shape=shape, dtype=dtype)
+        path = self.home / "objects" / ref.name
+        if _flaw(path, ref):
+            file.sync()
+            _place(file.path, path)
+            _verified[path] = _stamp(path)
+        _renew(path)
+        if self.remote:
+            self.remote.push(path, f"objects/{ref.name}")
+        return ref
+
+
+def _flaw(path: Path, ref: Ref) -> str:
+    """Why the file is not the artifact, or nothing."""
+    try:
+        if _verified.get(path) != (stamp := _stamp(path)):
+            with path.open("rb") as file:
+                if hashlib.file_digest(file, "sha256").hexdigest() != ref.sha256:
+                    return "its bytes are damaged"
+            _verified[path] = stamp
+    except OSError as error:
+        return error.strerror or str(error)
+    return ""
+
+
+def _renew(path: Path) -> None:
+    """Note that the artifact was used now: the access time orders eviction."""
+    with contextlib.suppress(OSError):
+        os.utime(path, ns=(time.time_ns(), path.stat().st_mtime_ns))
+
+
+def _stamp(path: Path) -> tuple[int, int, int]:
+    status = path.stat()
+    return status.st_mtime_ns, status.st_size, status.st_ino
+
+
+def _place(new: Path, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new.replace(path)
+
+
+class _Hashed:
+    """A new file that is digested while it is written."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        self.digest = hashlib.sha256()
+        self._file: IO[bytes] = path.open("wb")
+
+    def __enter__(self) -> "_Hashed":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def write(self, data: bytes | memoryview) -> int:
+        self.digest.update(data)
+        return self._file.write(data)
+
+    def sync(self) -> None:
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+
+def canonical(value: object) -> bytes:
+    """JSON with sorted keys and no spaces: equal values have equal bytes. NaN is refused."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
+
+
+@contextlib.contextmanager
+def disk_errors(home: Path) -> Iterator[None]:
+    """Turn a full or unwritable disk into a DigitflowError that says so."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in DISK_ERRORS:
+            raise
+        raise DigitflowError(
+            f"cannot write {error.filename or home}: {error.strerror}; free some space, make it writable, "
+            "or set DIGITFLOW_HOME to another folder"
+        ) from None

@@ -1,0 +1,1 @@
+"""Which images and labels are there, and are they sound?"""

@@ -1,0 +1,36 @@
+"""Measure trained networks on the test images, which nothing before has seen."""
+
+import numpy as np
+from pydantic import BaseModel
+
+from artifacts.storage.store import Ref, Store
+from tasks.caching import step
+from tasks.evaluation.metrics import measure
+from tasks.model.forward import predict
+from tasks.model.hyperparameters import Hyperparameters
+
+
+class Scored(BaseModel, frozen=True):
+    """An `Evaluation` as JSON, and the probabilities (n, classes) float32 that it was made from."""
+
+    evaluation: Ref
+    probabilities: Ref
+
+
+@step("evaluate", shaped_by=("keras", "backend", "numpy", "scikit-learn", "scipy"))
+def evaluate(weights: Ref, images: Ref, targets: Ref, hyperparameters: Hyperparameters, store: Store) -> Scored:
+    """Predict images (n, height, width, 1) with the stored weights and score them against targets (n, classes)."""
+    truth = store.get(targets)
+    probabilities = predict(weights, store.get(images), truth.shape[1], hyperparameters, store)
+    evaluation = measure(probabilities, truth.argmax(axis=1).astype(np.uint8))
+    return Scored(evaluation=store.put_json(evaluation.model_dump(mode="json")), probabilities=store.put(probabilities))
+
+
+@step("evaluate-champion", shaped_by=("keras", "backend", "numpy"))
+def evaluate_champion(
+    weights: Ref | None, images: Ref, targets: Ref, hyperparameters: Hyperparameters | None, store: Store
+) -> Ref | None:
+    """Probabilities (n, classes) that the champion, if there is one, gives the same images (n, height, width, 1)."""
+    if weights is None or hyperparameters is None:
+        return None
+    return store.put(predict(weights, store.get(images), targets.shape[1], hyperparameters, store))

@@ -1,0 +1,98 @@
+"""What is known of a trained network on images that it has not seen."""
+
+from typing import NamedTuple
+
+import numpy as np
+from pydantic import BaseModel
+
+from artifacts.storage.arrays import Labels, Probabilities
+
+
+class ClassMetrics(BaseModel, frozen=True):
+    """Precision, recall and F1, each in [0, 1] (0 where undefined), of one class with `support` images."""
+
+    label: int
+    precision: float
+    recall: float
+    f1: float
+    support: int
+
+
+class Evaluation(BaseModel, frozen=True):
+    """Top-1 accuracy in [0, 1] with its 95 % Wilson interval, mean cross-entropy in nats, and where the errors lie.
+
+    `confusion[i][j]` counts the images of class i that were taken for class j.
+    """
+
+    count: int
+    correct: int
+    accuracy: float
+    interval: tuple[float, float]
+    loss: float
+    per_class: tuple[ClassMetrics, ...]
+    confusion: tuple[tuple[int, ...], ...]
+    predictions: tuple[int, ...]
+    """The labels predicted for the first five images."""
+
+
+def wilson(correct: int, count: int, confidence: float = 0.95) -> tuple[float, float]:
+    """The Wilson score interval of a proportion (Wilson 1927, JASA 22:209), which holds near 0 and 1 too."""
+    from scipy.stats import binomtest
+
+    interval = binomtest(correct, count).proportion_ci(confidence, method="wilson")
+    return float(interval.low), float(interval.high)
+
+
+def cross_entropy(probabilities: Probabilities, labels: Labels) -> float:
+    """Mean cross-entropy in nats, clipped as keras.losses does."""
+    of_truth = probabilities[np.arange(len(labels)), labels].astype(np.float64)
+    return float(-np.log(np.clip(of_truth, 1e-7, 1)).mean())
+
+
+def measure(probabilities: Probabilities, labels: Labels) -> Evaluation:
+    """Score predicted probabilities (n, classes) against the true labels (n,)."""
+    from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
+
+    classes = np.arange(probabilities.shape[1])
+    predicted = probabilities.argmax(axis=1)
+    correct, count = int((predicted == labels).sum()), len(labels)
+    scores = precision_recall_fscore_support(labels, predicted, labels=classes, zero_division=0)
+    return Evaluation(
+        count=count,
+        correct=correct,
+        accuracy=correct / count,
+        interval=wilson(correct, count),
+        loss=cross_entropy(probabilities, labels),
+        per_class=tuple(
+            ClassMetrics(label=int(c), precision=float(p), recall=float(r), f1=float(f), support=int(n))
+            for c, p, r, f, n in zip(classes, *scores, strict=True)
+        ),
+        confusion=tuple(map(tuple, confusion_matrix(labels, predicted, labels=classes).tolist())),
+        predictions=tuple(predicted[:5].tolist()),
+    )
+
+
+class Bin(NamedTuple):
+    """Images whose confidence falls between two bounds: their number, mean confidence and accuracy, in [0, 1]."""
+
+    images: int
+    confidence: float
+    accuracy: float
+
+
+def reliability(probabilities: Probabilities, labels: Labels, bins: int = 15) -> list[Bin]:
+    """Confidence beside accuracy in equal bins of confidence; empty bins are left out."""
+    confidence = probabilities.max(axis=1).astype(np.float64)
+    right = (probabilities.argmax(axis=1) == labels).astype(np.float64)
+    which = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
+    counts, sure, won = (np.bincount(which, weights, bins) for weights in (None, confidence, right))
+    return [Bin(int(n), float(s / n), float(w / n)) for n, s, w in zip(counts, sure, won, strict=True) if n]
+
+
+def calibration_error(probabilities: Probabilities, labels: Labels) -> float:
+    """Expected calibration error in [0, 1]: the mean gap between confidence and accuracy over 15 bins of confidence.
+
+    Guo et al. 2017, arXiv:1706.04599, equation 5, with their 15 bins.
+    """
+    found = reliability(probabilities, labels)
+    return sum(bin.images * abs(bin.confidence - bin.accuracy) for bin in found) / len(labels)

@@ -1,0 +1,58 @@
+"""Is one model better than another on the same images? Statistics of paired right and wrong answers."""
+
+import math
+
+from artifacts.storage.arrays import Labels, Probabilities
+
+
+def discordant(candidate: Probabilities, champion: Probabilities, labels: Labels) -> tuple[int, int, int]:
+    """Of n images, how many only the candidate got right, how many only the champion, and n."""
+    right, was_right = candidate.argmax(axis=1) == labels, champion.argmax(axis=1) == labels
+    return int((right & ~was_right).sum()), int((~right & was_right).sum()), len(labels)
+
+
+def superiority(gained: int, lost: int) -> float:
+    """One-sided p-value of the exact McNemar test: that at least `gained` of the answers that differ are gains by luck.
+
+    Conditional on `gained + lost`, gains are binomial with 1/2 if both models are equally good (McNemar 1947).
+    """
+    from scipy.stats import binomtest
+
+    return float(binomtest(gained, gained + lost, alternative="greater").pvalue) if gained + lost else 1.0
+
+
+def non_inferiority(gained: int, lost: int, count: int, margin: float) -> float:
+    """One-sided p-value of Tango's score test: that the candidate is worse than the champion by `margin` or more.
+
+    `margin` is a difference of accuracies in (0, 1). Tango 1998, Statistics in Medicine 17:891, equations 3 to 5.
+    """
+    from scipy.stats import norm
+
+    return float(norm.sf(_score(gained, lost, count, -margin)))
+
+
+def difference_interval(gained: int, lost: int, count: int, confidence: float = 0.95) -> tuple[float, float]:
+    """Tango's score interval of the candidate's accuracy less the champion's."""
+    from scipy.optimize import brentq
+    from scipy.stats import norm
+
+    z, edge = float(norm.ppf((1 + confidence) / 2)), 1 - 1e-9
+    observed = (gained - lost) / count
+
+    def bound(target: float, end: float) -> float:
+        if (_score(gained, lost, count, end) - target) * (_score(gained, lost, count, observed) - target) > 0:
+            return end
+        return float(brentq(lambda delta: _score(gained, lost, count, delta) - target, *sorted((observed, end))))
+
+    return bound(z, -edge), bound(-z, edge)
+
+
+def _score(gained: int, lost: int, count: int, delta: float) -> float:
+    """Standardised distance of the observed difference from `delta`, with the variance estimated under `delta`."""
+    a = 2 * count
+    b = -gained - lost + (2 * count - gained + lost) * delta
+    c = -lost * delta * (1 - delta)
+    share = (math.sqrt(max(b * b - 4 * a * c, 0)) - b) / (2 * a)  # of images that only the champion gets right
+    variance = count * (2 * share + delta * (1 - delta))
+    distance = gained - lost - count * delta
+    return distance / math.sqrt(variance) if variance > 0 else math.copysign(math.inf, distance) if distance else 0.0

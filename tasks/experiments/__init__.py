@@ -1,0 +1,1 @@
+"""Which variants are compared, and which wins?"""

@@ -1,0 +1,1 @@
+"""Which network is it, and what does it compute?"""

@@ -1,0 +1,164 @@
+"""The convolutional networks that hyperparameters describe, in plain Keras 3."""
+
+import contextlib
+import math
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+
+from artifacts.errors import UsageError
+from tasks.model.hyperparameters import Hyperparameters
+from tasks.model.keras_setup import keras
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def build(
+    hyperparameters: Hyperparameters,
+    image_shape: "Sequence[int]",
+    classes: int,
+    seed: int = 0,
+    training: bool = False,
+) -> keras.Sequential:
+    """An untrained network from images of `image_shape` (height, width, channels) to `classes` probabilities.
+
+    With `training` it moves its images and has the precision that training asks for; its weights are the same.
+
+    Every layer draws from a seed of its own: Keras would take one from Python's global generator, which other threads
+    use too. Every name is given, because the weights file holds it, and Keras would number it through the process.
+    Raises UsageError if the images are too small for the network.
+    """
+    network = keras.Sequential([keras.Input(tuple(image_shape))], name="network")
+    for layer in _layers(hyperparameters, classes, seed, training):
+        try:
+            network.add(layer)
+        except ValueError:
+            kind, _, i = layer.name.rpartition("_")
+            if kind not in ("convolution", "pool"):
+                raise
+            raise UsageError(
+                f"images of {image_shape[0]} by {image_shape[1]} pixels are too small for convolution {int(i) + 1} "
+                f"of {len(hyperparameters.filters)}; use larger images, or smaller kernels, strides or pools"
+            ) from None
+    return network
+
+
+def _layers(hp: Hyperparameters, classes: int, seed: int, training: bool) -> Iterator[keras.Layer]:
+    layers, seeds = keras.layers, np.random.SeedSequence(seed).generate_state(len(hp.filters) + len(hp.dense) + 3)
+    moves, drops, *starts = map(int, seeds)
+    inner = {"dtype": "mixed_bfloat16" if training and hp.precision == "bfloat16" else "float32"}
+
+    def weighted(kind: type[keras.Layer], *sizes: object, **options: object) -> keras.Layer:
+        return kind(*sizes, kernel_initializer=keras.initializers.GlorotUniform(starts.pop()), **options)
+
+    def activated(name: str) -> Iterator[keras.Layer]:
+        if hp.batch_norm:
+            yield layers.BatchNormalization(momentum=0.9, name=f"normalisation_{name}", **inner)
+        if hp.activation != "linear":
+            yield layers.Activation(hp.activation, name=f"activation_{name}", **inner)
+
+    shifted = {"use_bias": not hp.batch_norm} | inner  # what is normalised next needs no bias
+    if training and (hp.rotation or hp.zoom or hp.shear or hp.shift):
+        yield Moved.by(hp, moves)
+    for i, filters in enumerate(hp.filters):
+        size, stride, pool = (at(sizes, i) for sizes in (hp.kernel_size, hp.strides, hp.pool))
+        yield weighted(layers.Conv2D, filters, size, stride, at(hp.padding, i), name=f"convolution_{i}", **shifted)
+        if pool > 1:  # before the activation: the same where that never falls, and fewer values to compute
+            yield layers.MaxPooling2D(pool, name=f"pool_{i}", **inner)
+        yield from activated(f"{i}")
+    yield layers.Flatten(name="flatten")
+    for i, width in enumerate(hp.dense):
+        yield weighted(layers.Dense, width, name=f"dense_{i}", **shifted)
+        yield from activated(f"dense_{i}")
+    if hp.dropout:
+        yield layers.Dropout(hp.dropout, seed=drops, name="dropout", **inner)
+    yield weighted(layers.Dense, classes, activation="softmax", name="classes")
+
+
+T = TypeVar("T")
+
+
+class Moved(keras.layers.Layer):  # type: ignore[misc]
+    """Images (n, height, width, channels); in training each is turned, scaled, sheared and shifted about its middle.
+
+    Each amount is uniform up to its limit (degrees, share, pixels a pixel, pixels); what comes in is black (-0.5).
+    """
+
+    @classmethod
+    def by(cls, hp: Hyperparameters, seed: int) -> "Moved":
+        layer = cls(name="moved")
+        limits = [math.radians(hp.rotation), hp.zoom, hp.zoom, hp.shear, hp.shift, hp.shift]
+        layer.limits = np.array(limits, np.float32)[:, np.newaxis]
+        layer.draws = keras.random.SeedGenerator(seed)
+        return layer
+
+    def call(self, images: Any, training: bool = False) -> Any:
+        if not training:
+            return images
+        ops = keras.ops
+        count, height, width = ops.shape(images)[:3]
+        amounts = self.limits * keras.random.uniform((6, count), -1, 1, seed=self.draws)
+        angle, wide, high, slant, right, down = ops.unstack(amounts)
+        cosine, sine = ops.cos(angle), ops.sin(angle)
+        a, b, c, d = (1 + wide) * cosine, slant - sine, sine, (1 + high) * cosine
+        x, y, none = (width - 1) / 2, (height - 1) / 2, ops.zeros_like(a)
+        moves = ops.stack([a, b, x - a * x - b * y + right, c, d, y - c * x - d * y + down, none, none], axis=1)
+        return ops.image.affine_transform(images, moves, "bilinear", fill_mode="constant", fill_value=-0.5)
+
+
+@contextlib.contextmanager
+def distributed() -> Iterator[int]:
+    """Inside, all devices that Keras can distribute to (with JAX) share each batch; yields how many there are."""
+    devices = keras.distribution.list_devices() if keras.backend.backend() == "jax" else []
+    if len(devices) < 2:
+        yield 1
+        return
+    with keras.distribution.DataParallel(devices=devices).scope():
+        yield len(devices)
+
+
+def at(values: tuple[T, ...], i: int) -> T:
+    """Entry `i`, or the last one where there are fewer."""
+    return values[min(i, len(values) - 1)]
+
+
+@keras.saving.register_keras_serializable("digitflow")
+class OneCycle(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]
+    """A linear rise from peak/25 to `peak`, then a cosine to peak/10⁴, over `steps` in all.
+
+    After Smith & Topin 2018, "Super-Convergence" (arXiv:1708.07120).
+    """
+
+    def __init__(self, peak: float, steps: int, warmup: float):
+        self.peak, self.steps, self.warmup = peak, steps, warmup
+
+    def __call__(self, step: object) -> object:
+        ops = keras.ops
+        done = ops.cast(step, "float32") / self.steps
+        low, end = self.peak / 25, self.peak / 1e4
+        rise = low + (self.peak - low) * done / max(self.warmup, 1e-9)
+        fall = (done - self.warmup) / (1 - self.warmup)
+        return ops.where(
+            done < self.warmup, rise, end + (self.peak - end) * 0.5 * (1 + ops.cos(math.pi * ops.clip(fall, 0, 1)))
+        )
+
+    def get_config(self) -> dict[str, float]:
+        return {"peak": self.peak, "steps": self.steps, "warmup": self.warmup}
+
+
+def compile_for_training(network: keras.Model, hyperparameters: Hyperparameters, steps_per_epoch: int) -> None:
+    """Attach loss, optimiser and schedule. Metrics are left out: computing them on each step costs a fifth."""
+    hp = hyperparameters
+    rate = (
+        OneCycle(hp.learning_rate, hp.epochs * steps_per_epoch, hp.warmup)
+        if hp.schedule == "one-cycle"
+        else hp.learning_rate
+    )
+    network.compile(
+        keras.optimizers.Adam(rate, beta_1=hp.beta_1, beta_2=hp.beta_2, name="adam"),
+        loss=keras.losses.CategoricalCrossentropy(label_smoothing=hp.label_smoothing),
+        steps_per_execution=1 if keras.backend.backend() == "jax" else min(50, steps_per_epoch),  # JAX unrolls them
+        jit_compile=False,  # XLA doubles the time of such small networks on a CPU
+    )

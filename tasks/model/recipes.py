@@ -1,0 +1,110 @@
+"""The named recipes: which hyperparameters each stands for, and the accuracy that it is expected to reach."""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ValidationError
+
+from artifacts.errors import UsageError, explain
+from tasks.data.datasets import SAMPLE
+from tasks.model.hyperparameters import Hyperparameters
+
+Recipe = Literal["tutorial", "tutorial-verbatim", "fast", "tiny", "keras-example", "accurate"]
+
+RECIPES: dict[Recipe, Hyperparameters] = {
+    "tutorial": Hyperparameters(),
+    "tutorial-verbatim": Hyperparameters(
+        batch_size=32, learning_rate=0.001, schedule="constant", beta_1=0.9, beta_2=0.999
+    ),
+    "fast": Hyperparameters(
+        filters=(16, 32),
+        kernel_size=(5, 3),
+        activation="relu",
+        dense=(256,),
+        epochs=1,
+        batch_size=128,
+        learning_rate=0.01,
+        label_smoothing=0.05,
+        precision="bfloat16",
+    ),
+    "tiny": Hyperparameters(
+        filters=(8, 16, 24),
+        kernel_size=(5, 3),
+        pool=(2, 2, 1),
+        activation="relu",
+        batch_norm=True,
+        epochs=15,
+        batch_size=128,
+        learning_rate=0.015,
+        beta_1=0.9,
+        beta_2=0.98,
+        label_smoothing=0.02,
+        rotation=8,
+        zoom=0.08,
+        shear=0.1,
+        shift=1,
+    ),
+    "keras-example": Hyperparameters(
+        filters=(32, 64),
+        activation="relu",
+        dropout=0.5,
+        epochs=8,
+        batch_size=128,
+        learning_rate=0.005,
+        label_smoothing=0.05,
+        precision="bfloat16",
+    ),
+    "accurate": Hyperparameters(
+        filters=(16, 32, 32, 64, 64),
+        strides=(1, 2, 1, 2, 1),
+        pool=(1,),
+        padding=("valid", "same", "valid", "same", "valid"),
+        activation="relu",
+        batch_norm=True,
+        dense=(128,),
+        dropout=0.3,
+        epochs=16,
+        batch_size=128,
+        learning_rate=0.008,
+        beta_1=0.9,
+        beta_2=0.98,
+        label_smoothing=0.05,
+        rotation=12,
+        zoom=0.1,
+        shear=0.15,
+        shift=2,
+        precision="bfloat16",
+    ),
+}
+
+_SAMPLE_EPOCHS: dict[Recipe, int] = {
+    "tutorial": 10,
+    "tutorial-verbatim": 10,
+    "fast": 15,
+    "tiny": 30,
+    "keras-example": 20,
+    "accurate": 30,
+}
+
+_MIN_ACCURACY: dict[Recipe, dict[str, float]] = {
+    "tutorial": {"mnist": 0.974, "fashion-mnist": 0.86, SAMPLE: 0.90},
+    "tutorial-verbatim": {"mnist": 0.96, "fashion-mnist": 0.85, SAMPLE: 0.88},
+    "fast": {"mnist": 0.99, "fashion-mnist": 0.88, SAMPLE: 0.95},
+    "tiny": {"mnist": 0.99, "fashion-mnist": 0.86, SAMPLE: 0.95},
+    "keras-example": {"mnist": 0.99, "fashion-mnist": 0.90, SAMPLE: 0.96},
+    "accurate": {"mnist": 0.995, "fashion-mnist": 0.90, SAMPLE: 0.97},
+}
+
+
+def choose(recipe: Recipe, dataset: str, overrides: BaseModel | None = None) -> Hyperparameters:
+    """The recipe's hyperparameters for a data set, with the given ones replaced. Raises UsageError."""
+    changes: dict[str, Any] = {"epochs": _SAMPLE_EPOCHS[recipe]} if dataset == SAMPLE else {}
+    changes |= overrides.model_dump(exclude_none=True) if overrides else {}
+    try:
+        return Hyperparameters.model_validate(RECIPES[recipe].model_dump() | changes)
+    except ValidationError as error:
+        raise UsageError(f"unusable hyperparameters: {explain(error)}") from None
+
+
+def default_min_accuracy(recipe: Recipe, dataset: str) -> float | None:
+    """The accuracy that a recipe is expected to reach on a known data set, or None."""
+    return _MIN_ACCURACY[recipe].get(dataset)

@@ -1,0 +1,1 @@
+"""What does a model read in a new image?"""

@@ -1,0 +1,126 @@
+"""A picture as the model takes it: scans, photos and drawings brought to MNIST's conventions; and what was done to it.
+
+MNIST's digits are light on black, fit a box of 20 by 20 pixels with their proportions kept, and lie with their centre
+of mass in the middle of 28 by 28 (LeCun, Cortes & Burges, http://yann.lecun.com/exdb/mnist/).
+"""
+
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float32
+
+from artifacts.errors import BadSource
+from tasks.data.images import Fitted, Grey
+
+Ink = Float32[np.ndarray, "_ _"]
+BOX = 20 / 28
+"""Share of the model's height and width that a digit may fill."""
+WORKING = 256
+"""Longest side, in pixels, at which ink is told from paper."""
+FAINT = 12
+"""Least threshold between ink and paper; below it, there is only noise."""
+LIGHT, SURELY_LIGHT = 0.5, 0.9
+"""Share of light pixels in the frame from which ink is dark; the second where a picture has the model's size."""
+HARDLY = "shows hardly anything: ink and paper are almost the same"
+
+
+def fit(picture: Fitted, shape: tuple[int, ...]) -> Fitted:
+    """A picture in the model's `shape` (height, width), light on dark. One of that size is taken as it is, unless it
+    is surely dark on light. Raises BadSource if nothing is drawn.
+    """
+    grey, changes = picture.pixels, list(picture.changes)
+    if not grey.size or grey.min() == grey.max():
+        raise BadSource("is blank: all its pixels are the same")
+    has_size = grey.shape == tuple(shape)
+    if _lightness(grey) > (SURELY_LIGHT if has_size else LIGHT):
+        grey = 255 - grey
+        changes.append("inverted, because it is dark on light")
+    if has_size:
+        return Fitted(grey, tuple(changes))
+    reduced = _reduced(grey)
+    if reduced.min() == reduced.max():
+        raise BadSource(HARDLY)
+    ink = _ink(reduced)
+    digit, scaled = _scaled(ink, shape)
+    height, width = shape
+    changes.append(f"cropped to {digit}, scaled to {scaled.shape[1]}×{scaled.shape[0]}")
+    changes.append(f"centred by mass in {width}×{height}")
+    return Fitted(_centred(scaled, shape), tuple(changes))
+
+
+def _lightness(grey: Grey) -> float:
+    """Share of the outermost pixels above the middle of the picture's range."""
+    return float((_frame(grey) > (float(grey.min()) + float(grey.max())) / 2).mean())
+
+
+def _frame(grey: np.ndarray) -> np.ndarray:
+    return np.concatenate([grey[0], grey[-1], grey[1:-1, 0], grey[1:-1, -1]])
+
+
+def _reduced(grey: Grey) -> Grey:
+    from PIL import Image
+
+    factor = -(-max(grey.shape) // WORKING)
+    return grey if factor == 1 else np.asarray(Image.fromarray(grey).reduce(factor))
+
+
+def _ink(grey: Grey) -> Ink:
+    """How much lighter each pixel is than the paper, whose shade may change smoothly over the picture; noise is 0."""
+    light = grey.astype(np.float32)
+    y, x = np.meshgrid(*(np.linspace(-1, 1, side, dtype=np.float32) for side in light.shape), indexing="ij")
+    terms = np.stack([np.ones_like(x), x, y, x * y, x * x, y * y])
+    ink = light - np.median(_frame(light))
+    for _ in range(3):
+        paper = terms * (ink < _threshold(ink))
+        shade, *_ = np.linalg.lstsq(
+            np.tensordot(paper, terms, ([1, 2], [1, 2])), np.tensordot(paper, light, 2), rcond=None
+        )
+        ink = light - np.tensordot(shade, terms, 1)
+    threshold = _threshold(ink)
+    if not threshold >= FAINT:
+        raise BadSource(HARDLY)
+    return np.where(ink < threshold / 2, np.float32(0), ink)
+
+
+def _threshold(values: np.ndarray) -> float:
+    """The value that best parts pixels in two groups (Otsu 1979, doi:10.1109/TSMC.1979.4310076)."""
+    counts, edges = np.histogram(values, 256)
+    middles = (edges[1:] + edges[:-1]) / 2
+    below, mass = np.cumsum(counts), np.cumsum(counts * middles)
+    above = below[-1] - below
+    with np.errstate(divide="ignore", invalid="ignore"):
+        between = below * above * (mass / below - (mass[-1] - mass) / above) ** 2
+    best = edges[1:-1][between[:-1] >= np.nanmax(between[:-1]) * (1 - 1e-9)]
+    return float(best.mean())  # where nothing lies between the groups, any value would do
+
+
+def _scaled(ink: Ink, shape: tuple[int, ...]) -> tuple[str, Grey]:
+    """The digit alone, its size in words, and as large as the box allows, its lightest pixel white."""
+    from PIL import Image
+
+    inside = ink >= _threshold(ink)
+    (top, bottom), (left, right) = _ends(np.any(inside, axis=1)), _ends(np.any(inside, axis=0))
+    digit = ink[top : bottom + 1, left : right + 1]
+    factor = min(round(BOX * side) / length for side, length in zip(shape, digit.shape, strict=True))
+    height, width = (max(1, round(factor * length)) for length in digit.shape)
+    scaled = np.asarray(Image.fromarray(digit).resize((width, height), Image.Resampling.BOX)).clip(0)
+    return f"{digit.shape[1]}×{digit.shape[0]}", np.rint(scaled * (255 / scaled.max())).astype(np.uint8)
+
+
+def _ends(line: Any) -> tuple[int, int]:
+    where = line.nonzero()[0]
+    return int(where[0]), int(where[-1])
+
+
+def _centred(digit: Grey, shape: tuple[int, ...]) -> Grey:
+    """A black image of `shape` with the digit's centre of mass at pixel (height / 2, width / 2), counted from 0, as in
+    MNIST; the digit stays whole.
+    """
+    image = np.zeros(shape, np.uint8)
+    starts = []
+    for axis, (side, length) in enumerate(zip(shape, digit.shape, strict=True)):
+        mass = digit.sum(axis=1 - axis, dtype=np.float64)
+        centre = (np.arange(length) * mass).sum() / mass.sum()
+        starts.append(min(max(round(side / 2 - centre), 0), side - length))
+    image[starts[0] : starts[0] + digit.shape[0], starts[1] : starts[1] + digit.shape[1]] = digit
+    return image

@@ -1,0 +1,1 @@
+"""Which version is in use, and how did it become so?"""

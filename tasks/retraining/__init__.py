@@ -1,0 +1,1 @@
+"""Which data arrived since, and may they be learned from?"""

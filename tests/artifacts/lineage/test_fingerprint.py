@@ -1,0 +1,255 @@
+"""A fingerprint changes with what decides a result, and with nothing else."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from artifacts.lineage.step_call import Call
+
+ROOT = Path(__file__).parents[3]
+SCRIPT = """
+import json, sys
+from artifacts.lineage.fingerprint import fingerprint
+
+found = {task: fingerprint(*task.rsplit(".", 1)) for task in sys.argv[1:]}
+assert not {"keras", "tensorflow", "prefect", "numpy", "tasks"} & set(sys.modules)
+print(json.dumps(found))
+"""
+TASKS = (
+    "tasks.data.download.download",
+    "tasks.data.validate.validate",
+    "tasks.data.normalise.normalise_and_reshape",
+    "tasks.data.one_hot.one_hot_encode",
+    "tasks.training.train.train",
+    "tasks.evaluation.evaluate.evaluate",
+    "tasks.evaluation.check_gate.check_gate",
+    "tasks.evaluation.save_weights.save_weights",
+    "tasks.reporting.report.report",
+)
+Prints = dict[str, dict[str, str]]
+
+
+def fingerprints(tree: Path) -> Prints:
+    """The fingerprints of all tasks of the code in `tree`, taken by a new process that imports none of them."""
+    command = [sys.executable, "-c", SCRIPT, *TASKS]
+    env = {"PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1"}
+    found: Prints = json.loads(subprocess.run(command, cwd=tree, env=env, check=True, capture_output=True).stdout)
+    return found
+
+
+@pytest.fixture(scope="module")
+def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the code, which others may edit while the tests run."""
+    tree = tmp_path_factory.mktemp("pristine")
+    for room in ("artifacts", "tasks", "flows"):
+        shutil.copytree(ROOT / room, tree / room, ignore=shutil.ignore_patterns("home", "__pycache__"))
+    return tree
+
+
+@pytest.fixture(scope="module")
+def before(pristine: Path) -> Prints:
+    return fingerprints(pristine)
+
+
+@pytest.fixture
+def tree(pristine: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(pristine, tmp_path / "tree"))
+
+
+def edit(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("    return images[...,", "    # why\n\n    return (images)[...,"),
+        ('"""Map uint8 pixels', '"""Send uint8 pixels'),
+        ("(images: RawImages) -> Images", "(images)"),
+        ('@step("normalise-and-reshape", shaped_by=("numpy",))', '@step("renamed")'),
+        ("import numpy as np\n", "import os\n\nimport numpy as np\n\n\ndef unused() -> None: ...\n"),
+    ],
+)
+def test_harmless_edits_keep_it(old: str, new: str, tree: Path, before: Prints) -> None:
+    """Comments, layout, docstrings, annotations, a task's own decorator and what it does not reach do not count."""
+    task, helper = tree / "tasks/data/normalise.py", tree / "tasks/data/images.py"
+    edit(task if old in task.read_text() else helper, old, new)
+    assert fingerprints(tree) == before
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "definition", "tasks"),
+    [
+        (
+            "tasks/model/network.py",
+            "len(values) - 1)]",
+            "len(values) - 2)]",
+            "tasks.model.network:at",
+            "train evaluate save_weights",
+        ),
+        ("tasks/training/fit.py", "PROBE = 5000", "PROBE = 4000", "tasks.training.fit:PROBE", "train"),
+        (
+            "tasks/data/images.py",
+            "np.float32(0.5)",
+            "np.float32(0)",
+            "tasks.data.images:rescale",
+            "normalise_and_reshape save_weights",
+        ),
+        (
+            "artifacts/storage/arrays.py",
+            "CHUNK = 8192",
+            "CHUNK = 1",
+            "artifacts.storage.arrays:CHUNK",
+            "download validate normalise_and_reshape one_hot_encode",
+        ),
+        (
+            "tasks/data/datasets.py",
+            "    train: Ref\n",
+            "    train: Ref | None\n",
+            "tasks.data.datasets:Pair",
+            "normalise_and_reshape one_hot_encode",
+        ),
+        ("tasks/reporting/report.html.j2", "<h2>Data", "<h2>The data", "tasks.reporting.page:report.html.j2", "report"),
+    ],
+)
+def test_edits_change_what_reaches_them(
+    file: str, old: str, new: str, definition: str, tasks: str, tree: Path, before: Prints
+) -> None:
+    """An edit changes exactly the tasks that reach it, however deep, and in them exactly what was edited."""
+    edit(tree / file, old, new)
+    after = fingerprints(tree)
+    changed = {task: {name for name in before[task] if before[task][name] != after[task].get(name)} for task in TASKS}
+    assert {task.split(".")[-1]: names for task, names in changed.items() if names} == {
+        task: {definition} for task in tasks.split()
+    }
+
+
+def test_new_helpers_are_reached(tree: Path, before: Prints) -> None:
+    """What a task newly calls, in a new module and by an import inside a function, is in its fingerprint."""
+    (tree / "artifacts/extra.py").write_text("def shift(x):\n    return _by(x)\n\ndef _by(x):\n    return x + 1\n")
+    line = "    raw = store.get(images)\n"
+    edit(tree / "tasks/data/normalise.py", line, f"    import artifacts.extra as extra\n\n{line}    extra.shift(1)\n")
+    task = "tasks.data.normalise.normalise_and_reshape"
+    assert fingerprints(tree)[task].keys() - before[task].keys() == {"artifacts.extra:shift", "artifacts.extra:_by"}
+
+
+def by_name(found: dict[str, str]) -> list[tuple[str, str]]:
+    return sorted((place.partition(":")[2], digest) for place, digest in found.items())
+
+
+def test_moved_code_counts_the_same(tree: Path, before: Prints) -> None:
+    """Where a definition stands decides nothing: only the places differ, which people are shown."""
+    (tree / "tasks/data/images.py").rename(tree / "artifacts/elsewhere.py")
+    for path in tree.rglob("*.py"):
+        path.write_text(path.read_text().replace("from tasks.data.images import", "from artifacts.elsewhere import"))
+    after = fingerprints(tree)
+    assert after != before
+    assert [by_name(after[task]) for task in TASKS] == [by_name(before[task]) for task in TASKS]
+
+
+@pytest.mark.parametrize("inside", [False, True])
+def test_library_imports_count(inside: bool, tree: Path) -> None:
+    """What a name from a library stands for is part of the code that uses it, wherever it is imported."""
+    prints = []
+    for source in ("sort", "flip"):
+        shutil.copy(ROOT / "tasks/data/images.py", tree / "tasks/data/images.py")
+        line, body = f"from numpy import {source} as order\n", "    return images[...,"
+        edit(tree / "tasks/data/images.py", body, f"{f'    {line}' * inside}    order(images)\n{body}")
+        edit(tree / "tasks/data/images.py", "MAX_PIXELS = 1 << 26\n", f"MAX_PIXELS = 1 << 26\n{line * (not inside)}")
+        prints.append(fingerprints(tree)["tasks.data.normalise.normalise_and_reshape"])
+    assert prints[0] != prints[1]
+
+
+def test_unrelated_files_do_not_count(tree: Path, before: Prints) -> None:
+    """Files that no task reaches may change, come or go."""
+    (tree / "flows/cli/output.py").unlink()
+    (tree / "artifacts/new.py").write_text("CHUNK = 1")
+    edit(tree / "artifacts/storage/settings.py", "DIGITFLOW_", "OTHER_")
+    assert fingerprints(tree) == before
+
+
+def test_roots_come_first(before: Prints) -> None:
+    """The first definition of a fingerprint is the task itself, by which a manifest names it."""
+    assert [next(iter(before[task])) for task in TASKS] == [":".join(task.rsplit(".", 1)) for task in TASKS]
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("tasks/model/keras_setup.py", "\nkeras.config.set_floatx('float64')\n"),
+        ("tasks/model/keras_setup.py", "\nif os.name:\n    keras.config.set_floatx('float64')\n"),
+    ],
+)
+def test_what_a_module_does_counts(file: str, text: str, tree: Path, before: Prints) -> None:
+    """What a reached module does when it is imported is part of what reaches it, and of nothing else."""
+    (tree / file).write_text((tree / file).read_text() + text)
+    after = fingerprints(tree)
+    changed = {task.split(".")[-1] for task in TASKS if before[task] != after[task]}
+    assert changed == {"train", "evaluate", "save_weights"}
+
+
+BY = "def by(x):\n    return x + {}\n"
+
+
+@pytest.mark.parametrize(
+    ("extra", "top", "use"),
+    [
+        (BY, "", "from ._extra import by; by(1)"),
+        (f"if True:\n    {BY}".replace("\n    return", "\n        return"), "", "from ._extra import by; by(1)"),
+        (BY, "from tasks.data._extra import *\n", "by(1)"),
+        (
+            BY,
+            "try:\n    from tasks.data._extra import by\nexcept ImportError:\n    from math import exp as by\n",
+            "by(1)",
+        ),
+        (
+            BY,
+            "if MAX_PIXELS:\n    from tasks.data._extra import by\n"
+            "else:\n    from artifacts.storage.arrays import chunks as by\n",
+            "by(1)",
+        ),
+        (BY, "import tasks.data._extra as extra\nmodule = extra\n", "module.by(1)"),
+        (BY, "", "import tasks.data._extra as extra; getattr(extra, 'b' + 'y')(1)"),
+        (
+            f"ALL = {{{{}}}}\ndef add(f):\n    ALL[0] = f\n@add\n{BY}",
+            "",
+            "from tasks.data._extra import ALL; ALL[0](1)",
+        ),
+        ("import os\nos.environ['X'] = '{}'\nK = 1\n", "from tasks.data._extra import K\n", "K"),
+        ("import tasks.data.idx\ntasks.data.idx.DTYPES = {}\nK = 1\n", "", "from tasks.data._extra import K; K"),
+        ("if __name__ == '__main__':\n    K = 0\nelse:\n    K = {}\n", "", "from tasks.data._extra import K; K"),
+    ],
+)
+def test_whatever_way_a_helper_is_reached(extra: str, top: str, use: str, tree: Path) -> None:
+    """A helper counts however it is defined, imported, registered or handed on, and so does what its module sets."""
+    edit(tree / "tasks/data/images.py", "    return images[...,", f"    {use}\n    return images[...,")
+    edit(tree / "tasks/data/images.py", "MAX_PIXELS = 1 << 26\n", f"MAX_PIXELS = 1 << 26\n{top}")
+    prints = []
+    for number in (1, 2):
+        (tree / "tasks/data/_extra.py").write_text(extra.format(number))
+        prints.append(fingerprints(tree)["tasks.data.normalise.normalise_and_reshape"])
+    assert prints[0] != prints[1]
+
+
+def test_decorators_below_step_count(tree: Path, before: Prints) -> None:
+    """What a decorator between a task and its `@step` does is part of the task."""
+    task = tree / "tasks/data/one_hot.py"
+    edit(
+        task,
+        '@step("one-hot-encode", shaped_by=("numpy",))\n',
+        '@step("one-hot-encode", shaped_by=("numpy",))\n@halved\n',
+    )
+    edit(task, "@step(", "def halved(f):\n    return functools.wraps(f)(lambda *a: f(*a) / 2)\n\n\n@step(")
+    assert "tasks.data.one_hot:halved" in fingerprints(tree)["tasks.data.one_hot.one_hot_encode"]
+
+
+def test_hidden_code_is_refused() -> None:
+    """A task whose code a decorator hides would never be invalidated, so it has no key at all."""
+    with pytest.raises(TypeError, match="'masked' is hidden by a decorator"):
+        Call.of("masked", lambda: None, {}, ())

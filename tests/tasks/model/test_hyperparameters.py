@@ -1,0 +1,72 @@
+"""Recipes are whole, what replaces them is bounded, and what is wrong is named."""
+
+from typing import Any, get_args
+
+import pytest
+from pydantic import ValidationError
+
+from artifacts.errors import UsageError, explain
+from tasks.data.datasets import NAMES, SAMPLE
+from tasks.model.hyperparameters import Hyperparameters, Overrides
+from tasks.model.recipes import RECIPES, Recipe, choose, default_min_accuracy
+
+
+@pytest.mark.parametrize("dataset", NAMES)
+@pytest.mark.parametrize("recipe", get_args(Recipe))
+def test_recipes_are_whole(recipe: Recipe, dataset: str) -> None:
+    """Each recipe is valid for each known data set, has a gate there, and differs on the sample in its epochs only."""
+    chosen = choose(recipe, dataset)
+    assert Hyperparameters.model_validate_json(chosen.model_dump_json()) == chosen
+    assert chosen.model_copy(update={"epochs": RECIPES[recipe].epochs}) == RECIPES[recipe]
+    assert (chosen.epochs > RECIPES[recipe].epochs) == (dataset == SAMPLE)
+    assert 0.5 < (default_min_accuracy(recipe, dataset) or 0) < 1
+
+
+def test_unknown_data_have_no_default_gate() -> None:
+    """A folder's data set has no expected accuracy."""
+    assert default_min_accuracy("tutorial", "folder") is None
+
+
+def test_overrides_replace_only_themselves() -> None:
+    """What is overridden wins even over the sample's epochs and with zero; everything else stays the recipe's."""
+    chosen = choose("keras-example", SAMPLE, Overrides(epochs=1, dropout=0))
+    assert chosen == RECIPES["keras-example"].model_copy(update={"epochs": 1, "dropout": 0})
+
+
+BAD: list[tuple[str, Any]] = [
+    ("filters", ()), ("filters", (0,)), ("filters", (8,) * 17), ("kernel_size", (1025,)), ("strides", ()),
+    ("pool", (0,)), ("padding", "full"), ("activation", "step"), ("dense", (0,)), ("dropout", 1), ("epochs", 0),
+    ("batch_size", 65537), ("learning_rate", 0), ("learning_rate", 10.1), ("learning_rate", float("nan")),
+    ("schedule", "linear"), ("warmup", 1), ("beta_1", 1), ("beta_2", -0.1), ("label_smoothing", 1), ("sed", 3),
+    ("batch_norm", 2), ("rotation", 181), ("zoom", 1), ("shear", -0.1), ("shift", -1),
+    ("precision", "float16"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("model", [Hyperparameters, Overrides])
+@pytest.mark.parametrize(("name", "value"), BAD)
+def test_bounds_hold_and_are_explained(name: str, value: Any, model: Any) -> None:
+    """Overrides have the bounds of what they replace; a value out of bounds or an unknown name is named with it."""
+    with pytest.raises(ValidationError) as caught:
+        model(**{name: value})
+    text = explain(caught.value)
+    assert text.startswith(name) and "got" in text and "\n" not in text
+    assert str(value[0] if value and isinstance(value, tuple) and len(value) == 1 else value) in text
+
+
+def test_every_field_has_a_bad_value() -> None:
+    """The bounds of every hyperparameter are among those tested."""
+    assert {name for name, _ in BAD} == {*Hyperparameters.model_fields, "sed"}
+
+
+def test_one_word_means_it_for_all() -> None:
+    """Padding may be one word, as in hyperparameters that were stored before each convolution had its own."""
+    assert Hyperparameters.model_validate({"padding": "same"}).padding == ("same",)
+
+
+@pytest.mark.parametrize("name", ["kernel_size", "strides", "pool"])
+def test_no_entry_without_a_convolution(name: str) -> None:
+    """More entries than convolutions are a usage error that names the field and says what to give."""
+    with pytest.raises(UsageError, match=f"{name} has more entries than filters; give one for each convolution"):
+        choose("tutorial", "mnist", Overrides(**{name: (2, 2)}))
+    assert choose("tutorial", "mnist", Overrides(filters=(4, 4), **{name: (2, 2)})).filters == (4, 4)

@@ -1,0 +1,107 @@
+"""The networks are the ones that the tutorial and Keras's example describe."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from artifacts.errors import UsageError
+from tasks.model.hyperparameters import Hyperparameters
+from tasks.model.keras_setup import keras
+from tasks.model.network import Moved, OneCycle, at, build, compile_for_training
+from tasks.model.recipes import RECIPES, Recipe
+
+
+@pytest.mark.parametrize(
+    ("recipe", "parameters"),
+    [("tutorial", 13_610), ("tutorial-verbatim", 13_610), ("keras-example", 34_826), ("tiny", 7_170)],
+)
+def test_known_sizes(recipe: Recipe, parameters: int) -> None:
+    """On MNIST, each recipe's network has as many parameters as its source says."""
+    network = build(RECIPES[recipe], (28, 28, 1), 10)
+    assert network.count_params() == parameters
+    assert network.output_shape == (None, 10)
+
+
+def test_each_convolution_has_its_own_sizes() -> None:
+    """Short lists repeat their last entry; a pool of 1 adds no layer; dense layers and dropout come last."""
+    hp = Hyperparameters(filters=(2, 3, 4), kernel_size=(3, 1), pool=(2, 1), padding=("same",), dense=(5,), dropout=0.1)
+    network = build(hp, (8, 8, 1), 3)
+    kinds = [type(layer).__name__ for layer in network.layers if not layer.name.startswith("activation")]
+    assert kinds == ["Conv2D", "MaxPooling2D", "Conv2D", "Conv2D", "Flatten", "Dense", "Dropout", "Dense"]
+    assert [layer.kernel_size[0] for layer in network.layers if isinstance(layer, keras.layers.Conv2D)] == [3, 1, 1]
+    assert [at((7, 9), i) for i in range(4)] == [7, 9, 9, 9]
+
+
+@pytest.mark.parametrize(("recipe", "side", "number"), [("tutorial", 2, "1 of 1"), ("keras-example", 5, "2 of 2")])
+def test_too_small_images_are_a_usage_error(recipe: Recipe, side: int, number: str) -> None:
+    """Images that a convolution or pool leaves nothing of are refused with their size and the layer's number."""
+    with pytest.raises(UsageError, match=f"images of {side} by {side} pixels are too small for convolution {number}"):
+        build(RECIPES[recipe], (side, side, 1), 10)
+
+
+def test_one_cycle_rises_and_falls() -> None:
+    """From peak/25 the rate rises to the peak at the end of the warm-up, then falls to peak/10⁴, also once copied."""
+    schedule: Any = OneCycle(peak=0.5, steps=100, warmup=0.3)
+    rates = [float(schedule(step)) for step in range(101)]
+    assert (rates[0], rates[30], rates[100]) == pytest.approx((0.5 / 25, 0.5, 0.5 / 1e4), rel=1e-4)
+    assert rates[:31] == sorted(rates[:31]) and rates[30:] == sorted(rates[30:], reverse=True)
+    copy: Any = OneCycle.from_config(schedule.get_config())
+    assert [float(copy(step)) for step in range(101)] == rates
+
+
+def test_optimiser_follows_the_hyperparameters() -> None:
+    """Schedule, decays and label smoothing reach Keras, and the schedule survives Keras's serialisation."""
+    network = build(RECIPES["tutorial"], (8, 8, 1), 10)
+    compile_for_training(network, Hyperparameters(beta_1=0.8, label_smoothing=0.1, epochs=2), steps_per_epoch=7)
+    config = network.optimizer.get_config()
+    assert config["beta_1"] == 0.8 and network.loss.label_smoothing == 0.1
+    schedule = keras.saving.deserialize_keras_object(config["learning_rate"])
+    assert schedule.get_config() == {"peak": 0.03, "steps": 14, "warmup": 0.2}
+    compile_for_training(network, Hyperparameters(schedule="constant", learning_rate=0.02), steps_per_epoch=7)
+    assert float(network.optimizer.learning_rate) == pytest.approx(0.02)
+
+
+def test_pooling_before_activation_changes_nothing() -> None:
+    """Pooled first, the network computes what Keras's layers do in the order that is usual."""
+    network = build(RECIPES["keras-example"], (28, 28, 1), 10, seed=3)
+    usual = keras.Sequential(
+        [
+            keras.Input((28, 28, 1)),
+            keras.layers.Conv2D(32, 3, activation="relu"),
+            keras.layers.MaxPooling2D(2),
+            keras.layers.Conv2D(64, 3, activation="relu"),
+            keras.layers.MaxPooling2D(2),
+            keras.layers.Flatten(),
+            keras.layers.Dense(10, activation="softmax"),
+        ]
+    )
+    usual.set_weights(network.get_weights())
+    images = np.random.default_rng(0).uniform(-0.5, 0.5, (9, 28, 28, 1)).astype(np.float32)
+    np.testing.assert_allclose(network.predict_on_batch(images), usual.predict_on_batch(images), atol=1e-6)
+
+
+def test_images_move_in_training_only() -> None:
+    """Each image moves in its own way, by at most the limit, about its middle; none does in prediction, or by zero."""
+    dot = np.full((64, 9, 9, 1), -0.5, np.float32)
+    dot[:, 4, 4] = 0.5
+    layer = Moved.by(Hyperparameters(shift=2.0), seed=1)
+    moved = np.asarray(layer(dot, training=True))
+    mass = moved[..., 0] + 0.5
+    rows = (mass.sum(axis=2) * np.arange(9)).sum(axis=1) / mass.sum(axis=(1, 2))
+    assert len(np.unique(rows.round(3))) > 32 and 1 < np.abs(rows - 4).max() <= 2
+    np.testing.assert_array_equal(np.asarray(layer(dot, training=False)), dot)
+    for still in (Hyperparameters(), Hyperparameters(rotation=180.0, zoom=0.1, shear=0.1)):
+        centre = np.asarray(Moved.by(still, seed=1)(dot, training=True))[:, 4, 4]
+        np.testing.assert_allclose(centre, 0.5, atol=1e-5)
+
+
+def test_training_changes_no_weight() -> None:
+    """The network for training starts from the same weights, and leaves a file that the one for prediction reads."""
+    hp = RECIPES["accurate"]
+    for first, other in zip(
+        build(hp, (28, 28, 1), 10, 5, training=True).get_weights(),
+        build(hp, (28, 28, 1), 10, 5).get_weights(),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(first, other)

@@ -1,0 +1,83 @@
+"""A registered model in use gives what the pipeline judged, from weights that are verified."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from artifacts.errors import ArtifactLost, UsageError
+from artifacts.storage.store import Ref, Store
+from tasks.prediction.classifier import Classifier
+from tasks.registry.registry import Registry
+
+pytestmark = pytest.mark.prefect
+
+
+@pytest.fixture
+def home(in_use: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the home that is in use."""
+    shutil.copytree(in_use, tmp_path / "home")
+    monkeypatch.setenv("DIGITFLOW_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+def judged(home: Path) -> tuple[np.ndarray, np.ndarray]:
+    """The raw test images of the champion's run, and the probabilities by which it was judged."""
+    (manifest,) = (json.loads(path.read_bytes()) for path in home.glob("runs/*/manifest.json"))
+    results = {step["name"]: step["result"] for step in manifest["steps"]}
+    refs = results["download"]["test"]["images"], results["evaluate"]["probabilities"]
+    images, probabilities = (Store(home).get(Ref.model_validate(ref)) for ref in refs)
+    return images, probabilities
+
+
+def test_the_pipelines_own(home: Path) -> None:
+    """The champion's probabilities of the test images are those that the pipeline judged, bit for bit."""
+    images, expected = judged(home)
+    found = Classifier.load("champion").predict(images)
+    assert found.dtype == np.float32
+    np.testing.assert_array_equal(found, expected)
+    np.testing.assert_array_equal(Classifier.load(1, "mnist-sample").predict(images[:0]), expected[:0])
+
+
+def test_without_mlflow(home: Path) -> None:
+    """The local champion is found without importing MLflow or Prefect."""
+    script = (
+        "import sys; from tasks.prediction.classifier import Classifier; Classifier.load(); "
+        "assert not {'mlflow', 'prefect'} & {*sys.modules}"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)
+
+
+def test_the_same_version_both_ways(home: Path) -> None:
+    """What is read from the local database is what MLflow says."""
+    registry = Registry(home)
+    assert registry.find() == registry.champion("mnist-sample") == registry.find(1)
+
+
+def test_damaged_weights(home: Path) -> None:
+    """Damaged weights are never used: they come back from MLflow's copy, or else there is no classifier."""
+    store, weights = Store(home), Registry(home).find().weights
+    store.path(weights).write_bytes(b"damaged")
+    assert Classifier.load().predict(np.zeros((1, 28, 28), np.uint8)).shape == (1, 10) and store.holds(weights)
+    store.path(weights).write_bytes(b"damaged again")
+    shutil.rmtree(home / "mlflow" / "artifacts")
+    with pytest.raises(ArtifactLost, match="version 1 are gone"):
+        Classifier.load()
+
+
+def test_unusable_requests(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Unknown models, and images of another type or size, are refused in words."""
+    for model, dataset in ((2, None), ("best", None), ("champion", "fashion-mnist")):
+        with pytest.raises(UsageError, match=r"there is no|is no model"):
+            Classifier.load(model, dataset)
+    classifier = Classifier.load()
+    for images in (np.zeros((1, 8, 8), np.uint8), np.zeros((1, 28, 28), np.float64)):
+        with pytest.raises(UsageError, match=r"uint8 images \(n, 28, 28\)"):
+            classifier.predict(images)
+    monkeypatch.setenv("DIGITFLOW_HOME", str(tmp_path / "empty"))
+    with pytest.raises(UsageError, match="no champion"):
+        Classifier.load()
