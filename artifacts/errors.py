@@ -58,12 +58,12 @@ _ABOUT_THE_FILE = {
 }
 
 
-def passes(error: BaseException | None) -> bool:
+def is_transient(error: BaseException | None) -> bool:
     """Whether an error is about the disk or the system at the moment, and says nothing of the file that was read."""
     return isinstance(error, OSError) and error.errno is not None and error.errno not in _ABOUT_THE_FILE
 
 
-def explain(error: ValidationError) -> str:
+def describe_validation_error(error: ValidationError) -> str:
     """What pydantic found, in one line: where, which value, which bound."""
     return "; ".join(
         f"{'.'.join(map(str, item['loc']))}: {item['msg'].removeprefix('Value error, ')}".removeprefix(": ")

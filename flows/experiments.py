@@ -13,9 +13,9 @@ from artifacts.errors import DigitflowError
 from artifacts.lineage.manifest import Run
 from artifacts.storage.settings import Settings
 from flows.plan import Plan, Where
-from flows.publication import Outcome, recorded, slug
+from flows.publication import Outcome, recorded_run, slug
 from flows.steps import prepare
-from flows.training import carry_out
+from flows.training import train_and_publish
 from flows.trials import Trials, workers
 from tasks.caching import RECORDS
 from tasks.data.normalise import normalise_and_reshape
@@ -25,7 +25,7 @@ from tasks.experiments.compare import compare
 from tasks.experiments.comparison import Row, ranked
 from tasks.experiments.hold_out import hold_out
 from tasks.experiments.search import Search, Study, alone
-from tasks.experiments.trial_worker import Tried
+from tasks.experiments.trial_worker import TrialResult
 from tasks.experiments.variants import AS_IS, EXTENSIONS, changed, describe
 from tasks.model.hyperparameters import Hyperparameters, Overrides
 from tasks.model.recipes import Recipe
@@ -102,7 +102,7 @@ def experiments(
     started = time.monotonic()
     settings = Settings.load()
     plan = Plan.of(dataset, recipe, seed, hyperparameters, gate, settings)
-    with recorded(plan, settings, "-trials") as run:
+    with recorded_run(plan, settings, "-trials") as run:
         with workers(where) as runner:
             trials = _divided(plan, settings, runner)
             if search:
@@ -113,7 +113,7 @@ def experiments(
         page, markdown = _publish(plan, rows, run, settings)
         run.finish("compared")
     winner = plan.model_copy(update={"hyperparameters": best.hyperparameters})
-    outcome = carry_out(winner, settings, time.monotonic()) if propose else None
+    outcome = train_and_publish(winner, settings, time.monotonic()) if propose else None
     facts = {"report": page, "markdown": markdown, "seconds": round(time.monotonic() - started, 2)}
     experiment = Experiment.of(plan, rows, best, trials, outcome, **facts)
     if outcome and not outcome.gate.passed:
@@ -170,7 +170,7 @@ def _searched(plan: Plan, search: Search, seeds: int, trials: Trials, settings: 
     return finals + [row for row in found if row.name not in variants]
 
 
-def _found(plan: Plan, number: int, changes: Mapping[str, Any], tried: Tried) -> Row:
+def _found(plan: Plan, number: int, changes: Mapping[str, Any], tried: TrialResult) -> Row:
     name = f"trial {number}: {describe(changes)}"
     return Row(name=name, hyperparameters=changed(plan.hyperparameters, name, changes), trials={plan.seed: tried})
 

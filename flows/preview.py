@@ -6,7 +6,7 @@ from prefect.settings import PREFECT_TASKS_REFRESH_CACHE
 from pydantic import BaseModel, TypeAdapter
 
 from artifacts.lineage.audit import _differences
-from artifacts.lineage.manifest import earlier_runs
+from artifacts.lineage.manifest import manifests
 from artifacts.storage.cache_entries import recall, result
 from artifacts.storage.settings import Settings
 from artifacts.storage.store import Store
@@ -50,7 +50,7 @@ class _Unknown:
 class _Oracle:
     def __init__(self, store: Store):
         self._store = store
-        self._earlier = [step for manifest in earlier_runs(store) for step in manifest.steps]
+        self._earlier = [step for manifest in manifests(store) for step in manifest.steps]
         self.findings: list[Finding] = []
 
     def __call__(self, step: Step[Any, Any], arguments: dict[str, Any]) -> Any:
@@ -84,7 +84,7 @@ def _typed(step: Step[Any, Any], value: Any) -> Any:
 _done: set[Plan] = set()
 
 
-def get_ahead(plan: Plan, settings: Settings) -> None:
+def warm_up(plan: Plan, settings: Settings) -> None:
     """Start what the steps of a plan that are not in the cache will need, once a plan."""
     if plan in _done:
         return

@@ -23,7 +23,7 @@ from flows.steps import Results
 from tasks.evaluation.gate import Verdict
 from tasks.evaluation.metrics import Evaluation
 from tasks.registry.mlflow_runs import Tracking
-from tasks.registry.promotion import Consent, settle
+from tasks.registry.promotion import Consent, register_and_promote
 from tasks.registry.versions import Candidate
 
 
@@ -50,7 +50,7 @@ class Outcome(BaseModel):
 
 
 @contextlib.contextmanager
-def recorded(plan: Plan, settings: Settings, part: str = "") -> Iterator[Run]:
+def recorded_run(plan: Plan, settings: Settings, part: str = "") -> Iterator[Run]:
     """A run, or that `part` of it, with a manifest, and, if its data break their contract, with their report."""
     name = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{slug(runtime.flow_run.name)}{part}"
     facts = plan.model_dump(mode="json", include={"recipe", "seed", "hyperparameters", "gate"})
@@ -64,7 +64,7 @@ def recorded(plan: Plan, settings: Settings, part: str = "") -> Iterator[Run]:
         prune(settings.artifacts, settings.max_size)
 
 
-def conclude(
+def publish(
     plan: Plan, results: Results, run: Run, settings: Settings, started: float, consent: Consent | None = None
 ) -> Outcome:
     """Put weights and report where people look for them, show the report in Prefect's UI, promote, close the run.
@@ -78,7 +78,7 @@ def conclude(
         create_markdown_artifact(key=key, markdown=text, description=f"{plan.source.name}, {plan.recipe}")
     page = run.export(results.report.html, f"{run.folder}/report.html")
     candidate = candidate_of(plan, results, evaluation, verdict, run)
-    version, promoted = settle(plan, candidate, results, run, settings, consent)
+    version, promoted = register_and_promote(plan, candidate, results, run, settings, consent)
     path = run.export(weights, _place(plan, weights, verdict, run))
     run.finish(
         "passed" if verdict.passed else "rejected",

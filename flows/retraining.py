@@ -14,7 +14,7 @@ from pydantic import BaseModel, Field
 from artifacts.storage.settings import Settings
 from artifacts.storage.store import Store
 from flows.plan import Plan, locate
-from flows.publication import Outcome, conclude, recorded, slug
+from flows.publication import Outcome, publish, recorded_run, slug
 from flows.steps import learn, prepare
 from tasks.caching import RECORDS
 from tasks.data.validate import Validated
@@ -85,7 +85,7 @@ def retraining(
     else:
         recipe, seed, hyperparameters = _like_champion(dataset, recipe, seed, hyperparameters, settings)
     plan = Plan.of(dataset, recipe, seed, hyperparameters, gate, settings)
-    with recorded(plan, settings) as run:
+    with recorded_run(plan, settings) as run:
         while True:
             checked = prepare(plan, settings)
             if decided is None:
@@ -94,7 +94,7 @@ def retraining(
             approver.decided = decided
             results = learn(plan, checked, tuple(batch.data for batch in decided.arrivals.accepted), settings)
             try:
-                outcome = conclude(plan, results, run, settings, started, approver if approve else None)
+                outcome = publish(plan, results, run, settings, started, approver if approve else None)
                 break
             except ChampionChanged:
                 run.start_over()

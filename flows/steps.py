@@ -12,11 +12,11 @@ from tasks.data.one_hot import one_hot_encode
 from tasks.data.validate import Validated, validate
 from tasks.evaluation.check_gate import check_gate
 from tasks.evaluation.evaluate import Scored, evaluate, evaluate_champion
-from tasks.evaluation.gate import Opponent
+from tasks.evaluation.gate import Baseline
 from tasks.evaluation.save_weights import Saved, save_weights
-from tasks.registry.promotion import choose_opponent
+from tasks.registry.promotion import select_baseline
 from tasks.reporting.report import Reported, report
-from tasks.retraining.evaluate_new_holdout import evaluate_fresh
+from tasks.retraining.evaluate_new_holdout import evaluate_new_holdout
 from tasks.retraining.merge import merge
 from tasks.training.train import Trained, train
 
@@ -29,7 +29,7 @@ class Results(NamedTuple):
     trained: Trained
     scored: Scored
     saved: Saved
-    opponent: Opponent
+    opponent: Baseline
     verdict: Ref
     report: Reported
 
@@ -54,7 +54,7 @@ def learn(plan: Plan, checked: Validated, batches: tuple[Split, ...], settings: 
     scored = evaluate(trained.weights, images.test, targets.test, hp, store)
     test = checked.data.test
     saved = save_weights(trained.weights, test.images, scored.probabilities, hp, store)
-    champion = choose_opponent(plan, trained.weights, test.images, settings)
+    champion = select_baseline(plan, trained.weights, test.images, settings)
     theirs = evaluate_champion(champion.weights, images.test, targets.test, champion.hyperparameters, store)
     fresh = _on_fresh(plan, trained, champion, held_out, targets, store)
     verdict = check_gate(scored, test, saved, champion, theirs, fresh, plan.gate, store)
@@ -63,9 +63,9 @@ def learn(plan: Plan, checked: Validated, batches: tuple[Split, ...], settings: 
 
 
 def _on_fresh(
-    plan: Plan, trained: Trained, champion: Opponent, fresh: Split | None, targets: Pair, store: Store
+    plan: Plan, trained: Trained, champion: Baseline, fresh: Split | None, targets: Pair, store: Store
 ) -> Ref | None:
     if fresh is None:
         return None
     hp, classes = plan.hyperparameters, targets.train.shape[1]
-    return evaluate_fresh(trained.weights, hp, champion.weights, champion.hyperparameters, fresh, classes, store)
+    return evaluate_new_holdout(trained.weights, hp, champion.weights, champion.hyperparameters, fresh, classes, store)

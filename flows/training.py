@@ -9,8 +9,8 @@ from pydantic import Field
 
 from artifacts.storage.settings import Settings
 from flows.plan import Plan
-from flows.preview import get_ahead
-from flows.publication import Outcome, conclude, recorded
+from flows.preview import warm_up
+from flows.publication import Outcome, publish, recorded_run
 from flows.steps import learn, prepare
 from tasks.caching import RECORDS
 from tasks.evaluation.gate import Gate
@@ -41,18 +41,18 @@ def training(
     started = time.monotonic()
     settings = Settings.load()
     plan = Plan.of(dataset, recipe, seed, hyperparameters, gate, settings)
-    get_ahead(plan, settings)
-    outcome = carry_out(plan, settings, started)
+    warm_up(plan, settings)
+    outcome = train_and_publish(plan, settings, started)
     return outcome if outcome.gate.passed else Completed(name="Rejected", message=outcome.gate.reason, data=outcome)
 
 
-def carry_out(plan: Plan, settings: Settings, started: float) -> Outcome:
+def train_and_publish(plan: Plan, settings: Settings, started: float) -> Outcome:
     """Train, judge, register and perhaps promote, as one recorded run that began at `started` (monotonic)."""
-    with recorded(plan, settings) as run:
+    with recorded_run(plan, settings) as run:
         while True:
             results = learn(plan, prepare(plan, settings), (), settings)
             try:
-                return conclude(plan, results, run, settings, started)
+                return publish(plan, results, run, settings, started)
             except ChampionChanged:
                 run.start_over()
 

@@ -10,11 +10,11 @@ from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
 from artifacts.errors import DigitflowError, UsageError
 from artifacts.lineage.environment import backend
-from artifacts.lineage.progress import tell
+from artifacts.lineage.progress import report_progress
 from flows.plan import Where
 from tasks.data.datasets import Pair, Split
 from tasks.experiments.trial import trial
-from tasks.experiments.trial_worker import Tried
+from tasks.experiments.trial_worker import TrialResult
 from tasks.model.hyperparameters import Hyperparameters
 from tasks.training.workers import dismiss
 
@@ -28,7 +28,9 @@ class Trials:
         self._runner = runner
         self.computed = self.cached = 0
 
-    def run(self, asked: Sequence[tuple[Hyperparameters, int]], floors: tuple[float, ...] | None = None) -> list[Tried]:
+    def run(
+        self, asked: Sequence[tuple[Hyperparameters, int]], floors: tuple[float, ...] | None = None
+    ) -> list[TrialResult]:
         """One trial for each hyperparameters and seed, as many at once as the runner can. All end before one fails."""
         futures = self._runner.map(
             trial,  # type: ignore[arg-type]  # a Step is a Task
@@ -42,7 +44,7 @@ class Trials:
         )
         for done, future in enumerate(futures, 1):
             future.wait()
-            tell("trials", done=done, total=len(asked))
+            report_progress("trials", done=done, total=len(asked))
         found = [future.result() for future in futures]
         cached = sum(future.state.name == "Cached" for future in futures)
         self.cached, self.computed = self.cached + cached, self.computed + len(asked) - cached

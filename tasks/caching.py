@@ -18,8 +18,8 @@ from prefect.transactions import IsolationLevel
 from prefect.utilities.callables import get_call_parameters
 
 from artifacts.lineage.manifest import Run
-from artifacts.lineage.progress import tell
-from artifacts.lineage.step_call import Call
+from artifacts.lineage.progress import report_progress
+from artifacts.lineage.step_call import StepCall
 from artifacts.storage.cache_entries import recall, remember, share
 from artifacts.storage.settings import Settings
 from artifacts.storage.store import disk_errors
@@ -144,9 +144,9 @@ class Step(Task[P, R]):
         """By name: a process elsewhere that is sent a step has that step, with locks of its own."""
         return _step, (self.fn.__module__, self.fn.__name__)
 
-    def describe(self, arguments: dict[str, Any]) -> Call:
+    def describe(self, arguments: dict[str, Any]) -> StepCall:
         """Everything that decides the result of this step for these arguments."""
-        return Call.of(self.name, self.fn, arguments, self.shaped_by)
+        return StepCall.of(self.name, self.fn, arguments, self.shaped_by)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:  # type: ignore[override]
         arguments = get_call_parameters(self.fn, args, kwargs)
@@ -156,11 +156,11 @@ class Step(Task[P, R]):
         if run is None:
             return super().__call__(*args, **kwargs)
         started, call = time.perf_counter(), self.describe(arguments)
-        tell(self.name)
+        report_progress(self.name)
         with kept_in(Checkpoints(run.store, call.key)):
             state = super().__call__(*args, return_state=True, **kwargs)
             result: R = state.result()
-        tell(self.name, done=1, total=1)
+        report_progress(self.name, done=1, total=1)
         run.note(call, state.name == "Cached", time.perf_counter() - started, result)
         return result
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from artifacts.lineage.fingerprint import fingerprint
 from artifacts.lineage.manifest import Manifest, StepRecord
-from artifacts.lineage.step_call import Call
+from artifacts.lineage.step_call import StepCall
 from artifacts.storage.cache_entries import references
 from artifacts.storage.store import Ref, Store
 
@@ -57,13 +57,13 @@ def _code(step: StepRecord) -> Holds:
     return "holds" if function and fingerprint(module, function) == step.call.code else "differs"
 
 
-def _differences(before: list[StepRecord], call: Call) -> list[str]:
+def _differences(before: list[StepRecord], call: StepCall) -> list[str]:
     """What sets `call` apart from the nearest earlier call of the step, the latest of several."""
     candidates = [list(_changes(record.call, call)) for record in before]
     return min(candidates, key=len) if candidates else ["it has not run before"]
 
 
-def _changes(old: Call, new: Call) -> Iterator[str]:
+def _changes(old: StepCall, new: StepCall) -> Iterator[str]:
     for name, (was, now) in _unequal(_flat(old.inputs), _flat(new.inputs)):
         yield f"input {name}: {_short(was)} → {_short(now)}"
     for name, (was, now) in _unequal(old.code, new.code):

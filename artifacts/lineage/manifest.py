@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field, ValidationError, field_validator
 
 from artifacts.errors import UsageError
 from artifacts.lineage.environment import machine
-from artifacts.lineage.step_call import Call
+from artifacts.lineage.step_call import StepCall
 from artifacts.storage.cache_entries import references
 from artifacts.storage.store import Ref, Store, disk_errors
 
@@ -26,7 +26,7 @@ class StepRecord(BaseModel):
     cached: bool
     seconds: float
     key: str
-    call: Call
+    call: StepCall
     result: Any
 
     @field_validator("result")
@@ -95,7 +95,7 @@ class Run:
         finally:
             _current.reset(token)
 
-    def note(self, call: Call, cached: bool, seconds: float, result: Any) -> None:
+    def note(self, call: StepCall, cached: bool, seconds: float, result: Any) -> None:
         """Add a finished step. One that this run computed before it started over counts as computed."""
         if cached and call.key in self._computed:
             cached, seconds = False, self._computed[call.key]
@@ -126,7 +126,7 @@ class Run:
         self.store.write(f"{self.folder}/manifest.json", self.manifest.model_dump_json(indent=1).encode())
 
 
-def earlier_runs(store: Store) -> Iterator[Manifest]:
+def manifests(store: Store) -> Iterator[Manifest]:
     """The manifests in the store, the latest first; unreadable ones are passed over."""
     for path in sorted((store.home / "runs").glob("*/manifest.json"), reverse=True):
         with contextlib.suppress(OSError, ValidationError):
@@ -135,13 +135,13 @@ def earlier_runs(store: Store) -> Iterator[Manifest]:
 
 def damaged_runs(store: Store) -> list[Path]:
     """Manifests that cannot be read, so that nobody knows what their runs need."""
-    readable = {manifest.run for manifest in earlier_runs(store)}
+    readable = {manifest.run for manifest in manifests(store)}
     return [path for path in (store.home / "runs").glob("*/manifest.json") if path.parent.name not in readable]
 
 
 def find(store: Store, run: str) -> Manifest:
     """The manifest of a run, by its name or an unambiguous part of it. Raises UsageError."""
-    matches = [manifest for manifest in earlier_runs(store) if run and run in manifest.run]
+    matches = [manifest for manifest in manifests(store) if run and run in manifest.run]
     exact = [manifest for manifest in matches if manifest.run == run]
     if len(exact or matches) != 1:
         which = ", ".join(manifest.run for manifest in matches[:5]) or "none does"

@@ -4,21 +4,21 @@ import contextlib
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 
-Facts = dict[str, int | float]
-Listener = Callable[[str, Facts], None]
+Numbers = dict[str, int | float]
+Listener = Callable[[str, Numbers], None]
 
 _listener: ContextVar[Listener | None] = ContextVar("listener", default=None)
 
 
-def tell(step: str, **facts: int | float) -> None:
+def report_progress(step: str, **numbers: int | float) -> None:
     """Say how far `step` is: `done` of `total`, or an epoch's `loss` and `accuracy`."""
     if listener := _listener.get():
-        listener(step, facts)
+        listener(step, numbers)
 
 
 @contextlib.contextmanager
 def listening(listener: Listener) -> Iterator[None]:
-    """Let `listener(step, facts)` hear all that is told inside."""
+    """Let `listener(step, numbers)` hear all that is told inside."""
     token = _listener.set(listener)
     try:
         yield

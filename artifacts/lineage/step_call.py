@@ -10,11 +10,11 @@ from pydantic import BaseModel
 
 from artifacts.lineage.environment import versions
 from artifacts.lineage.fingerprint import fingerprint
-from artifacts.storage.store import Store, canonical
+from artifacts.storage.store import Store, canonical_json
 from tasks.data.datasets import Mirrors
 
 
-class Call(BaseModel, frozen=True):
+class StepCall(BaseModel, frozen=True):
     """One step applied to its inputs: everything that decides the result, and nothing that does not."""
 
     task: str
@@ -27,7 +27,7 @@ class Call(BaseModel, frozen=True):
     @classmethod
     def of(
         cls, task: str, function: Callable[..., Any], arguments: Mapping[str, Any], shaped_by: tuple[str, ...]
-    ) -> "Call":
+    ) -> "StepCall":
         """Describe `function(**arguments)`, whose result the libraries `shaped_by` shape."""
         function = inspect.unwrap(function)
         code = fingerprint(function.__module__, function.__name__)
@@ -44,12 +44,12 @@ class Call(BaseModel, frozen=True):
     def key(self) -> str:
         """The SHA-256 under which the result is remembered."""
         code = sorted((place.partition(":")[2], digest) for place, digest in self.code.items())
-        return hashlib.sha256(canonical(self.model_dump() | {"code": code})).hexdigest()
+        return hashlib.sha256(canonical_json(self.model_dump() | {"code": code})).hexdigest()
 
     @property
     def key_with_places(self) -> str:
         """The key of runs up to November 2026, in which a definition's module counted."""
-        return hashlib.sha256(canonical(self.model_dump())).hexdigest()
+        return hashlib.sha256(canonical_json(self.model_dump())).hexdigest()
 
 
 def _json(value: Any) -> Any:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from pydantic import BaseModel
 
-from artifacts.lineage.manifest import damaged_runs, earlier_runs, is_alive, starting
+from artifacts.lineage.manifest import damaged_runs, is_alive, manifests, starting
 from artifacts.storage.cache_entries import references
 from artifacts.storage.store import Store
 from tasks.retraining.inbox import accepted
@@ -92,7 +92,7 @@ def _needed(store: Store) -> tuple[set[str], float]:
     """Names of the artifacts that runs need, and the time at which the first run under way began."""
     names = {ref.name for batch in accepted(store) for ref in (batch.data.images, batch.data.labels)}
     since = float("inf")
-    for manifest in earlier_runs(store):
+    for manifest in manifests(store):
         alive = is_alive(store, manifest)
         if alive:
             since = min(since, manifest.started.timestamp())

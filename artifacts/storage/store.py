@@ -76,7 +76,7 @@ class Store:
 
     def put_json(self, value: object) -> Ref:
         """Store a JSON value in canonical form, so that equal values are one artifact."""
-        return self.put_bytes(canonical(value), "json")
+        return self.put_bytes(canonical_json(value), "json")
 
     def get(self, ref: Ref) -> np.ndarray:
         """The array behind `ref`, memory-mapped and read-only. Raises ArtifactLost."""
@@ -220,7 +220,7 @@ class _Hashed:
         os.fsync(self._file.fileno())
 
 
-def canonical(value: object) -> bytes:
+def canonical_json(value: object) -> bytes:
     """JSON with sorted keys and no spaces: equal values have equal bytes. NaN is refused."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
 

@@ -9,7 +9,7 @@ from importlib.metadata import version
 from cyclopts import App, CycloptsError
 from pydantic import ValidationError
 
-from artifacts.errors import DigitflowError, explain
+from artifacts.errors import DigitflowError, describe_validation_error
 from flows.cli import output as console
 from flows.cli.verbs.cache import cache
 from flows.cli.verbs.data import data
@@ -70,7 +70,11 @@ def _told(error: BaseException) -> int:
         return INTERRUPTED
     if isinstance(error, CycloptsError):
         cause = error.__cause__
-        what = explain(cause) if isinstance(cause, ValidationError) else str(error).partition(" Available commands")[0]
+        what = (
+            describe_validation_error(cause)
+            if isinstance(cause, ValidationError)
+            else str(error).partition(" Available commands")[0]
+        )
         console.say(f"{what.rstrip('.')}; see --help")
         return MISUSED
     if isinstance(error, DigitflowError):

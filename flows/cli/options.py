@@ -8,7 +8,7 @@ from cyclopts import Group, Parameter
 from cyclopts.validators import Number
 from pydantic import ValidationError
 
-from artifacts.errors import UsageError, explain
+from artifacts.errors import UsageError, describe_validation_error
 from artifacts.storage.settings import Settings
 from flows.plan import Plan, Where
 from tasks.evaluation.gate import Gate
@@ -27,7 +27,7 @@ Flag = Parameter(group=HOW, negative="", show_default=False)
 
 @Parameter(name="*")
 @dataclass(frozen=True)
-class Request:
+class TrainingOptions:
     """Options of a training run."""
 
     dataset: Annotated[str, Parameter(group=WHAT)] = "mnist"
@@ -66,7 +66,7 @@ class Request:
         except OSError as error:
             raise UsageError(f"the gate {self.gate} cannot be read: {error.strerror}") from None
         except ValidationError as error:
-            raise UsageError(f"the gate {self.gate} is unusable: {explain(error)}") from None
+            raise UsageError(f"the gate {self.gate} is unusable: {describe_validation_error(error)}") from None
         return gate if self.min_accuracy is None else gate.model_copy(update={"min_accuracy": self.min_accuracy})
 
 
@@ -75,7 +75,7 @@ TRIED = Group("What to try", sort_key=0)
 
 @Parameter(name="*")
 @dataclass(frozen=True)
-class Trying:
+class ExperimentOptions:
     """Options of an experiment, besides those of the training of its winner."""
 
     variants: Annotated[tuple[str, ...], Parameter(group=TRIED, consume_multiple=True, negative="")] = ()
@@ -108,7 +108,7 @@ class Trying:
     address: Annotated[str, Parameter(group=HOW)] = ""
     "Of Dask's scheduler, such as tcp://127.0.0.1:8786."
 
-    def parameters(self, request: Request, settings: Settings) -> dict[str, Any]:
+    def parameters(self, request: TrainingOptions, settings: Settings) -> dict[str, Any]:
         """The parameters of the flow `experiments`. Raises UsageError for what it would refuse."""
         base = request.parameters()
         plan = Plan.of(**base, settings=settings)
@@ -129,7 +129,7 @@ class Trying:
             )
             where = Where(runner=self.runner, processes=self.processes, address=self.address)
         except ValidationError as error:
-            raise UsageError(explain(error)) from None
+            raise UsageError(describe_validation_error(error)) from None
         return base | {
             "variants": {name: Overrides.model_validate(change) for name, change in changes.items()},
             "search": search,

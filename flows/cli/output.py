@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from artifacts.lineage.progress import Facts, listening
+from artifacts.lineage.progress import Numbers, listening
 from artifacts.storage.store import disk_errors
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class _Lines(logging.Handler):
 
 
 @contextlib.contextmanager
-def log_told() -> Iterator[None]:
+def log_on_stderr() -> Iterator[None]:
     """Inside, what artifacts log, such as that a training goes on or that its checkpoint is ignored, is told."""
     logger, handler = logging.getLogger("tasks"), _Lines()
     before = logger.level, logger.propagate
@@ -91,7 +91,7 @@ class _Bars:
         self._progress = progress
         self._bars: dict[str, TaskID] = {}
 
-    def __call__(self, step: str, facts: Facts) -> None:
+    def __call__(self, step: str, facts: Numbers) -> None:
         if step not in self._bars:
             self._bars[step] = self._progress.add_task(step, total=None, facts="")
         done, total = facts.pop("done", None), facts.pop("total", None)

@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from artifacts.lineage.progress import tell
+from artifacts.lineage.progress import report_progress
 from artifacts.storage.settings import Settings
 from flows.cli import output as console
 from flows.cli.prefect_server import await_configured, embedded, flush, is_configured
@@ -18,8 +18,8 @@ def session(settings: Settings, verbose: bool) -> Iterator[Callable[[], None]]:
     """
     if not verbose:
         os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
-    with console.native_output_in(settings.home / "native.log"), console.live(), console.log_told():
-        tell("start")
+    with console.native_output_in(settings.home / "native.log"), console.live(), console.log_on_stderr():
+        report_progress("start")
         if is_configured():
             yield await_configured
             return

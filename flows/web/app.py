@@ -20,10 +20,10 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from artifacts.errors import BadSource, DigitflowError
-from flows.web.request_guard import Guard
+from flows.web.request_guard import RequestGuard
 from flows.web.schemas import Answer, Corrected, Drawing, Health, Kept
-from tasks.data.images import Fitted, decode
-from tasks.prediction.classifier import Following, told
+from tasks.data.images import GreyImage, decode
+from tasks.prediction.classifier import ChampionFollower, told
 from tasks.prediction.preprocessing import fit
 from tasks.registry.versions import Version
 from tasks.retraining import feedback as corrections
@@ -50,12 +50,12 @@ class Metrics:
         self.requests.labels(path if path in PATHS else "other", status).inc()
 
 
-def build(following: Following, home: Path, announce: Callable[[str], None]) -> FastAPI:
+def build(following: ChampionFollower, home: Path, announce: Callable[[str], None]) -> FastAPI:
     """The app. It follows the champion, and hands corrections in when they are due; `announce` hears of each batch."""
     metrics, page = Metrics(), Page()
     lifespan = _looking_after(following, home, announce, metrics)
     app = FastAPI(title="digitflow", docs_url=None, redoc_url=None, lifespan=lifespan)
-    app.add_middleware(Guard, count=metrics.count)
+    app.add_middleware(RequestGuard, count=metrics.count)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost"], www_redirect=False)
     _tell_errors(app)
 
@@ -103,7 +103,7 @@ def build(following: Following, home: Path, announce: Callable[[str], None]) -> 
     return app
 
 
-def _answer(version: Version, fitted: Fitted, row: np.ndarray) -> Answer:
+def _answer(version: Version, fitted: GreyImage, row: np.ndarray) -> Answer:
     return Answer(
         **told("", fitted, row).model_dump(exclude={"image", "error"}),
         probabilities=row.tolist(),
@@ -114,7 +114,9 @@ def _answer(version: Version, fitted: Fitted, row: np.ndarray) -> Answer:
     )
 
 
-def _looking_after(following: Following, home: Path, announce: Callable[[str], None], metrics: Metrics) -> Lifespan:
+def _looking_after(
+    following: ChampionFollower, home: Path, announce: Callable[[str], None], metrics: Metrics
+) -> Lifespan:
     """What goes on beside the answers, while the app lives: the champion is followed, due corrections are handed in."""
 
     def hand_in() -> None:
@@ -185,5 +187,5 @@ class Page:
         return f"'sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}'"
 
 
-def _fitted(drawing: Drawing, shape: tuple[int, ...]) -> Fitted:
+def _fitted(drawing: Drawing, shape: tuple[int, ...]) -> GreyImage:
     return fit(decode(BytesIO(drawing.image), MAX_PIXELS), shape)

@@ -17,7 +17,7 @@ PATIENCE = 10
 Refusal = tuple[int, str]
 
 
-class Guard:
+class RequestGuard:
     """ASGI middleware that answers what the app shall not see, and tells `count(path, status)` of every answer.
 
     A page elsewhere could post to loopback from the user's browser: what is not JSON, or comes from another origin, is

@@ -12,7 +12,7 @@ import numpy as np
 import stamina
 
 from artifacts.errors import BadSource, DigitflowError, Unreachable
-from artifacts.lineage.progress import tell
+from artifacts.lineage.progress import report_progress
 from artifacts.storage.store import Ref, Store
 from tasks.caching import step
 from tasks.data import idx
@@ -97,7 +97,7 @@ def _resume(url: str, path: Path, mirrors: Mirrors) -> None:
                 seconds = time.monotonic() - started
                 if seconds > PATIENCE and done - before < seconds * LEAST_RATE:
                     raise Unreachable(f"it sends less than {LEAST_RATE} bytes a second")
-                tell("download", done=done, total=total)
+                report_progress("download", done=done, total=total)
 
 
 def _is_passing(error: Exception) -> bool:

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from jaxtyping import UInt8
 
-from artifacts.errors import BadSource, DigitflowError, passes
+from artifacts.errors import BadSource, DigitflowError, is_transient
 
 
 def rescale(images: RawImages) -> Images:
@@ -40,14 +40,14 @@ _TURNS = {
 """What undoes each orientation that EXIF knows. Pillow's own way writes all EXIF anew, and fails where that is odd."""
 
 
-class Fitted(NamedTuple):
+class GreyImage(NamedTuple):
     """An image (height, width), and each change that made it so, in words."""
 
     pixels: Grey
     changes: tuple[str, ...]
 
 
-def decode(file: Path | BytesIO, max_pixels: int = MAX_PIXELS) -> Fitted:
+def decode(file: Path | BytesIO, max_pixels: int = MAX_PIXELS) -> GreyImage:
     """The grey pixels of a PNG, JPEG or BMP, of any size. Raises BadSource."""
     from PIL import Image, UnidentifiedImageError
 
@@ -67,11 +67,11 @@ def decode(file: Path | BytesIO, max_pixels: int = MAX_PIXELS) -> Fitted:
     except DigitflowError:
         raise
     except Exception as error:  # whatever Pillow raises for damaged files
-        if passes(error):
+        if is_transient(error):
             raise DigitflowError(f"{file} cannot be read now: {error}; run again when it can") from error
         what = (isinstance(error, OSError) and error.strerror) or " ".join(str(error).split())
         raise BadSource(f"cannot be read: {what}") from None
-    return Fitted(pixels, ("turned as its EXIF says",) * bool(turn) + changes)
+    return GreyImage(pixels, ("turned as its EXIF says",) * bool(turn) + changes)
 
 
 def _grey(picture: Any) -> tuple[Grey, tuple[str, ...]]:

@@ -122,7 +122,7 @@ def is_odd(problem: Problem, sizes: dict[str, int]) -> bool:
 
 
 @dataclass
-class Measured:
+class SplitStatistics:
     """The arrays of one split as they came, and what can be measured of them if they are sound: else nothing."""
 
     images: np.ndarray

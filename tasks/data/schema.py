@@ -9,7 +9,7 @@ import pandera.pandas as tables
 import pandera.xarray as arrays
 import xarray as xr
 
-from tasks.data.quality import DataReport, Measured, is_flat, is_odd, problems
+from tasks.data.quality import DataReport, SplitStatistics, is_flat, is_odd, problems
 
 DIMENSIONS = ("image", "height", "width")
 SMALLEST = 4
@@ -20,7 +20,7 @@ OPPOSITE = 0.75
 """Difference in `light` that means inverted: about 1 between an MNIST image and its negative."""
 
 
-def inspect(
+def check_data(
     train_images: np.ndarray,
     train_labels: np.ndarray,
     test_images: np.ndarray,
@@ -31,7 +31,7 @@ def inspect(
 
     `classes` None: as many as the greatest training label says. Memory: about 30 bytes an image. Deterministic.
     """
-    train, test = Measured(train_images, train_labels), Measured(test_images, test_labels)
+    train, test = SplitStatistics(train_images, train_labels), SplitStatistics(test_images, test_labels)
     size = classes or int(train.counts.nonzero()[0].max(initial=0)) + 1
     found = [
         *problems("train", image_contract(train_images), _named("images", train_images)),
@@ -68,7 +68,9 @@ def image_contract(train_images: np.ndarray) -> arrays.DataArraySchema:
     )
 
 
-def label_contract(split: Measured, classes: int | None, train: Measured | None = None) -> arrays.DataArraySchema:
+def label_contract(
+    split: SplitStatistics, classes: int | None, train: SplitStatistics | None = None
+) -> arrays.DataArraySchema:
     """Labels: uint8, one for each image, below `classes`, and for the test split among those of `train`."""
     bound = classes or 256
     checks = [NOT_EMPTY]

@@ -21,9 +21,9 @@ def validate(data: Splits, classes: int | None, store: Store) -> Validated:
 
     Raises InvalidData, whose report lists every problem and the images concerned.
     """
-    from tasks.data.schema import inspect
+    from tasks.data.schema import check_data
 
-    report = inspect(
+    report = check_data(
         store.get(data.train.images),
         store.get(data.train.labels),
         store.get(data.test.images),

@@ -12,7 +12,7 @@ from tasks.evaluation.paired_tests import difference_interval, discordant, non_i
 from tasks.model.hyperparameters import Hyperparameters
 
 
-class Opponent(BaseModel, frozen=True):
+class Baseline(BaseModel, frozen=True):
     """What a candidate is held against: the champion, or `absence` says why nothing.
 
     `decisions` counts the candidates that the same test images have judged before.
@@ -61,7 +61,7 @@ class Gate(BaseModel, frozen=True, extra="forbid"):
     min_throughput: float | None = Field(None, gt=0, description="Least images per second in batches")
 
 
-class Rehearsal(BaseModel, frozen=True):
+class SmokeTest(BaseModel, frozen=True):
     """How the saved weights do in a fresh process: what `tasks.save` measured."""
 
     weights_bytes: int
@@ -90,7 +90,7 @@ class Verdict(BaseModel, frozen=True):
     passed: bool
     threshold: float
     checks: tuple[Check, ...]
-    opponent: Opponent
+    opponent: Baseline
 
     @property
     def stance(self) -> str:
@@ -118,8 +118,8 @@ def decide(
     evaluation: Evaluation,
     probabilities: Probabilities,
     labels: Labels,
-    rehearsal: Rehearsal,
-    opponent: Opponent,
+    rehearsal: SmokeTest,
+    opponent: Baseline,
     theirs: Probabilities | None = None,
     fresh: Sequence[int] | None = None,
 ) -> Verdict:
@@ -193,7 +193,7 @@ def _of_difference(check: Check, limit: float, gained: int, lost: int, count: in
     )
 
 
-def _operational(gate: Gate, rehearsal: Rehearsal) -> Iterator[Check]:
+def _operational(gate: Gate, rehearsal: SmokeTest) -> Iterator[Check]:
     if gate.max_weights_bytes is not None:
         yield _at_most("bytes of weights", float(rehearsal.weights_bytes), float(gate.max_weights_bytes))
     if gate.max_latency_ms is not None:

@@ -11,7 +11,7 @@ from tasks.model.hyperparameters import Hyperparameters
 
 
 class Saved(BaseModel, frozen=True):
-    """Weights that work in a fresh process, and how they did there (a `gate.Rehearsal` as JSON)."""
+    """Weights that work in a fresh process, and how they did there (a `gate.SmokeTest` as JSON)."""
 
     weights: Ref
     rehearsal: Ref

@@ -17,7 +17,7 @@ from artifacts.errors import ArtifactLost
 from artifacts.storage.remote import Remote
 from artifacts.storage.store import Ref, Store
 from tasks.data.images import rescale
-from tasks.evaluation.gate import Rehearsal
+from tasks.evaluation.gate import SmokeTest
 from tasks.model.forward import BATCH, load, probabilities
 from tasks.model.hyperparameters import Hyperparameters
 
@@ -47,7 +47,7 @@ def ask(request: dict[str, Any], store: Store) -> dict[str, Any]:
 
 
 def answer(request: dict[str, Any], store: Store) -> dict[str, Any]:
-    """Probabilities of the golden images, and the fields of a `Rehearsal`: medians after one call to warm up."""
+    """Probabilities of the golden images, and the fields of a `SmokeTest`: medians after one call to warm up."""
     weights, raw = Ref.model_validate(request["weights"]), store.get(Ref.model_validate(request["images"]))
     hyperparameters = Hyperparameters.model_validate(request["hyperparameters"])
     network = load(weights, (*raw.shape[1:], 1), request["classes"], hyperparameters, store)
@@ -55,7 +55,7 @@ def answer(request: dict[str, Any], store: Store) -> dict[str, Any]:
     batch = raw[:BATCH]
     single = [_seconds(lambda: probabilities(network, rescale(raw[:1]))) for _ in range(SINGLES + 1)][1:]
     batches = [_seconds(lambda: probabilities(network, rescale(batch))) for _ in range(BATCHES + 1)][1:]
-    measured = Rehearsal(
+    measured = SmokeTest(
         weights_bytes=store.path(weights).stat().st_size,
         latency_ms=1000 * median(single),
         throughput=len(batch) / median(batches),

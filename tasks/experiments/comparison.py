@@ -6,7 +6,7 @@ from statistics import mean, stdev
 
 from pydantic import BaseModel
 
-from tasks.experiments.trial_worker import Tried
+from tasks.experiments.trial_worker import TrialResult
 from tasks.model.hyperparameters import Hyperparameters
 
 
@@ -15,7 +15,7 @@ class Row(BaseModel, frozen=True):
 
     name: str
     hyperparameters: Hyperparameters
-    trials: dict[int, Tried]
+    trials: dict[int, TrialResult]
 
     @property
     def failure(self) -> str:

@@ -16,8 +16,8 @@ from filelock import FileLock, Timeout
 from pydantic import BaseModel, Field
 
 from artifacts.errors import UsageError
-from artifacts.storage.store import canonical, disk_errors
-from tasks.experiments.trial_worker import Tried
+from artifacts.storage.store import canonical_json, disk_errors
+from tasks.experiments.trial_worker import TrialResult
 from tasks.experiments.variants import SPACE, Between, Space
 from tasks.model.hyperparameters import Hyperparameters
 
@@ -68,7 +68,7 @@ class Study:
                     direction="maximize",
                     load_if_exists=True,
                 )
-        told = canonical(about).decode()
+        told = canonical_json(about).decode()
         if self._study.user_attrs.setdefault(_ABOUT, told) != told:
             raise UsageError(
                 f"the study {name!r} is about other data, another recipe, seed or space; name a new one with --study"
@@ -95,7 +95,7 @@ class Study:
             median(max(epochs[: i + 1]) for epochs in series if len(epochs) > i) for i in range(max(map(len, series)))
         )
 
-    def tell(self, round: Sequence[tuple[Proposal, Tried]]) -> None:
+    def tell(self, round: Sequence[tuple[Proposal, TrialResult]]) -> None:
         """Keep what became of a round."""
         from optuna.trial import TrialState
 
@@ -107,12 +107,12 @@ class Study:
             state = TrialState.COMPLETE if tried.accuracy is not None else TrialState.PRUNED
             self._study.tell(proposal.ask, tried.accuracy, state)
 
-    def finished(self) -> dict[int, Tried]:
+    def finished(self) -> dict[int, TrialResult]:
         """What the trials came to, by their number; not those that were cut short."""
         from optuna.trial import TrialState
 
         ended = self._study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
-        return {trial.number: Tried.model_validate_json(trial.user_attrs[_TRIED]) for trial in ended}
+        return {trial.number: TrialResult.model_validate_json(trial.user_attrs[_TRIED]) for trial in ended}
 
     def changes(self, number: int) -> dict[str, Any]:
         """The changes that a trial made."""

@@ -2,7 +2,7 @@
 
 from tasks.caching import step
 from tasks.data.datasets import Split
-from tasks.experiments.trial_worker import Tried, answer
+from tasks.experiments.trial_worker import TrialResult, answer
 from tasks.model.hyperparameters import Hyperparameters
 from tasks.training.workers import ask
 
@@ -10,7 +10,7 @@ from tasks.training.workers import ask
 @step("trial", shaped_by=("keras", "backend", "numpy"))
 def trial(
     train: Split, held_out: Split, hyperparameters: Hyperparameters, seed: int, floors: tuple[float, ...] | None
-) -> Tried:
+) -> TrialResult:
     """Fit and score, with the store of the machine that this runs on, which may be any of a cluster: references travel,
     arrays do not.
     """
@@ -21,4 +21,4 @@ def trial(
         "seed": seed,
         "floors": floors,
     }
-    return Tried.model_validate(ask(answer.__module__, request))  # named, so that its code counts as reached
+    return TrialResult.model_validate(ask(answer.__module__, request))  # named, so that its code counts as reached

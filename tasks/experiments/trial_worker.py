@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import keras
 
 
-class Tried(BaseModel, frozen=True):
+class TrialResult(BaseModel, frozen=True):
     """What hyperparameters came to on held-out training images. `seconds` are those of the fit.
 
     `epochs` has the accuracy after each epoch, if that was asked for. Without an `accuracy`, the trial was given up, or
@@ -48,7 +48,7 @@ def attempt(
     seed: int,
     floors: tuple[float, ...] | None,
     store: Store,
-) -> Tried:
+) -> TrialResult:
     """Fit on images (n, height, width, 1) and targets (n, classes), and score the held-out ones.
 
     With `floors`, the accuracy is measured after each epoch, and the trial given up once its best is below the floor
@@ -68,13 +68,13 @@ def attempt(
         arrays = store.get(train.images), store.get(train.labels)
         network, _ = fit(*arrays, hyperparameters, seed, after_epoch=None if floors is None else watch)
     except _GivenUp:
-        return Tried(epochs=tuple(epochs), seconds=time.perf_counter() - started)
+        return TrialResult(epochs=tuple(epochs), seconds=time.perf_counter() - started)
     except (TrainingDiverged, UsageError) as error:
-        return Tried(epochs=tuple(epochs), failure=str(error))
+        return TrialResult(epochs=tuple(epochs), failure=str(error))
     seconds = time.perf_counter() - started
     guesses = probabilities(network, images)
     right = guesses.argmax(axis=1) == labels
-    return Tried(
+    return TrialResult(
         accuracy=float(right.mean()),
         correct=int(right.sum()),
         loss=cross_entropy(guesses, labels),

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
-from artifacts.errors import UsageError, explain
+from artifacts.errors import UsageError, describe_validation_error
 from tasks.model.hyperparameters import Hyperparameters
 
 AS_IS = "as is"
@@ -67,7 +67,7 @@ SPACE: Space = {
 """What a search looks through, unless a file says otherwise."""
 
 
-class Declared(BaseModel, extra="forbid"):
+class ExperimentFile(BaseModel, extra="forbid"):
     """A file's content: exactly one of the three."""
 
     grid: dict[str, Choices] | None = Field(None, min_length=1)
@@ -75,7 +75,7 @@ class Declared(BaseModel, extra="forbid"):
     space: Space | None = Field(None, min_length=1)
 
     @model_validator(mode="after")
-    def _one(self) -> "Declared":
+    def _one(self) -> "ExperimentFile":
         if len(self.model_fields_set) != 1:
             raise ValueError("give exactly one of grid, list and space")
         return self
@@ -99,10 +99,10 @@ class Declared(BaseModel, extra="forbid"):
         return [dict(zip(self.grid, values, strict=True)) for values in itertools.product(*self.grid.values())]
 
 
-def read(path: Path, base: Hyperparameters) -> Declared:
+def read(path: Path, base: Hyperparameters) -> ExperimentFile:
     """What a YAML or TOML file declares, held against what hyperparameters can be. Raises UsageError."""
     try:
-        declared = Declared.model_validate(_parsed(path))
+        declared = ExperimentFile.model_validate(_parsed(path))
         for name, options in (declared.space or {}).items():
             field = Hyperparameters.model_fields.get(name)
             if isinstance(options, Between) and field and field.annotation not in (int, float):
@@ -113,7 +113,7 @@ def read(path: Path, base: Hyperparameters) -> Declared:
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}") from None
     except ValidationError as error:
-        raise UsageError(f"{path} declares no experiment: {explain(error)}") from None
+        raise UsageError(f"{path} declares no experiment: {describe_validation_error(error)}") from None
     except UsageError as error:
         raise UsageError(f"{path} declares no experiment: {error}") from None
 
@@ -129,7 +129,7 @@ def changed(base: Hyperparameters, name: str, changes: Mapping[str, Any]) -> Hyp
     try:
         return Hyperparameters.model_validate(values | dict(changes))
     except ValidationError as error:
-        raise UsageError(f"{name}: {explain(error)}") from None
+        raise UsageError(f"{name}: {describe_validation_error(error)}") from None
 
 
 def describe(changes: Mapping[str, Any]) -> str:

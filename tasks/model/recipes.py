@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ValidationError
 
-from artifacts.errors import UsageError, explain
+from artifacts.errors import UsageError, describe_validation_error
 from tasks.data.datasets import SAMPLE
 from tasks.model.hyperparameters import Hyperparameters
 
@@ -102,7 +102,7 @@ def choose(recipe: Recipe, dataset: str, overrides: BaseModel | None = None) -> 
     try:
         return Hyperparameters.model_validate(RECIPES[recipe].model_dump() | changes)
     except ValidationError as error:
-        raise UsageError(f"unusable hyperparameters: {explain(error)}") from None
+        raise UsageError(f"unusable hyperparameters: {describe_validation_error(error)}") from None
 
 
 def default_min_accuracy(recipe: Recipe, dataset: str) -> float | None:

@@ -13,10 +13,10 @@ from artifacts.errors import ArtifactLost, BadSource, UsageError
 from artifacts.storage.arrays import Probabilities
 from artifacts.storage.settings import Settings
 from artifacts.storage.store import Store
-from tasks.data.images import Fitted, rescale
+from tasks.data.images import GreyImage, rescale
 from tasks.model.forward import BATCH, load, probabilities
 from tasks.prediction.preprocessing import fit
-from tasks.prediction.sources import Seen
+from tasks.prediction.sources import LoadedImage
 from tasks.registry.registry import CHAMPION, Registry
 from tasks.registry.versions import Candidate, Version
 
@@ -83,7 +83,7 @@ class Classifier:
         with _one_at_a_time:
             return probabilities(self.network, rescale(images))
 
-    def read(self, seen: Iterable[Seen]) -> Iterator[Prediction]:
+    def read(self, seen: Iterable[LoadedImage]) -> Iterator[Prediction]:
         """What the model reads in images of any size, in their order, a batch at a time."""
         rest = iter(seen)
         while batch := [_fitted(item, self.model.image_shape) for item in islice(rest, BATCH)]:
@@ -103,7 +103,7 @@ def at_hand(version: Version, settings: Settings) -> Version:
     )
 
 
-def told(name: str, image: Fitted, row: np.ndarray) -> Prediction:
+def told(name: str, image: GreyImage, row: np.ndarray) -> Prediction:
     """A row of probabilities in words and numbers."""
     second, first = np.argsort(row, kind="stable")[-2:].tolist()
     return Prediction(
@@ -116,16 +116,16 @@ def told(name: str, image: Fitted, row: np.ndarray) -> Prediction:
     )
 
 
-def _fitted(seen: Seen, shape: tuple[int, ...]) -> Seen:
+def _fitted(seen: LoadedImage, shape: tuple[int, ...]) -> LoadedImage:
     if seen.image is None:
         return seen
     try:
-        return Seen(seen.name, fit(seen.image, shape))
+        return LoadedImage(seen.name, fit(seen.image, shape))
     except BadSource as error:
-        return Seen(seen.name, None, str(error))
+        return LoadedImage(seen.name, None, str(error))
 
 
-class Following:
+class ChampionFollower:
     """`classifier` and `version` are replaced together by `refresh`, so take them once for each request, as `current`.
 
     `trouble` says why the registry could not be followed, while the last model stays in use.

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from artifacts.errors import BadSource
-from tasks.data.images import Fitted, Grey
+from tasks.data.images import Grey, GreyImage
 
 Ink = Float32[np.ndarray, "_ _"]
 BOX = 20 / 28
@@ -24,7 +24,7 @@ LIGHT, SURELY_LIGHT = 0.5, 0.9
 HARDLY = "shows hardly anything: ink and paper are almost the same"
 
 
-def fit(picture: Fitted, shape: tuple[int, ...]) -> Fitted:
+def fit(picture: GreyImage, shape: tuple[int, ...]) -> GreyImage:
     """A picture in the model's `shape` (height, width), light on dark. One of that size is taken as it is, unless it
     is surely dark on light. Raises BadSource if nothing is drawn.
     """
@@ -36,7 +36,7 @@ def fit(picture: Fitted, shape: tuple[int, ...]) -> Fitted:
         grey = 255 - grey
         changes.append("inverted, because it is dark on light")
     if has_size:
-        return Fitted(grey, tuple(changes))
+        return GreyImage(grey, tuple(changes))
     reduced = _reduced(grey)
     if reduced.min() == reduced.max():
         raise BadSource(HARDLY)
@@ -45,7 +45,7 @@ def fit(picture: Fitted, shape: tuple[int, ...]) -> Fitted:
     height, width = shape
     changes.append(f"cropped to {digit}, scaled to {scaled.shape[1]}×{scaled.shape[0]}")
     changes.append(f"centred by mass in {width}×{height}")
-    return Fitted(_centred(scaled, shape), tuple(changes))
+    return GreyImage(_centred(scaled, shape), tuple(changes))
 
 
 def _lightness(grey: Grey) -> float:

@@ -15,9 +15,9 @@ from pydantic import BaseModel
 
 from artifacts.errors import DigitflowError, UsageError
 from artifacts.storage.arrays import CHUNK
-from artifacts.storage.store import Store, canonical, disk_errors
+from artifacts.storage.store import Store, canonical_json, disk_errors
 from tasks.model.forward import BATCH
-from tasks.prediction.sources import Seen, count, is_array, is_known, read
+from tasks.prediction.sources import LoadedImage, count, is_array, is_known, read
 
 _TOLD = {
     *("mtime", "created", "modify", "ETag", "etag", "LastModified", "Last-Modified", "last_modified"),
@@ -36,7 +36,7 @@ class File(BaseModel, frozen=True):
     state: str
 
 
-class Portion(BaseModel, frozen=True):
+class Shard(BaseModel, frozen=True):
     """Some files of a source, or the images from `start` to before `stop` of one that holds many."""
 
     source: str
@@ -45,7 +45,7 @@ class Portion(BaseModel, frozen=True):
     stop: int | None = None
 
 
-def images(portion: Portion, store: Store, max_bytes: int) -> Iterator[Seen]:
+def images(portion: Shard, store: Store, max_bytes: int) -> Iterator[LoadedImage]:
     """The images of a portion, in their order. Raises DigitflowError if the source cannot be reached."""
     files, _ = _opened(portion.source)
     for file in portion.files:
@@ -53,7 +53,7 @@ def images(portion: Portion, store: Store, max_bytes: int) -> Iterator[Seen]:
             path = Path(file.path) if _is_local(files) else folder / "file"
             if not _is_local(files) and not path.exists():
                 if refusal := _get(files, file.path, folder / "fetched", portion.source):
-                    yield Seen(file.name, None, refusal)
+                    yield LoadedImage(file.name, None, refusal)
                     continue
                 if json.loads(file.state)["size"] not in (None, (folder / "fetched").stat().st_size):
                     raise _changed(file)
@@ -86,7 +86,7 @@ def _kept(_source: str, _file: File, store: Store) -> "TemporaryDirectory[str]":
     return TemporaryDirectory(dir=store.home / "tmp", ignore_cleanup_errors=True)
 
 
-def portions(source: str) -> Iterator[Portion]:
+def portions(source: str) -> Iterator[Shard]:
     """All images of a folder or URL in the order of their names, arrays first. Raises UsageError if there are none."""
     files, root = _opened(source)
     found = _found(files, root, source)
@@ -97,17 +97,17 @@ def portions(source: str) -> Iterator[Portion]:
             yield from _slices(files, file, source)
     pictures = [file for file in found if not is_array(file.name)]
     for i in range(0, len(pictures), BATCH):
-        yield Portion(source=source, files=tuple(pictures[i : i + BATCH]))
+        yield Shard(source=source, files=tuple(pictures[i : i + BATCH]))
 
 
-def _slices(files: Any, file: File, source: str) -> Iterator[Portion]:
+def _slices(files: Any, file: File, source: str) -> Iterator[Shard]:
     try:
         with files.open(file.path, "rb") as opened:
             number = count(opened, json.loads(file.state)["size"])
     except Exception:  # each file system raises its own
         number = 1  # its error is a row
     for start in range(0, max(number, 1), CHUNK):
-        yield Portion(source=source, files=(file,), start=start, stop=start + CHUNK)
+        yield Shard(source=source, files=(file,), start=start, stop=start + CHUNK)
 
 
 def _found(files: Any, root: str, source: str) -> list[File]:
@@ -131,7 +131,7 @@ def _file(files: Any, path: str, name: str, entry: Mapping[str, Any] = MappingPr
         with contextlib.suppress(FileNotFoundError):  # it is gone, or a link to nowhere
             info = files.info(path)
     told = {key: str(value) for key, value in info.items() if key in _TOLD}
-    return File(path=path, name=name, state=canonical(told | {"size": info.get("size")}).decode())
+    return File(path=path, name=name, state=canonical_json(told | {"size": info.get("size")}).decode())
 
 
 def _opened(source: str) -> tuple[Any, str]:

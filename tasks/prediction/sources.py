@@ -11,11 +11,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from artifacts.errors import BadSource, DigitflowError, passes
+from artifacts.errors import BadSource, DigitflowError, is_transient
 from artifacts.storage.arrays import at_once
 from artifacts.storage.store import disk_errors
 from tasks.data import idx
-from tasks.data.images import Fitted, Grey, decode
+from tasks.data.images import Grey, GreyImage, decode
 
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp")
 NPY, _IDX, _GZIP = b"\x93NUMPY", b"\0\0\x08", b"\x1f\x8b"
@@ -23,11 +23,11 @@ DEFLATED = 1032
 """Bytes that one byte of gzip can stand for at most (zlib.net, "Technical Details")."""
 
 
-class Seen(NamedTuple):
+class LoadedImage(NamedTuple):
     """An image as found, of any size, or why there is none. `name` says where: a path, and in an array the position."""
 
     name: str
-    image: Fitted | None
+    image: GreyImage | None
     error: str = ""
 
 
@@ -54,7 +54,7 @@ def expand(paths: Iterable[str]) -> Iterator[Path]:
 
 def read(
     path: Path, name: str, scratch: Path, max_bytes: int, start: int = 0, stop: int | None = None
-) -> Iterator[Seen]:
+) -> Iterator[LoadedImage]:
     """The images of a file, which is called `name`; of an array, those from `start` to before `stop`.
 
     `scratch` is a folder to unpack it in, up to `max_bytes`; what is unpacked there is used again. What is wrong with a
@@ -71,14 +71,14 @@ def read(
             unpacked = _unpacked(path, name.rpartition("/")[2], scratch, max_bytes)
             yield from _numbered(name, idx.images(unpacked, start, stop), start)
         else:
-            yield Seen(name, decode(path))
+            yield LoadedImage(name, decode(path))
     except (OSError, ValueError) as error:
-        if passes(error):
+        if is_transient(error):
             raise DigitflowError(f"{name} cannot be read now: {error}; run again when it can") from error
-        yield Seen(name, None, f"cannot be read: {getattr(error, 'strerror', None) or error}")
+        yield LoadedImage(name, None, f"cannot be read: {getattr(error, 'strerror', None) or error}")
     except BadSource as error:
         if not start:
-            yield Seen(name, None, str(error))
+            yield LoadedImage(name, None, str(error))
 
 
 def count(file: Any, size: int | None) -> int:
@@ -115,7 +115,7 @@ def _unpacked(path: Path, name: str, scratch: Path, max_bytes: int) -> Path:
                 idx.unpack(path, part, max_bytes)
             except BadSource as error:
                 part.unlink(missing_ok=True)
-                if passes(error.__cause__):
+                if is_transient(error.__cause__):
                     raise DigitflowError(f"{error} now; run again when it can") from error
                 failure.write_text(str(error))
                 raise
@@ -144,7 +144,7 @@ def _header(file: Any) -> _Header:
         reader = np.lib.format.read_array_header_1_0 if major == 1 else np.lib.format.read_array_header_2_0
         stored, is_fortran, dtype = reader(file)
     except Exception as error:  # NumPy parses it as Python
-        if passes(error):
+        if is_transient(error):
             raise
         raise BadSource(f"cannot be read: {' '.join(str(error).split())}") from None
     shape = stored[:-1] if len(stored) == 4 and stored[3] == 1 else stored
@@ -159,7 +159,7 @@ def _header(file: Any) -> _Header:
     return _Header(shape, stored, dtype, is_fortran)
 
 
-def _from_npy(path: Path, start: int, stop: int | None, max_bytes: int) -> Iterator[Fitted]:
+def _from_npy(path: Path, start: int, stop: int | None, max_bytes: int) -> Iterator[GreyImage]:
     """Read, not mapped: a file that becomes shorter meanwhile would kill the process."""
     with path.open("rb") as file:
         header = _header(file)
@@ -171,9 +171,9 @@ def _from_npy(path: Path, start: int, stop: int | None, max_bytes: int) -> Itera
         for array in _arrays(file, header, start, header.shape[0] if stop is None else min(stop, header.shape[0])):
             for image in array:
                 if header.dtype.itemsize == 1:
-                    yield Fitted(image, ())
+                    yield GreyImage(image, ())
                 else:
-                    yield Fitted((image >> 8).astype(np.uint8), ("16 bits made 8",))
+                    yield GreyImage((image >> 8).astype(np.uint8), ("16 bits made 8",))
 
 
 def _arrays(file: Any, header: _Header, start: int, stop: int) -> Iterator[np.ndarray]:
@@ -191,6 +191,6 @@ def _arrays(file: Any, header: _Header, start: int, stop: int) -> Iterator[np.nd
         yield np.frombuffer(data, header.dtype).reshape(rows, *sides)  # a ValueError if the file became shorter
 
 
-def _numbered(name: str, images: Iterable[Grey | Fitted], start: int) -> Iterator[Seen]:
+def _numbered(name: str, images: Iterable[Grey | GreyImage], start: int) -> Iterator[LoadedImage]:
     for i, image in enumerate(images, start):
-        yield Seen(f"{name}[{i}]", image if isinstance(image, Fitted) else Fitted(image, ()))
+        yield LoadedImage(f"{name}[{i}]", image if isinstance(image, GreyImage) else GreyImage(image, ()))

@@ -4,11 +4,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from artifacts.errors import ArtifactLost, UsageError
-from artifacts.lineage.manifest import Manifest, Run, earlier_runs
+from artifacts.lineage.manifest import Manifest, Run, manifests
 from artifacts.storage.cache_entries import references
 from artifacts.storage.settings import Settings
 from artifacts.storage.store import Ref
-from tasks.evaluation.gate import Opponent
+from tasks.evaluation.gate import Baseline
 from tasks.registry.registry import WEIGHTS, Registry
 from tasks.registry.versions import Candidate, Version
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 Consent = Callable[[Version], bool]
 
 
-def choose_opponent(plan: "Plan", weights: Ref, test: Ref, settings: Settings) -> Opponent:
+def select_baseline(plan: "Plan", weights: Ref, test: Ref, settings: Settings) -> Baseline:
     """What to hold a model with these weights against, on these raw test images: the champion, if there is one.
 
     A model is judged once. One that was registered before, or is champion, keeps its opponent: so a run of which
@@ -29,11 +29,11 @@ def choose_opponent(plan: "Plan", weights: Ref, test: Ref, settings: Settings) -
     if not isinstance(weights, Ref):
         return weights  # foretold: as unknown as they are
     if decided := _decided(plan, weights, test, settings):
-        return next(Opponent(**s.call.inputs["opponent"]) for s in decided.steps if s.name == "check-gate")
+        return next(Baseline(**s.call.inputs["opponent"]) for s in decided.steps if s.name == "check-gate")
     registry = Registry(settings.home)
     champion = registry.champion(plan.source.name)
     if champion is None:
-        return Opponent(absence="no champion yet", decisions=registry.decisions(test.sha256, weights))
+        return Baseline(absence="no champion yet", decisions=registry.decisions(test.sha256, weights))
     if (champion.weights, champion.test) == (weights, test.sha256):
         return champion.opponent
     if champion.image_shape != test.shape[1:]:
@@ -47,7 +47,7 @@ def choose_opponent(plan: "Plan", weights: Ref, test: Ref, settings: Settings) -
             f"the weights of the champion of {plan.source.name}, version {champion.version}, are gone or cannot be "
             'fetched from MLflow; bring them back, or train with a gate that has "against_champion": "nothing"'
         )
-    return Opponent(
+    return Baseline(
         version=champion.version,
         weights=champion.weights if held else None,
         hyperparameters=champion.hyperparameters if held else None,
@@ -56,7 +56,7 @@ def choose_opponent(plan: "Plan", weights: Ref, test: Ref, settings: Settings) -
     )
 
 
-def settle(
+def register_and_promote(
     plan: "Plan", candidate: Candidate, results: "Results", run: Run, settings: Settings, consent: Consent | None = None
 ) -> tuple[int, bool]:
     """Register the candidate and, last, make it champion if it passed and whoever is asked consents.
@@ -99,7 +99,7 @@ def settle(
 def _decided(plan: "Plan", weights: Ref, test: Ref, settings: Settings) -> Manifest | None:
     """The latest finished run that judged these weights on these raw test images by the same gate."""
     registry, gate = Registry(settings.home), plan.gate.model_dump(mode="json")
-    for run in earlier_runs(settings.artifacts):
+    for run in manifests(settings.artifacts):
         is_same = (run.dataset, run.gate) == (plan.source.name, gate) and run.version is not None
         refs = [ref for step in run.steps if step.name in ("download", "train") for ref in references(step.result)]
         if is_same and {weights, test} <= set(refs):

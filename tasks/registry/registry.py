@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from artifacts.errors import ArtifactLost, DigitflowError, UsageError, explain
+from artifacts.errors import ArtifactLost, DigitflowError, UsageError, describe_validation_error
 from artifacts.storage.arrays import Images
 from artifacts.storage.store import Digest, Ref, Store
 from tasks.registry.mlflow_runs import Tracking
@@ -250,8 +250,9 @@ class Registry:
         try:
             return [Promotion.model_validate_json(tags[tag]) for tag in sorted(tags) if tag.startswith(_ENTRY)]
         except ValidationError as error:
+            what = describe_validation_error(error)
             raise DigitflowError(
-                f"the history of {dataset} is damaged: {explain(error)}; correct the tags {_ENTRY}* in MLflow"
+                f"the history of {dataset} is damaged: {what}; correct the tags {_ENTRY}* in MLflow"
             ) from None
 
 

@@ -7,7 +7,7 @@ from pydantic import BaseModel
 
 from artifacts.errors import DigitflowError
 from artifacts.storage.store import Digest, Ref
-from tasks.evaluation.gate import Opponent
+from tasks.evaluation.gate import Baseline
 from tasks.model.hyperparameters import Hyperparameters
 
 Kind = Literal["promotion", "forced", "rollback"]
@@ -33,7 +33,7 @@ class Candidate(BaseModel, frozen=True):
     image_shape: tuple[int, ...]
     """Height and width."""
     classes: int
-    opponent: Opponent
+    opponent: Baseline
 
 
 class Version(Candidate):

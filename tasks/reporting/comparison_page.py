@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from tasks.experiments.comparison import Row, ranked
-from tasks.reporting.figures import Picture, Point, draw_cost
+from tasks.reporting.figures import Figure, Point, draw_cost
 from tasks.reporting.model_card import percent, span
 from tasks.reporting.page import Table, as_markdown, plain, render_page
 
@@ -24,12 +24,12 @@ def render_html(title: str, rows: Sequence[Row]) -> str:
         title=title,
         winner=order[0],
         table=_table(rows),
-        pictures=_pictures(order),
+        figures=_pictures(order),
         details=Table(head, details),
     )
 
 
-def _pictures(order: Sequence[Row]) -> list[Picture]:
+def _pictures(order: Sequence[Row]) -> list[Figure]:
     scored = [(number, row) for number, row in enumerate(order, 1) if not row.failure]
     sizes = [Point(number, row.accuracy, row.interval, row.parameters) for number, row in scored]
     times = [Point(number, row.accuracy, row.interval, row.seconds) for number, row in scored]

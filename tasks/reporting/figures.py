@@ -1,4 +1,4 @@
-"""What a report shows: each picture is drawn once, as PNG and in words; equal arguments give equal bytes."""
+"""What a report shows: each figure is drawn once, as PNG and in words; equal arguments give equal bytes."""
 
 import base64
 import io
@@ -9,20 +9,20 @@ import numpy as np
 
 from tasks.evaluation.gate import Check
 from tasks.evaluation.metrics import Bin, Evaluation
-from tasks.reporting.model_card import LEGIBLE_CLASSES, Facts, Mistake, frequent_errors, percent
+from tasks.reporting.model_card import LEGIBLE_CLASSES, Mistake, ModelCard, frequent_errors, percent
 
 if TYPE_CHECKING:  # its import takes a second, and a cached run draws nothing
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure as Canvas
 
 BLUE, RED, INK = "#2b6cb0", "#b42318", "#1b1f24"
 COLUMNS = 4
 """Mistakes side by side."""
 PNG_LIMIT = 100_000
-"""Bytes of a picture that is to fit, in base64, into a markdown piece of 150 kB."""
+"""Bytes of a figure that is to fit, in base64, into a markdown piece of 150 kB."""
 
 
-class Picture(NamedTuple):
+class Figure(NamedTuple):
     """A PNG and what it shows, in words."""
 
     alt: str
@@ -33,22 +33,22 @@ class Picture(NamedTuple):
         return f"data:image/png;base64,{base64.b64encode(self.png).decode()}"
 
 
-class Pictures(NamedTuple):
+class Figures(NamedTuple):
     """Everything that is drawn, so that page and pieces share it; `champions` and `lost` only if there is one."""
 
-    intervals: tuple[Picture, ...]
-    curves: tuple[Picture, ...]
-    confusion: Picture
-    champions: Picture | None
-    reliability: Picture
-    mistakes: Picture | None
-    lost: Picture | None
+    intervals: tuple[Figure, ...]
+    curves: tuple[Figure, ...]
+    confusion: Figure
+    champions: Figure | None
+    reliability: Figure
+    mistakes: Figure | None
+    lost: Figure | None
 
 
-def draw(facts: Facts) -> Pictures:
+def draw(facts: ModelCard) -> Figures:
     """Draw everything once; equal arguments give equal bytes."""
     series = {name.replace("_", " "): values for name, values in facts.history.items() if values}
-    return Pictures(
+    return Figures(
         intervals=tuple(_draw_interval(check) for check in facts.verdict.checks if check.interval),
         curves=tuple(_draw_curve(name, values, PNG_LIMIT // len(series)) for name, values in series.items()),
         confusion=_draw_confusion(facts.evaluation),
@@ -59,7 +59,7 @@ def draw(facts: Facts) -> Pictures:
     )
 
 
-def _draw_interval(check: Check) -> Picture:
+def _draw_interval(check: Check) -> Figure:
     """An estimate with its interval, beside the limit that it should be above."""
     figure, axes = _blank(4.6, 1.5)
     what = "accuracy" if check.name.startswith("accuracy") else "difference to the champion"
@@ -76,20 +76,20 @@ def _draw_interval(check: Check) -> Picture:
         side = "right" if x > (left + right) / 2 else "left"
         axes.text(x, y, text, color=color, fontsize=9, ha=side, va="center")
     alt = f"{what.capitalize()} {value:.2f}, 95 % interval {low:.2f} to {high:.2f}, limit {gate:.2f} {unit}"
-    return Picture(alt, _png(figure))
+    return Figure(alt, _png(figure))
 
 
-def _draw_reliability(bins: Sequence[Bin]) -> Picture:
+def _draw_reliability(bins: Sequence[Bin]) -> Figure:
     figure, axes = _blank(4.6, 3.2)
     axes.plot([0, 1], [0, 1], color=RED, linestyle="--", linewidth=1)
     axes.plot([b.confidence for b in bins], [b.accuracy for b in bins], marker="o", color=BLUE, alpha=0.8)
     axes.set(title="calibration", xlabel="confidence", ylabel="accuracy", xlim=(0, 1.02), ylim=(0, 1.02))
     axes.grid(alpha=0.3)
     words = ", ".join(f"{percent(b.accuracy, 0)} at {percent(b.confidence, 0)} ({b.images:,} images)" for b in bins)
-    return Picture(f"Accuracy by confidence: {words}", _png(figure))
+    return Figure(f"Accuracy by confidence: {words}", _png(figure))
 
 
-def _draw_curve(name: str, values: Sequence[float], limit: int) -> Picture:
+def _draw_curve(name: str, values: Sequence[float], limit: int) -> Figure:
     from matplotlib.ticker import MaxNLocator
 
     figure, axes = _blank(4.6, 2.3)
@@ -98,10 +98,10 @@ def _draw_curve(name: str, values: Sequence[float], limit: int) -> Picture:
     axes.ticklabel_format(axis="y", useOffset=False)
     axes.set(title=name, xlabel="epoch")
     axes.grid(alpha=0.3)
-    return Picture(f"{name} from {values[0]:.4g} to {values[-1]:.4g} over {len(values)} epochs", _png(figure, limit))
+    return Figure(f"{name} from {values[0]:.4g} to {values[-1]:.4g} over {len(values)} epochs", _png(figure, limit))
 
 
-def _draw_confusion(evaluation: Evaluation) -> Picture:
+def _draw_confusion(evaluation: Evaluation) -> Figure:
     matrix = np.array(evaluation.confusion)
     errors = np.where(np.eye(len(matrix), dtype=bool), 0, matrix)
     # the logarithm lets a single error show beside a hundred of another kind
@@ -116,7 +116,7 @@ def _draw_confusion(evaluation: Evaluation) -> Picture:
             axes.text(j, i, str(matrix[i, j]), ha="center", va="center", color=color, fontsize=min(9, 80 / len(matrix)))
     often = ", ".join(f"{i} for {j} ({count})" for i, j, count in frequent_errors(evaluation)[:3])
     alt = f"Confusion matrix of {len(matrix)} classes; most often taken, with counts: {often or 'nothing'}"
-    return Picture(alt, _png(figure))
+    return Figure(alt, _png(figure))
 
 
 def _shades(depth: np.ndarray) -> np.ndarray:
@@ -128,12 +128,12 @@ def _shades(depth: np.ndarray) -> np.ndarray:
     return colors
 
 
-def _draw_mistakes(mistakes: Sequence[Mistake]) -> Picture:
+def _draw_mistakes(mistakes: Sequence[Mistake]) -> Figure:
     """A contact sheet on a single pair of axes: one pair for each image would take ten times as long."""
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure as Canvas
 
     rows = -(-len(mistakes) // COLUMNS)
-    figure = Figure(figsize=(4.6, 1.15 * 1.45 * rows))
+    figure = Canvas(figsize=(4.6, 1.15 * 1.45 * rows))
     axes = figure.add_axes((0, 0, 1, 1))
     for place, mistake in enumerate(mistakes):
         x, y = place % COLUMNS + 0.5, 1.45 * (place // COLUMNS) + 0.05
@@ -145,7 +145,7 @@ def _draw_mistakes(mistakes: Sequence[Mistake]) -> Picture:
         axes.text(x, y + 0.92, caption, ha="center", va="top", fontsize=8, color=INK)
     axes.set(xlim=(0, COLUMNS), ylim=(1.45 * rows, 0))
     axes.set_axis_off()
-    return Picture(f"{len(mistakes)} mistakes, the most confident first, listed below in words", _png(figure))
+    return Figure(f"{len(mistakes)} mistakes, the most confident first, listed below in words", _png(figure))
 
 
 class Point(NamedTuple):
@@ -157,7 +157,7 @@ class Point(NamedTuple):
     cost: float
 
 
-def draw_cost(points: Sequence[Point], cost: str, is_log: bool = False) -> Picture:
+def draw_cost(points: Sequence[Point], cost: str, is_log: bool = False) -> Figure:
     """Accuracy against a cost, each point with its number."""
     figure, axes = _blank(4.6, 3.4)
     for point in points:
@@ -171,21 +171,21 @@ def draw_cost(points: Sequence[Point], cost: str, is_log: bool = False) -> Pictu
     axes.set(xlabel=cost, ylabel="accuracy in percent")
     axes.grid(alpha=0.3)
     words = ", ".join(f"{p.number}: {percent(p.accuracy)} for {p.cost:,.6g}" for p in points)
-    return Picture(f"Accuracy by {cost}: {words}", _png(figure))
+    return Figure(f"Accuracy by {cost}: {words}", _png(figure))
 
 
-def _blank(width: float, height: float) -> "tuple[Figure, Axes]":
+def _blank(width: float, height: float) -> "tuple[Canvas, Axes]":
     """A figure of its own, in inches, that no global state knows of."""
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure as Canvas
 
-    figure = Figure(figsize=(width, height), layout="constrained")
+    figure = Canvas(figsize=(width, height), layout="constrained")
     axes = figure.subplots()
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(labelsize=8)
     return figure, axes
 
 
-def _png(figure: "Figure", limit: int = PNG_LIMIT) -> bytes:
+def _png(figure: "Canvas", limit: int = PNG_LIMIT) -> bytes:
     """The figure as PNG, coarser if it would else exceed `limit` bytes; neither date nor version is written."""
     for dpi in (128, 96, 64, 32):
         buffer = io.BytesIO()

@@ -28,7 +28,7 @@ class Mistake(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Facts:
+class ModelCard:
     """What a run was asked for and what came of it. `history` has one value per epoch, `lineage` digests by label;
     `champion` and `lost`, images that it got right and the candidate wrong, are there if one was held against it.
     """

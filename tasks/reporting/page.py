@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 from tasks.evaluation.gate import Check, Verdict
 from tasks.evaluation.metrics import Evaluation
-from tasks.reporting.figures import Picture, Pictures
-from tasks.reporting.model_card import LEGIBLE_CLASSES, Facts, Mistake, frequent_errors, percent, span
+from tasks.reporting.figures import Figure, Figures
+from tasks.reporting.model_card import LEGIBLE_CLASSES, Mistake, ModelCard, frequent_errors, percent, span
 
 
 class Table(NamedTuple):
@@ -19,12 +19,12 @@ class Table(NamedTuple):
     rows: Sequence[Sequence[str]]
 
 
-def render_html(facts: Facts, pictures: Pictures) -> str:
+def render_html(facts: ModelCard, figures: Figures) -> str:
     """The whole report as one page. Equal arguments give equal bytes."""
     return render_page(
         "report.html.j2",
         facts=facts,
-        pictures=pictures,
+        figures=figures,
         headline=headline(facts),
         checks=_checks(facts.verdict),
         classes=_classes(facts.evaluation),
@@ -49,37 +49,37 @@ def render_page(template: str, **values: object) -> str:
     return environment.get_template(template).render(values, parts="page.html.j2")
 
 
-def render_markdown(facts: Facts, pictures: Pictures) -> dict[str, str]:
+def render_markdown(facts: ModelCard, figures: Figures) -> dict[str, str]:
     """Pieces under 150 kB each, by the key of the Prefect artifact that each becomes."""
     title = f"{_escaped(facts.dataset)}, recipe {_escaped(facts.recipe)}, seed {facts.seed}"
     pieces = {
         "metrics": [
             _escaped(headline(facts)),
             as_markdown(_checks(facts.verdict)),
-            *map(_image, pictures.intervals),
+            *map(_image, figures.intervals),
             as_markdown(_classes(facts.evaluation)),
         ],
-        "learning-curves": [_image(picture) for picture in pictures.curves] or ["No epoch was recorded."],
-        "confusion-matrix": [_image(pictures.confusion), _image(pictures.reliability)],
-        "mistakes": _gallery(pictures.mistakes, facts.mistakes),
+        "learning-curves": [_image(figure) for figure in figures.curves] or ["No epoch was recorded."],
+        "confusion-matrix": [_image(figures.confusion), _image(figures.reliability)],
+        "mistakes": _gallery(figures.mistakes, facts.mistakes),
         "validation": [
             *(
                 f"### {name.capitalize()}\n\n{as_markdown(table)}"
                 for name, table in _problems(facts.data_report).items()
             ),
-            f"### Facts\n\n{as_markdown(_data(facts.data_report))}",
+            f"### ModelCard\n\n{as_markdown(_data(facts.data_report))}",
         ],
     }
-    if pictures.champions:
-        pieces["champion"] = [_escaped(facts.verdict.stance), "Its confusion matrix:", _image(pictures.champions)]
-        pieces["lost-to-champion"] = _gallery(pictures.lost, facts.lost)
+    if figures.champions:
+        pieces["champion"] = [_escaped(facts.verdict.stance), "Its confusion matrix:", _image(figures.champions)]
+        pieces["lost-to-champion"] = _gallery(figures.lost, facts.lost)
     return {
         key: "\n\n".join([f"## {key.replace('-', ' ').capitalize()}: {title}", *piece]) + "\n"
         for key, piece in pieces.items()
     }
 
 
-def headline(facts: Facts) -> str:
+def headline(facts: ModelCard) -> str:
     """Verdict, accuracy and its interval in one sentence."""
     measured, word = facts.evaluation, "Passed" if facts.verdict.passed else "Rejected"
     return (
@@ -157,14 +157,14 @@ def as_markdown(table: Table) -> str:
     return "\n".join(f"| {' | '.join(map(_escaped, line))} |" for line in lines) if table.rows else "None."
 
 
-def _gallery(picture: Picture | None, mistakes: Sequence[Mistake]) -> list[str]:
-    if picture is None:
+def _gallery(figure: Figure | None, mistakes: Sequence[Mistake]) -> list[str]:
+    if figure is None:
         return ["None."]
-    return [_image(picture), "\n".join(f"- test image {mistake.index}: {mistake.caption}" for mistake in mistakes)]
+    return [_image(figure), "\n".join(f"- test image {mistake.index}: {mistake.caption}" for mistake in mistakes)]
 
 
-def _image(picture: Picture) -> str:
-    return f"![{_escaped(picture.alt)}]({picture.source})"
+def _image(figure: Figure) -> str:
+    return f"![{_escaped(figure.alt)}]({figure.source})"
 
 
 def _escaped(text: str) -> str:

@@ -34,14 +34,14 @@ def report(
     that the champion gave the test images.
     """
     from tasks.reporting.figures import draw
-    from tasks.reporting.model_card import Facts, mistakes
+    from tasks.reporting.model_card import ModelCard, mistakes
     from tasks.reporting.page import render_html, render_markdown
 
     dataset, recipe, seed = title
     test = validated.data.test
     images, labels, guesses = store.get(test.images), store.get(test.labels), store.get(scored.probabilities)
     others = store.get(theirs) if theirs else None
-    facts = Facts(
+    facts = ModelCard(
         dataset=dataset,
         recipe=recipe,
         seed=seed,
@@ -61,8 +61,8 @@ def report(
         mistakes=mistakes(images, labels, guesses),
         lost=[] if others is None else mistakes(images, labels, guesses, others.argmax(axis=1) == labels),
     )
-    pictures = draw(facts)
+    figures = draw(facts)
     return Reported(
-        html=store.put_bytes(render_html(facts, pictures).encode(), "html"),
-        markdown=store.put_json(render_markdown(facts, pictures)),
+        html=store.put_bytes(render_html(facts, figures).encode(), "html"),
+        markdown=store.put_json(render_markdown(facts, figures)),
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from artifacts.errors import BadSource, DigitflowError, passes
+from artifacts.errors import BadSource, DigitflowError, is_transient
 from artifacts.storage.arrays import Labels, RawImages
 from artifacts.storage.store import Store
 from tasks.data import idx
@@ -27,7 +27,7 @@ def read(path: Path, store: Store, max_bytes: int) -> tuple[RawImages, Labels]:
     except DigitflowError:
         raise
     except Exception as error:  # whatever damaged files make their readers raise
-        if passes(error):
+        if is_transient(error):
             raise DigitflowError(f"{path} cannot be read now: {error}; run again when it can") from error
         raise BadSource(f"{path.name} cannot be read: {' '.join(str(error).split())}; give {KINDS}") from None
 

@@ -3,7 +3,7 @@
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from artifacts.lineage.progress import tell
+from artifacts.lineage.progress import report_progress
 from artifacts.storage.store import Store
 from tasks.data.datasets import Splits
 from tasks.retraining import feedback as corrections
@@ -20,11 +20,11 @@ def collect(
 
     The data set has `classes` classes and the splits `base`. Raises DigitflowError if the ledger is damaged.
     """
-    tell("collect")
+    report_progress("collect")
     with batches.one_at_a_time(store.home):
         if inbox:
             batches.fetch(inbox, store.home)
         corrections.hand_in(store.home)
         arrivals = batches.collect(dataset, base, classes, on_drift, store, max_bytes)
-    tell("collect", done=1, total=1)
+    report_progress("collect", done=1, total=1)
     return arrivals

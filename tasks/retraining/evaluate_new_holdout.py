@@ -10,7 +10,7 @@ from tasks.model.hyperparameters import Hyperparameters
 
 
 @step("evaluate-fresh", shaped_by=("keras", "backend", "numpy"))
-def evaluate_fresh(
+def evaluate_new_holdout(
     weights: Ref,
     hyperparameters: Hyperparameters,
     champion: Ref | None,

@@ -164,9 +164,9 @@ def _read_anew(batch: Batch, store: Store, max_bytes: int) -> None:
 
 def _judge(images: RawImages, labels: Labels, base: Splits, classes: int, store: Store) -> dict[str, Any]:
     """What the contracts of the base data say of a batch, the test images among them, which nobody may learn from."""
-    from tasks.data.schema import inspect
+    from tasks.data.schema import check_data
 
-    report = inspect(images, labels, store.get(base.test.images), store.get(base.test.labels), classes)
+    report = check_data(images, labels, store.get(base.test.images), store.get(base.test.labels), classes)
     told = report.model_dump(mode="json")
     shape, size = images.shape[1:], base.train.images.shape[1:]
     ours = [p for p in told["errors"] if p["split"] != "test" and p["check"] not in RARE]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from artifacts.errors import TrainingDiverged
-from artifacts.lineage.progress import tell
+from artifacts.lineage.progress import report_progress
 from artifacts.storage.arrays import Images, Rows, Targets
 from tasks.model.hyperparameters import Hyperparameters
 from tasks.training.checkpoints import Checkpoints, History, Progress
@@ -50,7 +50,7 @@ def fit(
             so_far = so_far.after_epoch(loss, accuracy)
             if kept:
                 kept.save(network, so_far)
-            tell("train", done=so_far.epoch, total=hp.epochs, loss=loss, accuracy=accuracy)
+            report_progress("train", done=so_far.epoch, total=hp.epochs, loss=loss, accuracy=accuracy)
             if after_epoch:
                 after_epoch(network)
     weights = network.get_weights()
@@ -68,7 +68,7 @@ def _watch(so_far: Progress, count: int, hp: Hyperparameters, kept: Checkpoints 
         batch = so_far.batch + last + 1
         done = min(batch * hp.batch_size, count)
         loss = _mean(so_far, float(logs["loss"]), hp.batch_size, done)
-        tell("train", done=so_far.epoch + done / count, total=hp.epochs, loss=loss)
+        report_progress("train", done=so_far.epoch + done / count, total=hp.epochs, loss=loss)
         if kept and done < count and kept.is_due():
             kept.save(watch.model, so_far.model_copy(update={"batch": batch, "loss": loss}))
 

@@ -9,7 +9,7 @@ from tasks.caching import replaced_by
 from tasks.evaluation.gate import Gate, Verdict
 from tasks.evaluation.metrics import Evaluation
 from tasks.model.hyperparameters import Overrides
-from tasks.registry.promotion import settle
+from tasks.registry.promotion import register_and_promote
 
 if __name__ == "__main__":
     settings = Settings.load()
@@ -23,5 +23,5 @@ if __name__ == "__main__":
         results = learn(plan, prepare(plan, settings), (), settings)
         evaluation = Evaluation.model_validate(store.get_json(results.scored.evaluation))
         verdict = Verdict.model_validate(store.get_json(results.verdict))
-        settle(plan, candidate_of(plan, results, evaluation, verdict, run), results, run, settings)
+        register_and_promote(plan, candidate_of(plan, results, evaluation, verdict, run), results, run, settings)
         run.finish("passed")

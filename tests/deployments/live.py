@@ -17,7 +17,7 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import DeploymentUpdate
 from prefect.client.schemas.objects import FlowRun, State
 
-from artifacts.lineage.manifest import Manifest, earlier_runs
+from artifacts.lineage.manifest import Manifest, manifests
 from artifacts.storage.store import Store
 from tests.command import ROOT, Finished, digitflow, environment
 
@@ -76,7 +76,7 @@ class Live:
         return sum(step.name == "train" and not step.cached for m in self.manifests(seed) for step in m.steps)
 
     def manifests(self, seed: int) -> list[Manifest]:
-        return [manifest for manifest in earlier_runs(Store(self.home)) if manifest.seed == seed]
+        return [manifest for manifest in manifests(Store(self.home)) if manifest.seed == seed]
 
     def told(self, event: str) -> list[dict[str, Any]]:
         return [message for message in self.received if message["event"] == event]

@@ -27,14 +27,14 @@ def test_on_demand(live: Live) -> None:
     assert "Promoted" in first.stdout and "Unchanged" in second.stdout
     again, run = runs_of("retraining/on-demand")
     steps = [step.name for step in live.manifests(seed=0)[-1].steps]
-    assert eventually(lambda: recorded(run) == dict.fromkeys(["collect", *steps], "Completed"))
-    assert eventually(lambda: recorded(again) == dict.fromkeys(steps, "Cached") | {"collect": "Completed"})
+    assert eventually(lambda: recorded_run(run) == dict.fromkeys(["collect", *steps], "Completed"))
+    assert eventually(lambda: recorded_run(again) == dict.fromkeys(steps, "Cached") | {"collect": "Completed"})
     assert artifacts(run) == artifacts(again) > {"metrics", "confusion-matrix"}
     assert eventually(lambda: live.told("digitflow.champion.replaced"))
     assert [message["payload"]["version"] for message in live.told("digitflow.champion.replaced")] == [1]
 
 
-def recorded(run: FlowRun) -> dict[str, str]:
+def recorded_run(run: FlowRun) -> dict[str, str]:
     """The steps of a run that the server has, with their states."""
     of_run = FlowRunFilter(id=FlowRunFilterId(any_=[run.id]))
     with get_client(sync_client=True) as client:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from artifacts.lineage.manifest import Manifest, earlier_runs
+from artifacts.lineage.manifest import Manifest, manifests
 from artifacts.storage.cache_entries import references
 from artifacts.storage.eviction import prune, survey
 from artifacts.storage.settings import Settings
@@ -81,7 +81,7 @@ def _foretold(folder: Path, **changes: object) -> dict[str, tuple[str, list[str]
 
 
 def _latest() -> Manifest:
-    return next(earlier_runs(Settings.load().artifacts))
+    return next(manifests(Settings.load().artifacts))
 
 
 def _refs(step: str) -> list[Ref]:

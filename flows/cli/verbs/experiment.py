@@ -3,18 +3,18 @@
 import time
 from typing import Annotated
 
-from artifacts.lineage.progress import tell
+from artifacts.lineage.progress import report_progress
 from artifacts.storage.settings import Settings
 from flows.cli import output as console
-from flows.cli.options import Flag, Request, Trying
+from flows.cli.options import ExperimentOptions, Flag, TrainingOptions
 from flows.cli.output import REJECTED
 from flows.cli.session import session
 
 
 def experiment(
     *,
-    trying: Trying | None = None,
-    request: Request | None = None,
+    trying: ExperimentOptions | None = None,
+    request: TrainingOptions | None = None,
     json: Annotated[bool, Flag] = False,
     verbose: Annotated[bool, Flag] = False,
 ) -> int:
@@ -31,12 +31,12 @@ def experiment(
     """
     started = time.monotonic()
     settings = Settings.load()
-    parameters = (trying or Trying()).parameters(request or Request(), settings)
+    parameters = (trying or ExperimentOptions()).parameters(request or TrainingOptions(), settings)
     with session(settings, verbose) as ready:
         from flows.experiments import experiments
 
         ready()
-        tell("start", done=1, total=1)
+        report_progress("start", done=1, total=1)
         found = experiments(**parameters)
     found.seconds = round(time.monotonic() - started, 2)
     console.show_experiment(found, as_json=json)

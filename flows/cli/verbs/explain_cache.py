@@ -4,11 +4,11 @@ from typing import Annotated
 
 from artifacts.storage.settings import Settings
 from flows.cli import output as console
-from flows.cli.options import Flag, Request
+from flows.cli.options import Flag, TrainingOptions
 from flows.plan import Plan
 
 
-def explain_cache(*, request: Request | None = None, json: Annotated[bool, Flag] = False) -> int:
+def explain_cache(*, request: TrainingOptions | None = None, json: Annotated[bool, Flag] = False) -> int:
     """Say for each step whether `train` with the same options would take it from the cache, and if not, what changed.
 
     Parameters
@@ -17,7 +17,7 @@ def explain_cache(*, request: Request | None = None, json: Annotated[bool, Flag]
         Print one JSON list on stdout.
     """
     settings = Settings.load()
-    plan = Plan.of(**(request or Request()).parameters(), settings=settings)
+    plan = Plan.of(**(request or TrainingOptions()).parameters(), settings=settings)
     from flows.preview import explain as foretell
 
     findings = foretell(plan, settings)

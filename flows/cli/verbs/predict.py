@@ -16,7 +16,7 @@ from flows.cli.options import Flag
 from flows.cli.session import session
 from tasks.prediction.classifier import Classifier, Prediction, at_hand
 from tasks.prediction.predictions_table import place
-from tasks.prediction.sources import Seen, expand, read
+from tasks.prediction.sources import LoadedImage, expand, read
 from tasks.registry.registry import Registry
 from tasks.registry.versions import Version
 
@@ -69,7 +69,7 @@ def predict(
     return int(any(prediction.error for prediction in found))
 
 
-def _seen(names: tuple[str, ...], max_bytes: int) -> Iterator[Seen]:
+def _seen(names: tuple[str, ...], max_bytes: int) -> Iterator[LoadedImage]:
     if "-" in names and isinstance(sys.stdin, io.TextIOWrapper):
         sys.stdin.reconfigure(errors="surrogateescape")  # file names are bytes
     listed = (line for name in names for line in (map(str.strip, sys.stdin) if name == "-" else [name]) if line)

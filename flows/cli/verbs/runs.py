@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import Annotated
 
 from artifacts.lineage.audit import verify as verify_run
-from artifacts.lineage.manifest import Manifest, damaged_runs, earlier_runs, find, is_alive
+from artifacts.lineage.manifest import Manifest, damaged_runs, find, is_alive, manifests
 from artifacts.storage.settings import Settings
 from flows.cli import output as console
 from flows.cli.options import Flag
@@ -22,7 +22,7 @@ def runs(*, json: Annotated[bool, Flag] = False) -> int:
     store = Settings.load().artifacts
     for path in damaged_runs(store):
         console.say(f"{path} is damaged; its run is not listed. Delete the folder if you do not need it")
-    shown = [(manifest, _status(manifest, is_alive(store, manifest))) for manifest in earlier_runs(store)]
+    shown = [(manifest, _status(manifest, is_alive(store, manifest))) for manifest in manifests(store)]
     if json:
         fields = {"run", "dataset", "recipe", "seed", "accuracy", "started", "ended", "error"}
         console.show_json([m.model_dump(mode="json", include=fields) | {"verdict": status} for m, status in shown])

@@ -12,7 +12,7 @@ from artifacts.storage.settings import Settings
 from flows.cli import output as console
 from flows.cli.prefect_server import is_configured
 from flows.cli.verbs.data import announce
-from tasks.prediction.classifier import Following
+from tasks.prediction.classifier import ChampionFollower
 
 Optional = Parameter(show_default=False)
 
@@ -43,7 +43,7 @@ def serve(
     except OSError as error:
         raise UsageError(f"port {port} cannot be used: {error.strerror}; choose another with --port") from None
     with listening, console.native_output_in(settings.home / "native.log"):
-        following = Following(settings, dataset, model)
+        following = ChampionFollower(settings, dataset, model)
         import uvicorn
 
         from flows.web.app import build

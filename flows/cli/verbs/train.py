@@ -3,10 +3,10 @@
 import time
 from typing import Annotated
 
-from artifacts.lineage.progress import tell
+from artifacts.lineage.progress import report_progress
 from artifacts.storage.settings import Settings
 from flows.cli import output as console
-from flows.cli.options import Flag, Request
+from flows.cli.options import Flag, TrainingOptions
 from flows.cli.output import REJECTED
 from flows.cli.prefect_server import is_configured
 from flows.cli.session import session
@@ -16,7 +16,7 @@ from tasks.data.datasets import SAMPLE
 
 def train(
     *,
-    request: Request | None = None,
+    request: TrainingOptions | None = None,
     or_sample: Annotated[bool, Flag] = False,
     json: Annotated[bool, Flag] = False,
     verbose: Annotated[bool, Flag] = False,
@@ -36,19 +36,19 @@ def train(
     """
     started = time.monotonic()
     settings, has_server = Settings.load(), is_configured()
-    parameters = (request or Request()).parameters()
+    parameters = (request or TrainingOptions()).parameters()
     plan = Plan.of(**parameters, settings=settings)  # what can be refused is refused before a server starts
     with session(settings, verbose) as ready:
-        from flows.preview import get_ahead
+        from flows.preview import warm_up
 
         if or_sample and not _obtainable(plan, settings):
             console.say(f"no mirror of {plan.source.name} answers; using {SAMPLE} instead, so expect a lower accuracy")
             parameters |= {"dataset": SAMPLE}
             plan = Plan.of(**parameters, settings=settings)
         if not has_server:  # else there is nothing to wait for, and the flow does it meanwhile
-            get_ahead(plan, settings)
+            warm_up(plan, settings)
         ready()
-        tell("start", done=1, total=1)
+        report_progress("start", done=1, total=1)
         from flows.training import training
 
         outcome = training(**parameters)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from artifacts.lineage.step_call import Call
+from artifacts.lineage.step_call import StepCall
 
 ROOT = Path(__file__).parents[3]
 SCRIPT = """
@@ -252,4 +252,4 @@ def test_decorators_below_step_count(tree: Path, before: Prints) -> None:
 def test_hidden_code_is_refused() -> None:
     """A task whose code a decorator hides would never be invalidated, so it has no key at all."""
     with pytest.raises(TypeError, match="'masked' is hidden by a decorator"):
-        Call.of("masked", lambda: None, {}, ())
+        StepCall.of("masked", lambda: None, {}, ())

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from artifacts.lineage.manifest import Run, earlier_runs, is_alive
-from artifacts.lineage.step_call import Call
+from artifacts.lineage.manifest import Run, is_alive, manifests
+from artifacts.lineage.step_call import StepCall
 from artifacts.storage.eviction import prune, survey
 from artifacts.storage.store import Ref, Store
 
@@ -58,7 +58,7 @@ def test_kept_run(store: Store) -> None:
     page, array = store.put_bytes(b"<html>", "html"), _aged(store, 1, 9)
     with Run.recording(store, run="one", **FACTS) as run:
         result = {"page": page.model_dump(mode="json"), "array": array.model_dump(mode="json")}
-        run.note(Call(task="t", inputs={}, code={}, libraries={}), False, 0.0, result)
+        run.note(StepCall(task="t", inputs={}, code={}, libraries={}), False, 0.0, result)
         run.finish("passed")
     prune(store, max_bytes=0)
     assert _there(store, page, array) == [True, False]
@@ -94,7 +94,7 @@ def test_killed_run_holds_nothing(store: Store) -> None:
         "    Store(Path(sys.argv[1])).put_json([1]); os.kill(os.getpid(), signal.SIGKILL)"
     )
     subprocess.run([sys.executable, "-c", code, store.home], check=False)
-    assert not is_alive(store, next(earlier_runs(store)))
+    assert not is_alive(store, next(manifests(store)))
     prune(store, max_bytes=0)
     assert survey(store) == []
 

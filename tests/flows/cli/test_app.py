@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from flows.cli.output import log_told
+from flows.cli.output import log_on_stderr
 from tasks.data.datasets import FILES, NAMES
 from tasks.model.recipes import RECIPES
 from tests.command import COMMAND, ROOT, Finished, digitflow, environment
@@ -350,7 +350,7 @@ def test_kill(training: subprocess.Popen[str], shared: Path) -> None:
 def test_log_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     """What is logged of artifacts while a command is under way, such as an ignored checkpoint, is a line on stderr."""
     logger = logging.getLogger("tasks.training.checkpoints")
-    with log_told():
+    with log_on_stderr():
         logger.warning("ignored\n%s", "one")
         logger.info("goes on")
     logger.info("nobody listens")

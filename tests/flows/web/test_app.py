@@ -22,7 +22,7 @@ from PIL import Image
 from starlette.responses import PlainTextResponse
 
 from artifacts.storage.store import Store
-from flows.web.request_guard import BURST, MAX_BODY, RATE, Guard
+from flows.web.request_guard import BURST, MAX_BODY, RATE, RequestGuard
 from tasks.registry.registry import WEIGHTS, Registry
 from tasks.registry.versions import Candidate
 from tasks.retraining.batch_formats import read
@@ -150,7 +150,7 @@ def test_body_without_a_length(served: Served) -> None:
 def test_too_many() -> None:
     """Beyond a burst, no more posts are let through than RATE a second; looking is not limited."""
     now = 0.0
-    guard = Guard(PlainTextResponse("seen"), lambda *_: None, lambda: now)
+    guard = RequestGuard(PlainTextResponse("seen"), lambda *_: None, lambda: now)
 
     async def passed(number: int, method: str = "POST") -> int:
         async with httpx.AsyncClient(transport=httpx.ASGITransport(guard), base_url="http://127.0.0.1") as client:

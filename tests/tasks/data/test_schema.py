@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pandera.config import config_context
 
 from tasks.data.quality import SHOWN, DataReport, Problem
-from tasks.data.schema import inspect
+from tasks.data.schema import check_data
 
 COUNT, CLASSES = 60, 3
 Arrays = dict[str, np.ndarray]
@@ -27,7 +27,7 @@ def clean(seed: int = 0, ink: int = 1) -> Arrays:
 
 
 def look(data: Arrays, classes: int | None = CLASSES) -> DataReport:
-    return inspect(**data, classes=classes)
+    return check_data(**data, classes=classes)
 
 
 def names(problems: tuple[Problem, ...]) -> list[tuple[str, str]]:
@@ -218,7 +218,7 @@ def test_validation_cannot_be_switched_off() -> None:
 @pytest.mark.full_mnist
 def test_mnist(mnist_arrays: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]) -> None:
     """MNIST has no error and no oddity."""
-    report = inspect(*mnist_arrays, classes=10)
+    report = check_data(*mnist_arrays, classes=10)
     assert not report.errors and not report.warnings
     assert report.train is not None and report.test is not None
     assert (report.train.images, report.test.images) == (60000, 10000)

@@ -7,13 +7,13 @@ from artifacts.storage.store import Store
 from tasks.data.datasets import Split
 from tasks.evaluation.check_gate import check_gate
 from tasks.evaluation.evaluate import Scored
-from tasks.evaluation.gate import Gate, Opponent, Rehearsal, Verdict, decide
+from tasks.evaluation.gate import Baseline, Gate, SmokeTest, Verdict, decide
 from tasks.evaluation.metrics import measure
 from tasks.evaluation.save_weights import Saved
 
 LABELS = np.array([0, 0, 1, 0], np.uint8)
 GUESSES = np.eye(2, dtype=np.float32)[[0, 0, 1, 1]]
-REHEARSAL = Rehearsal(weights_bytes=100, latency_ms=1.5, throughput=1000.0)
+REHEARSAL = SmokeTest(weights_bytes=100, latency_ms=1.5, throughput=1000.0)
 
 
 def parts(store: Store) -> tuple[Scored, Split]:
@@ -30,7 +30,7 @@ def saved(store: Store) -> Saved:
 def test_verdict_is_stored(threshold: float, passed: bool, store: Store) -> None:
     """The task stores the verdict of `decide`; a rejection raises nothing."""
     scored, test = parts(store)
-    gate, nobody = Gate(min_accuracy=threshold), Opponent(absence="no champion yet")
+    gate, nobody = Gate(min_accuracy=threshold), Baseline(absence="no champion yet")
     verdict = Verdict.model_validate(
         store.get_json(check_gate.fn(scored, test, saved(store), nobody, None, None, gate, store))
     )
@@ -42,7 +42,7 @@ def test_champion_is_held_against(store: Store) -> None:
     """Given the champion's probabilities, the verdict has a check against it, by its version."""
     scored, test = parts(store)
     theirs = store.put(np.eye(2, dtype=np.float32)[LABELS])
-    opponent = Opponent(version=7, weights=theirs, decisions=3)
+    opponent = Baseline(version=7, weights=theirs, decisions=3)
     told = Verdict.model_validate(
         store.get_json(check_gate.fn(scored, test, saved(store), opponent, theirs, None, Gate(min_accuracy=0.1), store))
     )

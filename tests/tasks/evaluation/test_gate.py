@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from tasks.evaluation.gate import OVERUSED, Gate, Opponent, Rehearsal, Verdict, decide
+from tasks.evaluation.gate import OVERUSED, Baseline, Gate, SmokeTest, Verdict, decide
 from tasks.evaluation.metrics import measure
 
-REHEARSAL = Rehearsal(weights_bytes=1000, latency_ms=2.0, throughput=500.0)
+REHEARSAL = SmokeTest(weights_bytes=1000, latency_ms=2.0, throughput=500.0)
 
 
 def model(correct: int, supports: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
@@ -24,7 +24,7 @@ def model(correct: int, supports: tuple[int, ...]) -> tuple[np.ndarray, np.ndarr
 
 def verdict(gate: Gate, correct: int, supports: tuple[int, ...], champion: int | None = None) -> Verdict:
     guesses, labels = model(correct, supports)
-    opponent = Opponent(absence="no champion yet") if champion is None else Opponent(version=7)
+    opponent = Baseline(absence="no champion yet") if champion is None else Baseline(version=7)
     theirs = None if champion is None else model(champion, supports)[0]
     return decide(gate, measure(guesses, labels), guesses, labels, REHEARSAL, opponent, theirs)
 
@@ -98,7 +98,7 @@ def test_reason_names_both_numbers() -> None:
 def test_worn_test_images_are_warned_of(before: int, warned: bool) -> None:
     """From the decision on with which a false promotion is to be expected, the verdict warns of re-use."""
     told = verdict(Gate(min_accuracy=0.5), 30, (20, 20))
-    worn = told.model_copy(update={"opponent": Opponent(absence="no champion yet", decisions=before)})
+    worn = told.model_copy(update={"opponent": Baseline(absence="no champion yet", decisions=before)})
     assert bool(worn.warnings) == warned and (not warned or f"judged {OVERUSED} models" in worn.warnings[0])
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from artifacts.errors import ArtifactLost
 from artifacts.storage.store import Ref
-from tasks.evaluation.gate import Rehearsal
+from tasks.evaluation.gate import SmokeTest
 from tasks.evaluation.save_weights import Saved, save_weights
 from tasks.model.forward import predict
 from tasks.model.hyperparameters import Hyperparameters
@@ -22,7 +22,7 @@ def save(
 def test_good_weights_pass(lesson: Lesson) -> None:
     """Weights that predict as they did come back as they are, with their size and speed."""
     saved = save(lesson, lesson.trained.weights)
-    measured = Rehearsal.model_validate(lesson.store.get_json(saved.rehearsal))
+    measured = SmokeTest.model_validate(lesson.store.get_json(saved.rehearsal))
     assert saved.weights == lesson.trained.weights
     assert measured.weights_bytes == lesson.store.path(saved.weights).stat().st_size
     assert measured.latency_ms > 0 and measured.throughput > 0

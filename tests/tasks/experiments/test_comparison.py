@@ -7,14 +7,14 @@ import pytest
 from statsmodels.stats.weightstats import DescrStatsW
 
 from tasks.experiments.comparison import Row, interval, ranked
-from tasks.experiments.trial_worker import Tried
+from tasks.experiments.trial_worker import TrialResult
 from tasks.model.hyperparameters import Hyperparameters
 from tasks.reporting.comparison_page import render_html, render_markdown
 
 
 def row(name: str, *accuracies: float | None, parameters: int = 100) -> Row:
     trials = {
-        seed: Tried(
+        seed: TrialResult(
             accuracy=accuracy, loss=0.1, parameters=parameters, seconds=1, failure="" if accuracy else "too small"
         )
         for seed, accuracy in enumerate(accuracies)

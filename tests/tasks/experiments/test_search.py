@@ -10,18 +10,18 @@ import pytest
 
 from artifacts.errors import UsageError
 from tasks.experiments.search import Proposal, Search, Study, alone
-from tasks.experiments.trial_worker import Tried
+from tasks.experiments.trial_worker import TrialResult
 from tasks.experiments.variants import Between
 from tests.command import ROOT
 
 SPACE = {"dropout": Between(low=0, high=0.9), "filters": ([8], [16], [8, 8]), "batch_size": Between(low=16, high=64)}
 
 
-def tried(proposal: Proposal, floors: tuple[float, ...]) -> Tried:
+def tried(proposal: Proposal, floors: tuple[float, ...]) -> TrialResult:
     """What a trial came to: best at a dropout of 0.3; given up below the floor."""
     epochs = tuple(1 - abs(proposal.changes["dropout"] - 0.3) - 0.1 / epoch for epoch in (1, 2))
     given_up = any(accuracy < floor for accuracy, floor in zip(epochs, floors, strict=False))
-    return Tried(epochs=epochs[:1]) if given_up else Tried(epochs=epochs, accuracy=epochs[-1])
+    return TrialResult(epochs=epochs[:1]) if given_up else TrialResult(epochs=epochs, accuracy=epochs[-1])
 
 
 def search(home: Path, trials: int, name: str = "study", die_at: int = -1, die_in_round: bool = True) -> Study:
@@ -38,7 +38,7 @@ def search(home: Path, trials: int, name: str = "study", die_at: int = -1, die_i
     return study
 
 
-def proposed(study: Study) -> list[tuple[dict[str, object], Tried]]:
+def proposed(study: Study) -> list[tuple[dict[str, object], TrialResult]]:
     return [(study.changes(number), tried) for number, tried in study.finished().items()]
 
 

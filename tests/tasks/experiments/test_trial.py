@@ -6,7 +6,7 @@ import pytest
 from artifacts.storage.store import Store
 from tasks.data.datasets import Split
 from tasks.experiments.trial import trial
-from tasks.experiments.trial_worker import Tried, attempt
+from tasks.experiments.trial_worker import TrialResult, attempt
 from tasks.model.hyperparameters import Hyperparameters
 from tasks.training.workers import ONE_THREAD, dismiss
 from tests.conftest import Arrays
@@ -50,7 +50,7 @@ def test_failure(store: Store, parts: Parts) -> None:
 def test_same_in_any_process(store: Store, parts: Parts) -> None:
     """A process that has fitted other networks comes to the same, to the last bit of the loss."""
 
-    def ask(seed: int) -> Tried:
+    def ask(seed: int) -> TrialResult:
         return trial.fn(*parts, HP, seed, None).model_copy(update={"seconds": 0})
 
     try:

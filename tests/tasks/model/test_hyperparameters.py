@@ -5,7 +5,7 @@ from typing import Any, get_args
 import pytest
 from pydantic import ValidationError
 
-from artifacts.errors import UsageError, explain
+from artifacts.errors import UsageError, describe_validation_error
 from tasks.data.datasets import NAMES, SAMPLE
 from tasks.model.hyperparameters import Hyperparameters, Overrides
 from tasks.model.recipes import RECIPES, Recipe, choose, default_min_accuracy
@@ -49,7 +49,7 @@ def test_bounds_hold_and_are_explained(name: str, value: Any, model: Any) -> Non
     """Overrides have the bounds of what they replace; a value out of bounds or an unknown name is named with it."""
     with pytest.raises(ValidationError) as caught:
         model(**{name: value})
-    text = explain(caught.value)
+    text = describe_validation_error(caught.value)
     assert text.startswith(name) and "got" in text and "\n" not in text
     assert str(value[0] if value and isinstance(value, tuple) and len(value) == 1 else value) in text
 

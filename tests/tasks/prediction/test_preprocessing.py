@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from artifacts.errors import BadSource
-from tasks.data.images import Fitted, decode
+from tasks.data.images import GreyImage, decode
 from tasks.prediction.preprocessing import BOX, fit
 from tests.conftest import Arrays
 
@@ -47,8 +47,8 @@ def exif(orientation: int) -> Image.Exif:
 def test_own_size_is_left_alone(digits: Arrays) -> None:
     """An image of the model's size is taken as it is, unless it is dark on light: then it is inverted, and says so."""
     for image in digits[0]:
-        assert fit(Fitted(image, ()), (8, 8)).pixels is image
-        turned = fit(Fitted(255 - image, ()), (8, 8))
+        assert fit(GreyImage(image, ()), (8, 8)).pixels is image
+        turned = fit(GreyImage(255 - image, ()), (8, 8))
         assert not turned.changes or (turned.pixels == image).all()
 
 
@@ -67,7 +67,7 @@ def test_own_size_is_left_alone(digits: Arrays) -> None:
 def test_however_it_is_stored(change: str, write: Callable[[np.ndarray], io.BytesIO]) -> None:
     """The same drawing gives the same pixels in each kind of file, and what was done is told."""
     fitted = fit(decode(write(seven())), SIZE)
-    np.testing.assert_array_equal(fitted.pixels, fit(Fitted(seven(), ()), SIZE).pixels)
+    np.testing.assert_array_equal(fitted.pixels, fit(GreyImage(seven(), ()), SIZE).pixels)
     assert any(told.startswith(change) for told in fitted.changes)
 
 
@@ -78,7 +78,7 @@ def test_photograph() -> None:
     paper = 140 + 70 * x - 50 * y + np.random.default_rng(0).normal(0, 4, ink.shape)
     photo = (paper * (1 - 0.7 * ink)).clip(0, 255).astype(np.uint8)
     fitted = fit(decode(file(Image.fromarray(photo), "JPEG", quality=80)), SIZE)
-    wanted = fit(Fitted(seven(600), ()), SIZE).pixels
+    wanted = fit(GreyImage(seven(600), ()), SIZE).pixels
     assert np.abs(fitted.pixels.astype(int) - wanted).mean() < 4
     assert fitted.pixels[0].max() == 0
 
@@ -93,7 +93,7 @@ def test_mnist_conventions(data: st.DataObject) -> None:
     top, left = (data.draw(st.integers(1, side - length - 1)) for length in (height, width))
     image = np.zeros((side, side), np.uint8)
     image[top : top + height, left : left + width] = 200
-    pixels = fit(Fitted(image, ()), SIZE).pixels
+    pixels = fit(GreyImage(image, ()), SIZE).pixels
     rows, columns = (np.nonzero(pixels.any(axis=axis))[0] for axis in (1, 0))
     sides = [np.ptp(where) + 1 for where in (rows, columns)]
     assert pixels.max() == 255 and max(sides) == round(BOX * 28)

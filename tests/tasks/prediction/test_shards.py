@@ -17,13 +17,13 @@ from artifacts.errors import DigitflowError
 from artifacts.storage.store import Store
 from tasks.data import idx
 from tasks.prediction import shards as portions
-from tasks.prediction.sources import Seen
+from tasks.prediction.sources import LoadedImage
 from tests.conftest import Arrays
 
 LIMIT = 10**6
 
 
-def all_seen(source: str, store: Store) -> list[Seen]:
+def all_seen(source: str, store: Store) -> list[LoadedImage]:
     return [seen for portion in portions.portions(source) for seen in portions.images(portion, store, LIMIT)]
 
 

@@ -10,13 +10,13 @@ import pytest
 from PIL import Image
 
 from tasks.data import idx
-from tasks.prediction.sources import Seen, count, expand, read
+from tasks.prediction.sources import LoadedImage, count, expand, read
 from tests.conftest import Arrays
 
 LIMIT = 10**6
 
 
-def seen(path: Path, scratch: Path) -> list[Seen]:
+def seen(path: Path, scratch: Path) -> list[LoadedImage]:
     return list(read(path, path.name, scratch, LIMIT))
 
 

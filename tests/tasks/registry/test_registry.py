@@ -13,7 +13,7 @@ import pytest
 
 from artifacts.errors import DigitflowError, UsageError
 from artifacts.storage.store import Ref, Store
-from tasks.evaluation.gate import Opponent
+from tasks.evaluation.gate import Baseline
 from tasks.model.hyperparameters import Hyperparameters
 from tasks.model.network import build
 from tasks.registry.registry import WEIGHTS, Registry
@@ -43,7 +43,7 @@ def register(store: Store, seed: int, passed: bool = True, dataset: str = "digit
         hyperparameters=HP,
         image_shape=(8, 8),
         classes=10,
-        opponent=Opponent(absence="no champion yet"),
+        opponent=Baseline(absence="no champion yet"),
     )
     files = {WEIGHTS: store.path(candidate.weights).read_bytes(), "report.html": b"<p>card</p>"}
     return Registry(store.home).register(candidate, {"loss": [2.0, 1.0]}, EXAMPLE, files, store)

@@ -7,10 +7,10 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from tasks.evaluation.gate import Gate, Opponent, Rehearsal, decide
+from tasks.evaluation.gate import Baseline, Gate, SmokeTest, decide
 from tasks.evaluation.metrics import measure, reliability
-from tasks.reporting.figures import Pictures, draw
-from tasks.reporting.model_card import Facts, mistakes
+from tasks.reporting.figures import Figures, draw
+from tasks.reporting.model_card import ModelCard, mistakes
 from tasks.reporting.page import render_html, render_markdown
 
 HOSTILE = "<script src='https://evil.example/x.js'></script>\n# [a](http://evil.example) | `b`"
@@ -38,7 +38,7 @@ class Page(HTMLParser):
 
 def run(
     classes: int = 3, errors: int = 4, threshold: float = 0.5, dataset: str = "tiny", side: int = 28
-) -> tuple[Facts, Pictures]:
+) -> tuple[ModelCard, Figures]:
     """A run on noise whose first `errors` of 40 images, or twice as many as classes, are taken for the next class.
 
     The champion, version 7, is right on all.
@@ -53,7 +53,7 @@ def run(
     problem = {"split": "train", "check": "duplicate", "message": "one image twice", "count": 1, "images": [7]}
     split = {"images": len(labels), "height": side, "width": side, "classes": np.bincount(labels).tolist()}
     images = generator.integers(0, 256, (len(labels), side, side), np.uint8)
-    facts = Facts(
+    facts = ModelCard(
         dataset=dataset,
         recipe="tutorial",
         seed=42,
@@ -67,8 +67,8 @@ def run(
             evaluation,
             probabilities,
             labels,
-            Rehearsal(weights_bytes=100, latency_ms=1.0, throughput=100.0),
-            Opponent(version=7),
+            SmokeTest(weights_bytes=100, latency_ms=1.0, throughput=100.0),
+            Baseline(version=7),
             perfect,
         ),
         data_report={"errors": [], "warnings": [problem], "train": split, "test": None},
@@ -80,12 +80,12 @@ def run(
 
 
 def test_page_loads_nothing() -> None:
-    """The page nests, runs no script and loads nothing but the pictures within it, each with words for it."""
+    """The page nests, runs no script and loads nothing but the figures within it, each with words for it."""
     text = render_html(*run())
     page = Page(text)
-    pictures = [attributes for tag, attributes in page.tags if tag == "img"]
-    assert len(pictures) == 11
-    assert all(str(picture["src"]).startswith("data:image/png;base64,") and picture["alt"] for picture in pictures)
+    figures = [attributes for tag, attributes in page.tags if tag == "img"]
+    assert len(figures) == 11
+    assert all(str(figure["src"]).startswith("data:image/png;base64,") and figure["alt"] for figure in figures)
     assert not {"script", "link", "iframe", "object"} & {tag for tag, _ in page.tags}
     assert not re.search(r"https?:|url\(|@import", text)
 
@@ -98,14 +98,14 @@ def test_table_headers_have_scope() -> None:
 
 def test_hostile_names_stay_text() -> None:
     """A data set's name is shown as text, neither run as HTML nor read as Markdown."""
-    facts, pictures = run(dataset=HOSTILE)
-    assert "script" not in {tag for tag, _ in Page(render_html(facts, pictures)).tags}
-    for piece in render_markdown(facts, pictures).values():
+    facts, figures = run(dataset=HOSTILE)
+    assert "script" not in {tag for tag, _ in Page(render_html(facts, figures)).tags}
+    for piece in render_markdown(facts, figures).values():
         assert "<script" not in piece and "[a](" not in piece and "\n# " not in piece
 
 
 def test_equal_facts_give_equal_bytes() -> None:
-    """The same facts give the same page and pieces, pictures included."""
+    """The same facts give the same page and pieces, figures included."""
     first, second = run(), run()
     assert render_html(*first) == render_html(*second)
     assert render_markdown(*first) == render_markdown(*second)
@@ -124,9 +124,9 @@ def test_worst_mistakes_come_first() -> None:
 @pytest.mark.parametrize("classes", [2, 256])
 def test_any_number_of_classes(classes: int) -> None:
     """From 2 to 256 classes, each has its row in the table, and the pieces stay small."""
-    facts, pictures = run(classes)
-    assert f"{classes} classes" in render_html(facts, pictures)
-    pieces = render_markdown(facts, pictures)
+    facts, figures = run(classes)
+    assert f"{classes} classes" in render_html(facts, figures)
+    pieces = render_markdown(facts, figures)
     assert f"| {classes - 1} | " in pieces["metrics"]
     assert max(map(len, pieces.values())) < 150_000
 
@@ -134,8 +134,8 @@ def test_any_number_of_classes(classes: int) -> None:
 @pytest.mark.parametrize(("threshold", "word"), [(0.5, "Passed"), (0.99, "Rejected")])
 def test_verdict_is_in_words(threshold: float, word: str) -> None:
     """Page and metrics begin with the verdict as a word, beside the accuracy and its interval in percent."""
-    facts, pictures = run(threshold=threshold)
-    for text in render_html(facts, pictures), render_markdown(facts, pictures)["metrics"]:
+    facts, figures = run(threshold=threshold)
+    for text in render_html(facts, figures), render_markdown(facts, figures)["metrics"]:
         assert f"{word}: " in text
         assert "Accuracy 90.00\u00a0% (95\u00a0% interval 76.95\u00a0% to 96.04\u00a0%)" in text
 
@@ -154,7 +154,7 @@ def test_nothing_to_draw_is_said() -> None:
     facts, _ = run(errors=0)
     facts = replace(facts, history={}, data_report={"errors": [], "train": None}, champion=None)
     assert not facts.mistakes
-    pictures = draw(facts)
-    page = render_html(facts, pictures)
+    figures = draw(facts)
+    page = render_html(facts, figures)
     assert "No test image was taken for another class." in page and "No epoch was recorded." in page
-    assert "None." in render_markdown(facts, pictures)["mistakes"]
+    assert "None." in render_markdown(facts, figures)["mistakes"]
