@@ -6,33 +6,33 @@ from pydantic import ValidationError
 
 
 class DigitflowError(Exception):
-    """Shown as one line, without a traceback; anything else that is raised is a bug."""
+    """The command line shows it as one line, without a traceback. Any other exception is a bug."""
 
     exit_code = 1
 
 
 class UsageError(DigitflowError):
-    """The request itself cannot be served: an unknown name, a value out of bounds."""
+    """The request is wrong: an unknown name, a value out of bounds."""
 
     exit_code = 2
 
 
 class Rejected(DigitflowError):
-    """The gate has spoken against it."""
+    """The gate rejected the model."""
 
     exit_code = 3
 
 
 class Unreachable(DigitflowError):
-    """No mirror answered at all."""
+    """No mirror answered."""
 
 
 class BadSource(DigitflowError):
-    """A source answered with something other than the promised data."""
+    """A source gave something other than the expected data."""
 
 
 class InvalidData(DigitflowError):
-    """The data break their contract; `report` (JSON-ready) lists every problem with its images."""
+    """The data break their contract; `report`, a JSON value, lists every problem with its images."""
 
     def __init__(self, message: str, report: dict[str, object] | None = None):
         super().__init__(message)
@@ -40,14 +40,14 @@ class InvalidData(DigitflowError):
 
 
 class ArtifactLost(DigitflowError):
-    """Stored bytes are missing or are not what their reference says."""
+    """Stored bytes are missing, or differ from their reference."""
 
 
 class TrainingDiverged(DigitflowError):
     """The loss is no longer finite."""
 
 
-_ABOUT_THE_FILE = {
+_FAULTS_OF_THE_FILE = {
     errno.ENOENT,
     errno.EACCES,
     errno.EPERM,
@@ -56,15 +56,16 @@ _ABOUT_THE_FILE = {
     errno.ENAMETOOLONG,
     errno.ELOOP,
 }
+"""The file is missing or forbidden, or its path leads to something else. Waiting does not help."""
 
 
 def is_transient(error: BaseException | None) -> bool:
-    """Whether an error is about the disk or the system at the moment, and says nothing of the file that was read."""
-    return isinstance(error, OSError) and error.errno is not None and error.errno not in _ABOUT_THE_FILE
+    """Whether an OSError is transient, such as a full disk or too many open files, and not a fault of the file."""
+    return isinstance(error, OSError) and error.errno is not None and error.errno not in _FAULTS_OF_THE_FILE
 
 
 def describe_validation_error(error: ValidationError) -> str:
-    """What pydantic found, in one line: where, which value, which bound."""
+    """All problems in one line, each with its field, the bound and the value."""
     return "; ".join(
         f"{'.'.join(map(str, item['loc']))}: {item['msg'].removeprefix('Value error, ')}".removeprefix(": ")
         + (f" (got {item['input']!r})" if item["type"] != "value_error" else "")

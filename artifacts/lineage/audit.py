@@ -1,4 +1,4 @@
-"""Hold a finished run's manifest against what is there now, and name what sets two calls apart."""
+"""Check a run's manifest against the store and the code, and name the differences between two calls of a step."""
 
 import hashlib
 import re
@@ -11,55 +11,59 @@ from pydantic import BaseModel
 from artifacts.lineage.fingerprint import fingerprint
 from artifacts.lineage.manifest import Manifest, StepRecord
 from artifacts.lineage.step_call import StepCall
-from artifacts.storage.cache_entries import references
-from artifacts.storage.store import Ref, Store
+from artifacts.storage.home import OBJECTS
+from artifacts.storage.store import Ref, Store, references
 
-Holds = Literal["holds", "missing", "differs"]
+State = Literal["holds", "missing", "differs"]
 
 
 class Claim(BaseModel):
-    """One thing that a manifest says, and whether it is so."""
+    """One statement of a manifest, and whether it is still true."""
 
     step: str
     what: str
-    state: Holds
+    state: State
 
 
 def verify(store: Store, manifest: Manifest) -> list[Claim]:
-    """Digest each artifact of a run anew, and derive each step's key from its parts anew."""
+    """Check each step's key, code and artifacts, and the files of a run. Every byte is digested again."""
     claims = []
     for step in manifest.steps:
-        is_its_key = step.key in (step.call.key, step.call.key_with_places)
-        claims.append(Claim(step=step.name, what="key", state="holds" if is_its_key else "differs"))
-        claims.append(Claim(step=step.name, what="code", state=_code(step)))
+        claims.append(Claim(step=step.name, what="key", state=_key_state(step)))
+        claims.append(Claim(step=step.name, what="code", state=_code_state(step)))
         claims += [
-            Claim(step=step.name, what=f"{ref.kind} {ref.sha256[:12]}…", state=_state(store, ref))
+            Claim(step=step.name, what=f"{ref.kind} {ref.sha256[:12]}…", state=_file_state(store, ref))
             for ref in references(step.result)
         ]
     claims += [
-        Claim(step="files", what=name, state=_state(store, ref, store.home / name))
+        Claim(step="files", what=name, state=_file_state(store, ref, store.home / name))
         for name, ref in manifest.exports.items()
     ]
     return claims
 
 
-def _state(store: Store, ref: Ref, path: Path | None = None) -> Holds:
+def _file_state(store: Store, ref: Ref, path: Path | None = None) -> State:
     try:
-        with (path or store.home / "objects" / ref.name).open("rb") as file:
+        with (path or store.home / OBJECTS / ref.name).open("rb") as file:
             return "holds" if hashlib.file_digest(file, "sha256").hexdigest() == ref.sha256 else "differs"
     except OSError:
         return "holds" if not path and store.remote and store.holds(ref) else "missing"
 
 
-def _code(step: StepRecord) -> Holds:
+def _key_state(step: StepRecord) -> State:
+    return "holds" if step.key in (step.call.key, step.call.key_with_places) else "differs"
+
+
+def _code_state(step: StepRecord) -> State:
+    """Moved code differs too, because a manifest names each definition with its module."""
     root = next(iter(step.call.code), "")
     module, _, function = root.partition(":")
     return "holds" if function and fingerprint(module, function) == step.call.code else "differs"
 
 
-def _differences(before: list[StepRecord], call: StepCall) -> list[str]:
-    """What sets `call` apart from the nearest earlier call of the step, the latest of several."""
-    candidates = [list(_changes(record.call, call)) for record in before]
+def differences(before: list[StepCall], call: StepCall) -> list[str]:
+    """The differences between `call` and the most similar earlier call of its step, the first of several."""
+    candidates = [list(_changes(earlier, call)) for earlier in before]
     return min(candidates, key=len) if candidates else ["it has not run before"]
 
 
@@ -81,7 +85,7 @@ def _unequal(old: dict[str, Any], new: dict[str, Any]) -> Iterator[tuple[str, tu
 
 
 def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
-    """Nested JSON as dotted names; a reference is one value, its digest."""
+    """Nested JSON by dotted names. A reference counts as one value, its digest."""
     if isinstance(value, dict) and "sha256" in value:
         return {prefix: value["sha256"]}
     if not isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""What computes: the backend of Keras, the versions of libraries, the machine."""
+"""The backend of Keras, the versions of libraries, and the machine."""
 
 import os
 import platform
@@ -11,7 +11,7 @@ from artifacts.errors import UsageError
 
 
 def backend() -> str:
-    """What Keras computes with, after KERAS_BACKEND. Raises UsageError if that cannot be."""
+    """The library that Keras computes with, from KERAS_BACKEND. Raises UsageError if it is unknown or not installed."""
     name = os.environ.get("KERAS_BACKEND") or "tensorflow"
     if name not in ("tensorflow", "jax"):
         raise UsageError(f"KERAS_BACKEND is {name!r}; the networks train with tensorflow or jax")
@@ -21,7 +21,7 @@ def backend() -> str:
 
 
 def versions(libraries: tuple[str, ...]) -> dict[str, str]:
-    """The version of each library; "backend" stands for the one that Keras computes with."""
+    """The version of each library; "backend" stands for the backend of Keras."""
     return {name: _version(name) for name in (backend() if name == "backend" else name for name in libraries)}
 
 
@@ -31,7 +31,7 @@ def _version(library: str) -> str:
 
 
 def machine() -> dict[str, str | int]:
-    """What a result may depend on besides code and data."""
+    """The parts of the machine that a result may depend on besides code and data."""
     return {
         "platform": platform.platform(),
         "processor": platform.processor() or platform.machine(),

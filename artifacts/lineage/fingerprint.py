@@ -1,4 +1,4 @@
-"""Which project code a function's result depends on, read from the source without importing it."""
+"""The project code that a function's result depends on, read from the source without importing it."""
 
 import ast
 import contextlib
@@ -14,7 +14,7 @@ from pathlib import Path
 ROOMS = ("artifacts", "tasks", "flows")
 
 _EFFECTS, _ALL = "", "*"
-"""Names of what a module does when it is imported, besides defining and importing, and of everything in it."""
+"""Names for what a module does on import, besides defining and importing, and for all that it defines."""
 
 Definition = tuple[str, str]
 Imports = dict[str, set[tuple[str, str | None]]]
@@ -24,40 +24,39 @@ Imports = dict[str, set[tuple[str, str | None]]]
 def fingerprint(module: str, function: str) -> dict[str, str]:
     """Map each definition that `function` reaches, as "module:name", to a digest of its code.
 
-    Reached is what is named, transitively, inside the project: functions, classes, constants, also through imports
-    inside functions, files beside a module, such as templates, and what a module does when it is imported, as
-    "module:". Comments, docstrings, layout and the annotations of functions and module variables do not count;
-    neither do imports from the project, which are followed, so that code may move; nor does `@step` on `function`
-    itself, which says how to run it. Read once a process: what is imported does not change when its file does. Not
-    seen are names made up at run time, as by `getattr`.
+    A function reaches what it names, and what that names: functions, classes and constants of the project, also by
+    imports inside functions; files beside a module, such as templates; and, as "module:", what a module does on
+    import. Four things do not count: comments, docstrings and layout; annotations of functions and module variables;
+    `@step` on `function`, which says how to run it; and imports from the project, which are followed, so code may
+    move. Names that are made at run time, as for `getattr`, are not seen. A process reads each file once.
     """
-    digests, named = _look(module, function, is_root=True)
-    found, seen, leads = dict(digests), {(module, function)}, list(named)
-    while leads:
-        lead = leads.pop()
-        if lead not in seen:
-            seen.add(lead)
-            digests, named = _look(*lead)
-            found |= digests
-            leads += named
-    return found
+    digests, named = _read(module, function, is_root=True)
+    reached, seen, pending = dict(digests), {(module, function)}, list(named)
+    while pending:
+        definition = pending.pop()
+        if definition not in seen:
+            seen.add(definition)
+            digests, named = _read(*definition)
+            reached |= digests
+            pending += named
+    return reached
 
 
 @cache
-def _look(module: str, name: str, is_root: bool = False) -> tuple[dict[str, str], set[Definition]]:
-    """The digests of one definition and of the files that it names, and the definitions that it names."""
+def _read(module: str, name: str, is_root: bool = False) -> tuple[dict[str, str], set[Definition]]:
+    """The digests of one definition and of the files that it names; and the definitions that it names."""
     source = _source(module)
     if source is None:
         return {}, set()
-    leads = {(enclosing, _EFFECTS) for enclosing in _enclosing(module)}
-    leads |= {lead for target in source.imports.get(name, ()) for lead in _resolved(target, ())}
+    named = {(enclosing, _EFFECTS) for enclosing in _enclosing(module)}
+    named |= {each for target in source.imports.get(name, ()) for each in _resolved(target, ())}
     if name == _ALL:
-        leads |= {(module, each) for each in [*source.definitions, *source.imports]}
+        named |= {(module, each) for each in [*source.definitions, *source.imports]}
     definitions = source.definitions.get(name, [])
-    if name == _EFFECTS:  # of a module that is imported, so is what it imports
-        leads |= {(imported, _EFFECTS) for targets in source.imports.values() for imported, _ in targets}
+    if name == _EFFECTS:  # a module is imported with all that it imports
+        named |= {(imported, _EFFECTS) for targets in source.imports.values() for imported, _ in targets}
     if not definitions:
-        return {}, leads
+        return {}, named
     texts: list[str] = []
     files: dict[str, str] = {}
     for statement, inner in definitions:
@@ -65,16 +64,16 @@ def _look(module: str, name: str, is_root: bool = False) -> tuple[dict[str, str]
         chains = list(_chains(node))
         for first, *attributes in chains:
             targets = inner.get(first, set()) | source.imports.get(first, set())
-            leads |= {lead for target in targets for lead in _resolved(target, tuple(attributes))}
-            leads |= {(module, first)} if first in source.definitions else set()
+            named |= {each for target in targets for each in _resolved(target, tuple(attributes))}
+            named |= {(module, first)} if first in source.definitions else set()
         borrowed = sorted({source.libraries[first] for first, *_ in chains if first in source.libraries})
         texts += [*borrowed, ast.unparse(node)]
         files |= _files(module, source.path.parent, node)
-    return {f"{module}:{name}": hashlib.sha256("\n".join(texts).encode()).hexdigest()} | files, leads
+    return {f"{module}:{name}": hashlib.sha256("\n".join(texts).encode()).hexdigest()} | files, named
 
 
 def _resolved(target: tuple[str, str | None], attributes: tuple[str, ...]) -> Iterator[Definition]:
-    """The definition behind an import and what is read of it; all of a module that is used as a value."""
+    """The definition that an import and its attributes lead to; for a module that is used as a value, all of it."""
     module, name = target
     path = [*([name] if name else []), *attributes]
     while path and _source(f"{module}.{path[0]}") is not None:
@@ -83,13 +82,13 @@ def _resolved(target: tuple[str, str | None], attributes: tuple[str, ...]) -> It
 
 
 def _enclosing(module: str) -> list[str]:
-    """A module and the packages that it is in: all are imported with it."""
+    """A module and its packages, which are imported with it."""
     parts = module.split(".")
     return [".".join(parts[: i + 1]) for i in range(len(parts))]
 
 
 def _files(module: str, folder: Path, node: ast.AST) -> dict[str, str]:
-    """Digests of the files in `folder` that texts in `node` name."""
+    """Digests of the files in `folder` whose names are texts in `node`."""
     texts = {item.value for item in ast.walk(node) if isinstance(item, ast.Constant) and isinstance(item.value, str)}
     files = [folder / text for text in sorted(texts) if re.fullmatch(r"[\w-]{1,99}(\.[\w-]{1,20}){1,3}", text)]
     return {f"{module}:{file.name}": hashlib.sha256(file.read_bytes()).hexdigest() for file in files if file.is_file()}
@@ -97,14 +96,14 @@ def _files(module: str, folder: Path, node: ast.AST) -> dict[str, str]:
 
 @dataclass
 class _Source:
-    """The top level of one module: what it defines, what else it does, and what it imports from the project."""
+    """The top level of a module: its definitions, its other statements, and its imports."""
 
     path: Path
     definitions: dict[str, list[tuple[ast.stmt, Imports]]] = field(default_factory=dict)
-    """Statements without their imports from the project, and these imports."""
+    """For each name, its statements without their imports from the project, and these imports."""
     imports: Imports = field(default_factory=dict)
     libraries: dict[str, str] = field(default_factory=dict)
-    """By the name that is bound here, the import of what comes from outside the project."""
+    """For each name that an import from outside the project binds, the import."""
 
 
 def _source(module: str) -> _Source | None:
@@ -139,13 +138,13 @@ def _parse(module: str, path: Path) -> _Source:
 
 def _tree(source: bytes) -> ast.Module:
     for _ in range(9):
-        with contextlib.suppress(SystemError):  # CPython 3.11 counts depth for all threads: another parsed meanwhile
+        with contextlib.suppress(SystemError):  # CPython 3.11 counts depth for all threads; another thread parsed
             return ast.parse(source)
     return ast.parse(source)
 
 
 def _when_imported(statement: ast.stmt) -> list[ast.stmt]:
-    """What of a statement takes part when its module is imported, not only when it is run or type-checked."""
+    """The statements that run on import: of an `if` for type checkers or scripts, only its `else`."""
     if isinstance(statement, ast.If) and re.match("TYPE_CHECKING|__name__", ast.unparse(statement.test)):
         return statement.orelse
     return [statement]
@@ -172,7 +171,7 @@ def _defined(statement: ast.AST) -> list[str]:
 
 
 def _has_effect(statement: ast.stmt, source: _Source) -> bool:
-    """Whether a statement does more than to define: it may also register, patch or set something."""
+    """Whether a statement does more than define: it may register, patch or set something."""
     if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
         names = {chain[0] for item in statement.decorator_list if not _is_step(item) for chain in _chains(item)}
         return bool(names & (source.definitions.keys() | source.imports.keys()))
@@ -187,14 +186,14 @@ def _is_step(decorator: ast.expr) -> bool:
 
 
 def _libraries(nodes: Iterable[ast.AST]) -> dict[str, str]:
-    """By the name that is bound here, what is imported from outside the project, as the statement that does so."""
-    found = {}
+    """For each name that an import from outside the project binds, the import as a statement."""
+    imports = {}
     for node in nodes:
         if isinstance(node, ast.Import | ast.ImportFrom) and not _is_ours(node):
             for alias in node.names:
                 start = f"from {node.module} " if isinstance(node, ast.ImportFrom) else ""
-                found[alias.asname or alias.name.split(".")[0]] = f"{start}import {ast.unparse(alias)}"
-    return found
+                imports[alias.asname or alias.name.split(".")[0]] = f"{start}import {ast.unparse(alias)}"
+    return imports
 
 
 def _is_ours(node: ast.AST) -> bool:
@@ -205,8 +204,8 @@ def _is_ours(node: ast.AST) -> bool:
 
 
 def _imports(module: str, nodes: Iterable[ast.AST]) -> Imports:
-    """By the name that is bound here, what is imported from the project: module, and name in it if any."""
-    found: Imports = {}
+    """For each name that an import from the project binds, the module and, if it has one, the name in it."""
+    imports: Imports = {}
     for node in nodes:
         if isinstance(node, ast.ImportFrom):
             enclosing = module.split(".")[: -node.level] if node.level else []
@@ -214,24 +213,24 @@ def _imports(module: str, nodes: Iterable[ast.AST]) -> Imports:
             if source.split(".")[0] in ROOMS:
                 pairs = [(alias.asname or alias.name, alias.name) for alias in node.names]
                 for known_as, name in _public(source) if pairs[0][1] == "*" else pairs:
-                    found.setdefault(known_as, set()).add((source, name))
+                    imports.setdefault(known_as, set()).add((source, name))
         elif isinstance(node, ast.Import):
             for alias in node.names:
                 room = alias.name.split(".")[0]
                 if room in ROOMS:
-                    found.setdefault(alias.asname or room, set()).add((alias.name if alias.asname else room, None))
-    return found
+                    imports.setdefault(alias.asname or room, set()).add((alias.name if alias.asname else room, None))
+    return imports
 
 
 def _public(module: str) -> list[tuple[str, str]]:
-    """What `import *` takes from a module, twice as the same name."""
+    """The names that `import *` takes from a module, as pairs of the name here and there."""
     source = _source(module)
     names = [*source.definitions, *source.imports] if source else []
     return [(name, name) for name in names if name and not name.startswith("_")]
 
 
 def _chains(node: ast.AST) -> Iterator[tuple[str, ...]]:
-    """Each dotted chain of names that is read, as long as it goes: `a`, `a.b`, `a.b.c`."""
+    """Each chain of names that is read, in full length: `a`, `a.b`, `a.b.c`."""
     chain: list[str] = []
     inner = node
     while isinstance(inner, ast.Attribute):
@@ -245,9 +244,7 @@ def _chains(node: ast.AST) -> Iterator[tuple[str, ...]]:
 
 
 def _reduce(node: ast.stmt) -> None:
-    """Strip what decides nothing: docstrings, imports from the project, and the annotations of functions and module
-    variables.
-    """
+    """Strip what does not count: docstrings, imports from the project, annotations outside classes."""
     if isinstance(node, ast.AnnAssign):
         node.annotation = ast.Name("object")
     for item in ast.walk(node):

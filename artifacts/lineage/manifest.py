@@ -1,4 +1,4 @@
-"""What a run did: a manifest that is kept up to date while it goes on, so that a killed run leaves one too."""
+"""The manifest of a run: its parameters, steps and result. It is saved after each step, so a killed run has one too."""
 
 import contextlib
 from collections.abc import Iterator
@@ -7,20 +7,23 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from filelock import FileLock, Timeout
-from pydantic import BaseModel, Field, ValidationError, field_validator
+from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
 from artifacts.errors import UsageError
 from artifacts.lineage.environment import machine
 from artifacts.lineage.step_call import StepCall
-from artifacts.storage.cache_entries import references
-from artifacts.storage.store import Ref, Store, disk_errors
+from artifacts.storage.eviction import Needed
+from artifacts.storage.home import RUNS, STARTING_LOCK, is_locked, locked
+from artifacts.storage.store import Ref, Store, references
+
+REPORT_KINDS = frozenset({"json", "html", "weights.h5"})
+"""The kinds of a run's report, verdict and model. Arrays are not among them: a run can compute them again."""
 
 _current: ContextVar["Run | None"] = ContextVar("run", default=None)
 
 
 class StepRecord(BaseModel):
-    """One step of a run: what decided its result, the result's references, and what it cost."""
+    """One step of a run: its call, its result as JSON, and the seconds that it took."""
 
     name: str
     cached: bool
@@ -31,21 +34,22 @@ class StepRecord(BaseModel):
 
     @field_validator("result")
     @classmethod
-    def _refers_well(cls, result: Any) -> Any:
+    def _has_valid_references(cls, result: Any) -> Any:
         list(references(result))
         return result
 
 
-Ending = Literal["passed", "rejected", "compared", "failed", "interrupted"]
-"""A run that compared variants passed no verdict on a model."""
+FinalStatus = Literal["passed", "rejected", "compared", "failed", "interrupted"]
+"""The gate passed or rejected the model; or the run compared variants, which no gate judges; or it did not finish."""
 
 
 class Manifest(BaseModel):
-    """What is known of a run. Times are UTC in ISO 8601."""
+    """The record of a run. Times are UTC in ISO 8601."""
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[1, 2] = 2
+    """1, up to November 2026, has no `weights`, `test` and `baseline`: they are read from the steps."""
     run: str
-    status: Literal["running"] | Ending = "running"
+    status: Literal["running"] | FinalStatus = "running"
     dataset: str
     recipe: str
     seed: int
@@ -54,23 +58,39 @@ class Manifest(BaseModel):
     accuracy: float | None = None
     registry: str | None = None
     version: int | None = None
-    """Where and as what the model is registered; the run is then decided."""
+    """The registry and the version in it, once the model is registered."""
+    weights: Ref | None = None
+    """The registered weights."""
+    test: Ref | None = None
+    """The raw test images on which they were judged."""
+    baseline: dict[str, Any] | None = None
+    """What they were compared with, as JSON."""
     error: str | None = None
     started: datetime
     ended: datetime | None = None
     machine: dict[str, str | int] = Field(default_factory=lambda: machine())
     steps: list[StepRecord] = []
     exports: dict[str, Ref] = {}
-    """Files of people's: path below the home, and what is in it."""
+    """Copies of artifacts for people, by their path below the home."""
+
+    @model_validator(mode="after")
+    def _read_schema_1(self) -> "Manifest":
+        if self.schema_version == 1 and self.version is not None:
+            steps = {step.name: step for step in self.steps}
+            with contextlib.suppress(KeyError, TypeError):
+                self.weights = Ref.model_validate(steps["train"].result["weights"])
+                self.test = Ref.model_validate(steps["download"].result["test"]["images"])
+                self.baseline = steps["check-gate"].call.inputs["opponent"]
+        return self
 
 
 class Run:
-    """A run under way, which steps find by `Run.current()`."""
+    """A run in progress. Steps find it with `Run.current()`."""
 
     def __init__(self, store: Store, manifest: Manifest):
         self.store, self.manifest = store, manifest
         self._computed: dict[str, float] = {}
-        self.folder = f"runs/{manifest.run}"
+        self.folder = f"{RUNS}/{manifest.run}"
 
     @staticmethod
     def current() -> "Run | None":
@@ -78,25 +98,25 @@ class Run:
 
     @classmethod
     @contextlib.contextmanager
-    def recording(cls, store: Store, **facts: Any) -> Iterator["Run"]:
-        """A run whose steps are noted, whose end is noted however it comes."""
-        run = cls(store, Manifest(started=_now(), **facts))
+    def recording(cls, store: Store, **fields: Any) -> Iterator["Run"]:
+        """Inside, a run with these manifest fields: its steps are recorded, and an exception that ends it."""
+        run = cls(store, Manifest(started=_now(), **fields))
         token = _current.set(run)
         try:
-            with starting(store):
-                run.save()
-                alive = _life(store, run.manifest.run).acquire()
-            with alive:
+            with contextlib.ExitStack() as alive:
+                with locked(store.home, STARTING_LOCK):
+                    run.save()
+                    alive.enter_context(locked(store.home, _alive_lock(run.manifest)))
                 yield run
         except BaseException as error:
-            interrupted = not isinstance(error, Exception)  # by Ctrl-C, or suspended until somebody answers
-            run.finish("interrupted" if interrupted else "failed", error=str(error) or type(error).__name__)
+            is_interrupted = not isinstance(error, Exception)  # by Ctrl-C, or suspended until a person answers
+            run.finish("interrupted" if is_interrupted else "failed", error=str(error) or type(error).__name__)
             raise
         finally:
             _current.reset(token)
 
     def note(self, call: StepCall, cached: bool, seconds: float, result: Any) -> None:
-        """Add a finished step. One that this run computed before it started over counts as computed."""
+        """Add a finished step. A step that this run computed before `start_over` counts as computed."""
         if cached and call.key in self._computed:
             cached, seconds = False, self._computed[call.key]
         plain = result.model_dump(mode="json") if isinstance(result, BaseModel) else result
@@ -106,77 +126,77 @@ class Run:
         self.save()
 
     def export(self, ref: Ref, name: str) -> Path:
-        """Copy an artifact to `home/name`, for people and other programs, and note it."""
+        """Copy an artifact to `home/name`, for people and other programs, and record it."""
         path = self.store.export(ref, name)
         self.manifest.exports[name] = ref
         return path
 
     def start_over(self) -> None:
-        """Forget the steps: they are taken again."""
+        """Clear the steps, because the run repeats them."""
         self._computed |= {step.key: step.seconds for step in self.manifest.steps if not step.cached}
         self.manifest.steps.clear()
 
-    def finish(self, status: Ending, **facts: Any) -> None:
-        """Note how the run ended."""
-        self.manifest = self.manifest.model_copy(update={"status": status, "ended": _now(), **facts})
+    def finish(self, status: FinalStatus, **fields: Any) -> None:
+        """Record the end of the run, with these fields of the manifest."""
+        self.manifest = self.manifest.model_copy(update={"status": status, "ended": _now(), **fields})
         with contextlib.suppress(Exception) if status in ("failed", "interrupted") else contextlib.nullcontext():
-            self.save()  # the error that ended the run matters more than one while noting it
+            self.save()  # the error that ended the run matters more than an error here
 
     def save(self) -> None:
         self.store.write(f"{self.folder}/manifest.json", self.manifest.model_dump_json(indent=1).encode())
 
 
 def manifests(store: Store) -> Iterator[Manifest]:
-    """The manifests in the store, the latest first; unreadable ones are passed over."""
-    for path in sorted((store.home / "runs").glob("*/manifest.json"), reverse=True):
+    """The readable manifests in the store, the latest first."""
+    for path in sorted(_paths(store), reverse=True):
         with contextlib.suppress(OSError, ValidationError):
             yield Manifest.model_validate_json(path.read_bytes())
 
 
-def damaged_runs(store: Store) -> list[Path]:
-    """Manifests that cannot be read, so that nobody knows what their runs need."""
+def damaged_manifests(store: Store) -> list[Path]:
+    """The manifests that cannot be read."""
     readable = {manifest.run for manifest in manifests(store)}
-    return [path for path in (store.home / "runs").glob("*/manifest.json") if path.parent.name not in readable]
+    return [path for path in _paths(store) if path.parent.name not in readable]
 
 
-def find(store: Store, run: str) -> Manifest:
+def find_manifest(store: Store, run: str) -> Manifest:
     """The manifest of a run, by its name or an unambiguous part of it. Raises UsageError."""
     matches = [manifest for manifest in manifests(store) if run and run in manifest.run]
     exact = [manifest for manifest in matches if manifest.run == run]
     if len(exact or matches) != 1:
-        which = ", ".join(manifest.run for manifest in matches[:5]) or "none does"
-        raise UsageError(f"{run!r} should name one run, but of the runs there, {which} match; see: digitflow runs")
+        which = ", ".join(manifest.run for manifest in matches[:5]) or "none"
+        raise UsageError(f"{run!r} must match one run, but it matches {which}; see: digitflow runs")
     return (exact or matches)[0]
 
 
 def is_alive(store: Store, manifest: Manifest) -> bool:
-    """Whether the process of a run still goes on; a killed one does not."""
-    if manifest.status != "running":
-        return False
-    try:
-        with _life(store, manifest.run).acquire(timeout=0):
-            return False
-    except Timeout:
-        return True
-    except OSError:  # a disk that cannot be written has no run under way
-        return False
+    """Whether the process of the run is still running. A killed run's is not, though its status says "running"."""
+    return manifest.status == "running" and is_locked(store.home, _alive_lock(manifest))
 
 
-@contextlib.contextmanager
-def starting(store: Store) -> Iterator[None]:
-    """Held while a run begins, and while artifacts are evicted: so eviction knows every run."""
-    lock = FileLock(store.home / "starting.lock")
-    with disk_errors(store.home):
-        store.home.mkdir(parents=True, exist_ok=True)
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
+def needed_by_runs(store: Store) -> Needed:
+    """What runs need: all of a running one, and the report, verdict and model of a finished one.
+
+    While a manifest is damaged, the needs of its run are unknown, so every report, verdict and model is needed.
+    """
+    names: set[str] = set()
+    since = float("inf")
+    for manifest in manifests(store):
+        alive = is_alive(store, manifest)
+        if alive:
+            since = min(since, manifest.started.timestamp())
+        for step in manifest.steps:
+            names |= {ref.name for ref in references(step.result) if alive or ref.kind in REPORT_KINDS}
+    kinds = REPORT_KINDS if damaged_manifests(store) else frozenset[str]()
+    return Needed(frozenset(names), kinds, since)
 
 
-def _life(store: Store, run: str) -> FileLock:
-    return FileLock(store.home / "runs" / run / "alive.lock")
+def _paths(store: Store) -> Iterator[Path]:
+    return (store.home / RUNS).glob("*/manifest.json")
+
+
+def _alive_lock(manifest: Manifest) -> str:
+    return f"{RUNS}/{manifest.run}/alive.lock"
 
 
 def _now() -> datetime:

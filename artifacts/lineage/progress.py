@@ -1,4 +1,4 @@
-"""How far a run is, told to whoever listens; silent otherwise."""
+"""Progress of a run, for a listener; without one, nothing happens."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -11,14 +11,14 @@ _listener: ContextVar[Listener | None] = ContextVar("listener", default=None)
 
 
 def report_progress(step: str, **numbers: int | float) -> None:
-    """Say how far `step` is: `done` of `total`, or an epoch's `loss` and `accuracy`."""
+    """Report the progress of `step`: `done` of `total`, or the `loss` and `accuracy` of an epoch."""
     if listener := _listener.get():
         listener(step, numbers)
 
 
 @contextlib.contextmanager
 def listening(listener: Listener) -> Iterator[None]:
-    """Let `listener(step, numbers)` hear all that is told inside."""
+    """Inside, each report calls `listener(step, numbers)`."""
     token = _listener.set(listener)
     try:
         yield

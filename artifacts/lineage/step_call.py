@@ -1,4 +1,4 @@
-"""What a step's result depends on, taken apart so that a difference can be named."""
+"""Everything that a step's result depends on, in parts, so that a preview can name what changed."""
 
 import hashlib
 import inspect
@@ -10,45 +10,44 @@ from pydantic import BaseModel
 
 from artifacts.lineage.environment import versions
 from artifacts.lineage.fingerprint import fingerprint
-from artifacts.storage.store import Store, canonical_json
-from tasks.data.datasets import Mirrors
+from artifacts.storage.store import Location, canonical_json
 
 
 class StepCall(BaseModel, frozen=True):
-    """One step applied to its inputs: everything that decides the result, and nothing that does not."""
+    """One call of a step: everything that decides its result, and nothing else."""
 
     task: str
     inputs: dict[str, Any]
-    """Arguments as JSON; references stand for their content. Stores and mirrors say only where, and are left out."""
+    """Arguments as JSON. References stand for their content; a `Location` is left out."""
     code: dict[str, str]
-    """A digest of each definition that was reached, by "module:name". Where a definition stands decides nothing."""
+    """The digest of each definition that the step reaches, by "module:name". The module is not part of the key."""
     libraries: dict[str, str]
 
     @classmethod
     def of(
         cls, task: str, function: Callable[..., Any], arguments: Mapping[str, Any], shaped_by: tuple[str, ...]
     ) -> "StepCall":
-        """Describe `function(**arguments)`, whose result the libraries `shaped_by` shape."""
+        """The call `function(**arguments)`. The versions of the libraries `shaped_by` can change its result."""
         function = inspect.unwrap(function)
         code = fingerprint(function.__module__, function.__name__)
         if f"{function.__module__}:{function.__name__}" not in code:
             raise TypeError(f"the code of task {task!r} is hidden by a decorator; let it use functools.wraps")
         return cls(
             task=task,
-            inputs={k: _json(v) for k, v in arguments.items() if not isinstance(v, Store | Mirrors)},
+            inputs={k: _json(v) for k, v in arguments.items() if not isinstance(v, Location)},
             code=code,
             libraries=versions(shaped_by),
         )
 
     @cached_property
     def key(self) -> str:
-        """The SHA-256 under which the result is remembered."""
+        """The SHA-256 under which the cache keeps the result."""
         code = sorted((place.partition(":")[2], digest) for place, digest in self.code.items())
         return hashlib.sha256(canonical_json(self.model_dump() | {"code": code})).hexdigest()
 
     @property
     def key_with_places(self) -> str:
-        """The key of runs up to November 2026, in which a definition's module counted."""
+        """The key as runs up to November 2026 computed it, with the modules of definitions."""
         return hashlib.sha256(canonical_json(self.model_dump())).hexdigest()
 
 

@@ -1,4 +1,4 @@
-"""The shapes that travel through the pipeline; jaxtyping checks them at run time under pytest."""
+"""The array types of the pipeline, which jaxtyping checks under pytest, and reading large arrays in parts."""
 
 import mmap
 import os
@@ -16,25 +16,25 @@ Targets = Float32[np.ndarray, "n classes"]
 Probabilities = Float32[np.ndarray, "n classes"]
 
 CHUNK = 8192
-"""Images handled at once where memory must not grow with the data: 6.4 MB raw, 26 MB as float32."""
+"""Images processed at once, so that memory does not grow with the data: 6.4 MB raw, 26 MB as float32 (28 by 28)."""
 
 
 def at_once(size: int) -> int:
-    """How many items of `size` bytes are read at once: CHUNK, or fewer where they are large."""
+    """The number of items of `size` bytes to read at once: CHUNK, or fewer if they take more than 64 MiB."""
     return max(1, min(CHUNK, (64 << 20) // max(size, 1)))
 
 
 def chunks(array: np.ndarray) -> Iterator[np.ndarray]:
-    """Slices of CHUNK items along the first axis; those of a memory map leave memory once the next is asked for."""
+    """Slices of CHUNK items along the first axis. A slice of a memory map leaves memory when the next one is taken."""
     for i in range(0, len(array), CHUNK):
         yield array[i : i + CHUNK]
         release(array)
 
 
 class Rows:
-    """The items of an array along its first axis, by their numbers; those of a memory map are read from its file.
+    """The items of an array along its first axis, by their numbers. The items of a memory map are read from its file.
 
-    So they are never counted to this process's memory, and cost a system call each, not page faults.
+    They then do not count as memory of this process, and each costs one system call and no page fault.
     """
 
     def __init__(self, array: np.ndarray):
@@ -45,17 +45,17 @@ class Rows:
     def __getitem__(self, numbers: np.ndarray) -> np.ndarray:
         if self._file is None or not len(numbers):
             return self._array[numbers]  # type: ignore[no-any-return]
-        found = np.empty((len(numbers), *self._array.shape[1:]), self._array.dtype)
-        into, size = memoryview(found).cast("B"), found[:1].nbytes
+        items = np.empty((len(numbers), *self._array.shape[1:]), self._array.dtype)
+        into, size = memoryview(items).cast("B"), items[:1].nbytes
         for i, number in enumerate(numbers.tolist()):
-            place = self._array.offset + number * size
-            if os.preadv(self._file.fileno(), [into[i * size : (i + 1) * size]], place) != size:
+            start = self._array.offset + number * size
+            if os.preadv(self._file.fileno(), [into[i * size : (i + 1) * size]], start) != size:
                 raise ArtifactLost(f"{self._file.name} became shorter while it was read; run again")
-        return found
+        return items
 
 
 def release(array: np.ndarray) -> None:
-    """Let what was read of a memory map leave this process's memory; it is read again when it is used again."""
+    """Drop the pages of a memory map from this process's memory. The next use reads them again."""
     mapping = array
     while isinstance(mapping, np.ndarray):
         mapping = mapping.base  # type: ignore[assignment]

@@ -1,54 +1,42 @@
-"""What the cache remembers: a result under the key of the call that made it, or nothing at all."""
+"""The cache: the result of each call, under the call's key. A damaged entry counts as absent."""
 
 import hashlib
 import json
-from collections.abc import Iterator
 from typing import Any
 
-from artifacts.storage.store import Ref, Store
+from artifacts.storage.home import OBJECTS, RECORDS
+from artifacts.storage.store import Store, references
 
 
-def remember(store: Store, key: str, content: bytes) -> None:
-    """Keep `content`, a Prefect result record, under `key`, atomically and with its digest."""
-    path = store.write(f"records/{key}", _seal(key, content) + b"\n" + content)
+def put(store: Store, key: str, record: bytes) -> None:
+    """Keep a Prefect result record under `key`, atomically and with its digest."""
+    path = store.write(f"{RECORDS}/{key}", _digest(key, record) + b"\n" + record)
     if store.remote:
-        store.remote.push(path, f"records/{key}")
+        store.remote.push(path, f"{RECORDS}/{key}")
 
 
-def recall(store: Store, key: str) -> bytes | None:
-    """The record under `key`, or None if it is absent or damaged, or names bytes that are not here and intact."""
+def get(store: Store, key: str) -> bytes | None:
+    """The record under `key`; None if it is absent or damaged, or an artifact that it names is."""
     for source in (store.read, store.fetch):
-        digest, _, content = (source(f"records/{key}") or b"").partition(b"\n")
-        if digest == _seal(key, content):
-            return content if all(map(store.holds, references(result(content)))) else None
+        digest, _, record = (source(f"{RECORDS}/{key}") or b"").partition(b"\n")
+        if digest == _digest(key, record):
+            return record if all(map(store.holds, references(result_of(record)))) else None
     return None
 
 
-def share(store: Store, key: str, content: bytes) -> None:
-    """Put a record and its bytes, made before there was a shared store, there too."""
-    if store.remote and not store.remote.holds(f"records/{key}"):
-        for ref in references(result(content)):
-            store.remote.push(store.path(ref), f"objects/{ref.name}")
-        remember(store, key, content)
+def replicate(store: Store, key: str, record: bytes) -> None:
+    """Copy a record and its artifacts to the shared store, if there is one and it lacks them."""
+    if store.remote and not store.remote.holds(f"{RECORDS}/{key}"):
+        for ref in references(result_of(record)):
+            store.remote.push(store.path(ref), f"{OBJECTS}/{ref.name}")
+        put(store, key, record)
 
 
-def _seal(key: str, content: bytes) -> bytes:
-    """A digest that holds the record together, and to its key."""
-    return hashlib.sha256(key.encode() + b"\n" + content).hexdigest().encode()
+def result_of(record: bytes) -> Any:
+    """The JSON value of the result in a Prefect result record."""
+    return json.loads(json.loads(record)["result"])
 
 
-def result(content: bytes) -> Any:
-    """The JSON value of the result inside a Prefect result record."""
-    return json.loads(json.loads(content)["result"])
-
-
-def references(value: Any) -> Iterator[Ref]:
-    """Every artifact that a JSON value refers to."""
-    if isinstance(value, dict):
-        if "sha256" in value:
-            yield Ref.model_validate(value)
-        else:
-            value = list(value.values())
-    if isinstance(value, list):
-        for item in value:
-            yield from references(item)
+def _digest(key: str, record: bytes) -> bytes:
+    """A digest of the record and its key: it fails for a damaged record and for one under another key."""
+    return hashlib.sha256(key.encode() + b"\n" + record).hexdigest().encode()

@@ -1,4 +1,4 @@
-"""A second home for artifacts that several machines share: any file system that fsspec can reach."""
+"""The shared store, where several machines exchange artifacts: a folder on any file system that fsspec can reach."""
 
 import contextlib
 from collections.abc import Iterator
@@ -20,10 +20,10 @@ class Remote:
     url: str
     role: str = "the shared store"
     setting: str = "DIGITFLOW_STORE"
-    """Where the user has named it."""
+    """The setting that names the URL, for messages."""
 
     def pull(self, name: str, path: Path) -> bool:
-        """Copy `name` to `path`; False if it is not there. What arrives is for the caller to verify."""
+        """Copy `name` to `path`. False if there is no such file. The caller verifies the bytes."""
         with self._errors():
             try:
                 self._files.get_file(self._at(name), str(path))
@@ -32,12 +32,12 @@ class Remote:
         return True
 
     def holds(self, name: str) -> bool:
-        """Whether `name` is there."""
+        """Whether there is a file `name`."""
         with self._errors():
             return bool(self._files.exists(self._at(name)))
 
     def push(self, path: Path, name: str) -> None:
-        """Copy `path` to `name`, which nobody sees before it is whole."""
+        """Copy `path` to `name`, atomically: readers see the whole file or none."""
         with self._errors():
             self._files.makedirs(self._at(name).rpartition("/")[0], exist_ok=True)
             if "s3" in self._protocol or "gs" in self._protocol or "gcs" in self._protocol:

@@ -1,4 +1,4 @@
-"""Where and how to run. What to learn is in `hyperparameters`; nothing here changes a result."""
+"""Where and how to run. No setting changes a result; `Hyperparameters` do."""
 
 from functools import cached_property
 from pathlib import Path
@@ -9,11 +9,11 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from artifacts.errors import UsageError
 from artifacts.storage.remote import Remote
-from artifacts.storage.store import Store
+from artifacts.storage.store import Location, Store
 
 
-class Settings(BaseSettings):
-    """Read from `DIGITFLOW_*` environment variables."""
+class Settings(BaseSettings, Location):
+    """Settings from the environment variables `DIGITFLOW_*`."""
 
     model_config = SettingsConfigDict(env_prefix="DIGITFLOW_", frozen=True, extra="ignore", env_ignore_empty=True)
 
@@ -54,7 +54,7 @@ class Settings(BaseSettings):
 
     @classmethod
     def load(cls) -> "Settings":
-        """The settings of this process. Raises UsageError that names each unusable variable."""
+        """The settings of this process. Raises UsageError, which names each unusable variable."""
         try:
             return cls()
         except ValidationError as error:

@@ -1,7 +1,6 @@
-"""Content-addressed artifacts: small references travel, bytes stay in one verified place."""
+"""Content-addressed artifacts: steps exchange small references; the store keeps the bytes and verifies them."""
 
 import contextlib
-import errno
 import hashlib
 import json
 import os
@@ -16,23 +15,19 @@ from typing import IO, Annotated, Any, Literal
 import numpy as np
 from pydantic import BaseModel, Field
 
-from artifacts.errors import ArtifactLost, DigitflowError
+from artifacts.errors import ArtifactLost
 from artifacts.storage.arrays import chunks
+from artifacts.storage.home import OBJECTS, TEMPORARY, disk_errors
 from artifacts.storage.remote import Remote
 
 Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 Kind = Literal["npy", "json", "weights.h5", "html"]
 
-DISK_ERRORS = {
-    *(errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM),
-    *(errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.EFBIG, errno.EIO, errno.ENAMETOOLONG, errno.ELOOP),
-}
-
 _verified: dict[Path, tuple[int, int, int]] = {}
 
 
 class Ref(BaseModel, frozen=True):
-    """What an artifact is, not where: the SHA-256 of its bytes, their kind and, for arrays, shape and dtype."""
+    """What an artifact is: the SHA-256 of its bytes, their kind and, for arrays, shape and dtype."""
 
     sha256: Digest
     kind: Kind
@@ -44,11 +39,27 @@ class Ref(BaseModel, frozen=True):
         return f"{self.sha256[:2]}/{self.sha256[2:]}.{self.kind}"
 
 
-@dataclass(frozen=True)
-class Store:
-    """Artifacts under `home/objects`, cache records under `home/records`; nothing else is needed to reuse them.
+def references(value: Any) -> Iterator[Ref]:
+    """Every reference in a JSON value."""
+    if isinstance(value, dict):
+        if "sha256" in value:
+            yield Ref.model_validate(value)
+        else:
+            value = list(value.values())
+    if isinstance(value, list):
+        for item in value:
+            yield from references(item)
 
-    With a `remote`, every artifact and record goes there too, and what is not here is fetched from there.
+
+class Location:
+    """Says where something is, not what it is. An argument of this type is never part of a cache key."""
+
+
+@dataclass(frozen=True)
+class Store(Location):
+    """The artifacts and cache entries of a home; nothing else is needed to reuse results.
+
+    With a `remote`, the store copies each artifact and entry there too, and fetches from there what the home lacks.
     """
 
     home: Path
@@ -59,7 +70,7 @@ class Store:
         return self.put_chunks(array.shape, array.dtype, chunks(array))
 
     def put_chunks(self, shape: tuple[int, ...], dtype: np.dtype[Any], parts: Iterable[np.ndarray]) -> Ref:
-        """Store an array that arrives in slices along its first axis and is never whole in memory."""
+        """Store an array from slices along its first axis, one in memory at a time."""
         dtype = np.dtype(dtype)
         with self.scratch() as folder, _Hashed(folder / "array") as file:
             header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
@@ -75,7 +86,7 @@ class Store:
             return self._keep(file, kind)
 
     def put_json(self, value: object) -> Ref:
-        """Store a JSON value in canonical form, so that equal values are one artifact."""
+        """Store a JSON value in canonical form: equal values are one artifact."""
         return self.put_bytes(canonical_json(value), "json")
 
     def get(self, ref: Ref) -> np.ndarray:
@@ -88,26 +99,18 @@ class Store:
         return json.loads(self.path(ref).read_bytes())
 
     def path(self, ref: Ref) -> Path:
-        """A file with exactly the bytes of `ref`, digested at most once a process. Raises ArtifactLost."""
-        path = self.home / "objects" / ref.name
+        """A file with exactly the bytes of `ref`, verified once a process unless it changes. Raises ArtifactLost."""
+        path = self.home / OBJECTS / ref.name
         flaw = _flaw(path, ref)
         if flaw and self.remote:
-            with self.scratch() as folder:
-                flaw = (
-                    "it is not in the shared store"
-                    if not self.remote.pull(f"objects/{ref.name}", folder / "new")
-                    else ""
-                )
-                flaw = flaw or _flaw(folder / "new", ref)
-                if not flaw:
-                    _place(folder / "new", path)
+            flaw = self._repair(path, ref, self.remote)
         if flaw:
-            raise ArtifactLost(f"{path} cannot be used: {flaw}; run again, and it will be computed anew")
-        _renew(path)
+            raise ArtifactLost(f"{path} cannot be used: {flaw}; run again to compute it")
+        _mark_used(path)
         return path
 
     def holds(self, ref: Ref) -> bool:
-        """Whether the bytes of `ref` are here and intact."""
+        """Whether the store has the bytes of `ref`, intact."""
         try:
             return bool(self.path(ref))
         except ArtifactLost:
@@ -115,17 +118,17 @@ class Store:
 
     @contextlib.contextmanager
     def scratch(self) -> Iterator[Path]:
-        """A private folder on the store's file system, gone afterwards. Disk errors become one clear line."""
+        """A temporary folder on the disk of the home. Inside, disk errors become DigitflowErrors."""
         with disk_errors(self.home):
-            (self.home / "tmp").mkdir(parents=True, exist_ok=True)
-            folder = Path(tempfile.mkdtemp(dir=self.home / "tmp"))
+            (self.home / TEMPORARY).mkdir(parents=True, exist_ok=True)
+            folder = Path(tempfile.mkdtemp(dir=self.home / TEMPORARY))
             try:
                 yield folder
             finally:
                 shutil.rmtree(folder, ignore_errors=True)
 
     def write(self, name: str, data: bytes) -> Path:
-        """Write `home/name` atomically: readers see the old bytes or the new, whole."""
+        """Write `home/name` atomically: readers see all the old bytes or all the new ones."""
         path = self.home / name
         with self.scratch() as folder, _Hashed(folder / "file") as file:
             file.write(data)
@@ -134,15 +137,17 @@ class Store:
         return path
 
     def read(self, name: str) -> bytes | None:
-        """The bytes of `home/name`, or None. Unverified."""
+        """The bytes of `home/name`, not verified; None if the file cannot be read."""
         try:
             return (self.home / name).read_bytes()
         except OSError:
             return None
 
     def fetch(self, name: str) -> bytes | None:
-        """The bytes of `name` in the shared store, if there is one and it has them; from now on also those of
-        `home/name`. Unverified."""
+        """Copy `name` from the shared store to the home and return its bytes, not verified.
+
+        None if there is no shared store, or it does not have the file.
+        """
         if not self.remote:
             return None
         with self.scratch() as folder:
@@ -152,24 +157,34 @@ class Store:
         return self.read(name)
 
     def export(self, ref: Ref, name: str) -> Path:
-        """Copy an artifact to `home/name`, atomically, for people and other programs. Raises ArtifactLost."""
+        """Copy an artifact to `home/name` atomically, for people and other programs. Raises ArtifactLost."""
         return self.write(name, self.path(ref).read_bytes())
+
+    def _repair(self, path: Path, ref: Ref, remote: Remote) -> str:
+        """Replace a flawed file by the copy in the shared store. Returns why that failed, or ""."""
+        with self.scratch() as folder:
+            if not remote.pull(f"{OBJECTS}/{ref.name}", folder / "new"):
+                return "it is not in the shared store"
+            flaw = _flaw(folder / "new", ref)
+            if not flaw:
+                _place(folder / "new", path)
+            return flaw
 
     def _keep(self, file: "_Hashed", kind: Kind, shape: tuple[int, ...] = (), dtype: str = "") -> Ref:
         ref = Ref(sha256=file.digest.hexdigest(), kind=kind, shape=shape, dtype=dtype)
-        path = self.home / "objects" / ref.name
+        path = self.home / OBJECTS / ref.name
         if _flaw(path, ref):
             file.sync()
             _place(file.path, path)
             _verified[path] = _stamp(path)
-        _renew(path)
+        _mark_used(path)
         if self.remote:
-            self.remote.push(path, f"objects/{ref.name}")
+            self.remote.push(path, f"{OBJECTS}/{ref.name}")
         return ref
 
 
 def _flaw(path: Path, ref: Ref) -> str:
-    """Why the file is not the artifact, or nothing."""
+    """Why the file is not the artifact `ref`, or ""."""
     try:
         if _verified.get(path) != (stamp := _stamp(path)):
             with path.open("rb") as file:
@@ -181,8 +196,8 @@ def _flaw(path: Path, ref: Ref) -> str:
     return ""
 
 
-def _renew(path: Path) -> None:
-    """Note that the artifact was used now: the access time orders eviction."""
+def _mark_used(path: Path) -> None:
+    """Set the access time to now. Eviction removes the least recently used files first."""
     with contextlib.suppress(OSError):
         os.utime(path, ns=(time.time_ns(), path.stat().st_mtime_ns))
 
@@ -198,7 +213,7 @@ def _place(new: Path, path: Path) -> None:
 
 
 class _Hashed:
-    """A new file that is digested while it is written."""
+    """A new file whose SHA-256 is computed while it is written."""
 
     def __init__(self, path: Path):
         self.path = path
@@ -221,19 +236,5 @@ class _Hashed:
 
 
 def canonical_json(value: object) -> bytes:
-    """JSON with sorted keys and no spaces: equal values have equal bytes. NaN is refused."""
+    """JSON with sorted keys and no spaces: equal values have equal bytes. Raises ValueError on NaN and infinity."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
-
-
-@contextlib.contextmanager
-def disk_errors(home: Path) -> Iterator[None]:
-    """Turn a full or unwritable disk into a DigitflowError that says so."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in DISK_ERRORS:
-            raise
-        raise DigitflowError(
-            f"cannot write {error.filename or home}: {error.strerror}; free some space, make it writable, "
-            "or set DIGITFLOW_HOME to another folder"
-        ) from None

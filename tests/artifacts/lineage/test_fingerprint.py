@@ -1,4 +1,4 @@
-"""A fingerprint changes with what decides a result, and with nothing else."""
+"""A fingerprint changes with the code that decides a result, and with nothing else."""
 
 import json
 import shutil
@@ -8,16 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from artifacts.lineage.step_call import StepCall
-
 ROOT = Path(__file__).parents[3]
 SCRIPT = """
 import json, sys
 from artifacts.lineage.fingerprint import fingerprint
 
-found = {task: fingerprint(*task.rsplit(".", 1)) for task in sys.argv[1:]}
+prints = {task: fingerprint(*task.rsplit(".", 1)) for task in sys.argv[1:]}
 assert not {"keras", "tensorflow", "prefect", "numpy", "tasks"} & set(sys.modules)
-print(json.dumps(found))
+print(json.dumps(prints))
 """
 TASKS = (
     "tasks.data.download.download",
@@ -37,8 +35,8 @@ def fingerprints(tree: Path) -> Prints:
     """The fingerprints of all tasks of the code in `tree`, taken by a new process that imports none of them."""
     command = [sys.executable, "-c", SCRIPT, *TASKS]
     env = {"PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1"}
-    found: Prints = json.loads(subprocess.run(command, cwd=tree, env=env, check=True, capture_output=True).stdout)
-    return found
+    prints: Prints = json.loads(subprocess.run(command, cwd=tree, env=env, check=True, capture_output=True).stdout)
+    return prints
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +75,7 @@ def edit(path: Path, old: str, new: str) -> None:
     ],
 )
 def test_harmless_edits_keep_it(old: str, new: str, tree: Path, before: Prints) -> None:
-    """Comments, layout, docstrings, annotations, a task's own decorator and what it does not reach do not count."""
+    """Comments, layout, docstrings, annotations, a task's own `@step` and code that it does not reach do not count."""
     task, helper = tree / "tasks/data/normalise.py", tree / "tasks/data/images.py"
     edit(task if old in task.read_text() else helper, old, new)
     assert fingerprints(tree) == before
@@ -139,12 +137,12 @@ def test_new_helpers_are_reached(tree: Path, before: Prints) -> None:
     assert fingerprints(tree)[task].keys() - before[task].keys() == {"artifacts.extra:shift", "artifacts.extra:_by"}
 
 
-def by_name(found: dict[str, str]) -> list[tuple[str, str]]:
-    return sorted((place.partition(":")[2], digest) for place, digest in found.items())
+def by_name(prints: dict[str, str]) -> list[tuple[str, str]]:
+    return sorted((place.partition(":")[2], digest) for place, digest in prints.items())
 
 
 def test_moved_code_counts_the_same(tree: Path, before: Prints) -> None:
-    """Where a definition stands decides nothing: only the places differ, which people are shown."""
+    """After a move, digests are the same by name; only the places differ."""
     (tree / "tasks/data/images.py").rename(tree / "artifacts/elsewhere.py")
     for path in tree.rglob("*.py"):
         path.write_text(path.read_text().replace("from tasks.data.images import", "from artifacts.elsewhere import"))
@@ -155,7 +153,7 @@ def test_moved_code_counts_the_same(tree: Path, before: Prints) -> None:
 
 @pytest.mark.parametrize("inside", [False, True])
 def test_library_imports_count(inside: bool, tree: Path) -> None:
-    """What a name from a library stands for is part of the code that uses it, wherever it is imported."""
+    """The import of a library's name is part of the code that uses the name, wherever it is imported."""
     prints = []
     for source in ("sort", "flip"):
         shutil.copy(ROOT / "tasks/data/images.py", tree / "tasks/data/images.py")
@@ -187,7 +185,7 @@ def test_roots_come_first(before: Prints) -> None:
     ],
 )
 def test_what_a_module_does_counts(file: str, text: str, tree: Path, before: Prints) -> None:
-    """What a reached module does when it is imported is part of what reaches it, and of nothing else."""
+    """What a module does on import is part of every task that reaches the module, and of no other."""
     (tree / file).write_text((tree / file).read_text() + text)
     after = fingerprints(tree)
     changed = {task.split(".")[-1] for task in TASKS if before[task] != after[task]}
@@ -227,7 +225,7 @@ BY = "def by(x):\n    return x + {}\n"
     ],
 )
 def test_whatever_way_a_helper_is_reached(extra: str, top: str, use: str, tree: Path) -> None:
-    """A helper counts however it is defined, imported, registered or handed on, and so does what its module sets."""
+    """A helper counts in whatever way it is defined, imported or registered, and so does what its module sets."""
     edit(tree / "tasks/data/images.py", "    return images[...,", f"    {use}\n    return images[...,")
     edit(tree / "tasks/data/images.py", "MAX_PIXELS = 1 << 26\n", f"MAX_PIXELS = 1 << 26\n{top}")
     prints = []
@@ -238,7 +236,7 @@ def test_whatever_way_a_helper_is_reached(extra: str, top: str, use: str, tree: 
 
 
 def test_decorators_below_step_count(tree: Path, before: Prints) -> None:
-    """What a decorator between a task and its `@step` does is part of the task."""
+    """A decorator between a task and its `@step` is part of the task."""
     task = tree / "tasks/data/one_hot.py"
     edit(
         task,
@@ -247,9 +245,3 @@ def test_decorators_below_step_count(tree: Path, before: Prints) -> None:
     )
     edit(task, "@step(", "def halved(f):\n    return functools.wraps(f)(lambda *a: f(*a) / 2)\n\n\n@step(")
     assert "tasks.data.one_hot:halved" in fingerprints(tree)["tasks.data.one_hot.one_hot_encode"]
-
-
-def test_hidden_code_is_refused() -> None:
-    """A task whose code a decorator hides would never be invalidated, so it has no key at all."""
-    with pytest.raises(TypeError, match="'masked' is hidden by a decorator"):
-        StepCall.of("masked", lambda: None, {}, ())

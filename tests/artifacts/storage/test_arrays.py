@@ -1,4 +1,4 @@
-"""Arrays are read in parts, without counting to memory what was read."""
+"""Arrays are read in parts, without growing the memory of the process."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""A record is recalled whole, with everything it names, or not at all."""
+"""The cache returns a record whole, with every artifact that it names, or nothing."""
 
 import json
 from pathlib import Path
@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from artifacts.storage.cache_entries import recall, references, remember, result
-from artifacts.storage.store import Ref, Store
+from artifacts.storage import cache_entries
+from artifacts.storage.home import RECORDS
+from artifacts.storage.store import Ref, Store, references
 
 
 def record(value: Any) -> bytes:
@@ -26,41 +27,41 @@ def kept(store: Store, refs: list[Ref]) -> bytes:
     """A record under "key" that names both artifacts, one of them deep inside."""
     first, second = (ref.model_dump(mode="json") for ref in refs)
     content = record({"train": first, "more": [{"deep": [second, 7, None]}]})
-    remember(store, "key", content)
+    cache_entries.put(store, "key", content)
     return content
 
 
 def test_records_come_back(store: Store, kept: bytes, refs: list[Ref]) -> None:
-    """A record comes back as it was, and all references in it are found."""
-    assert recall(store, "key") == kept
-    assert list(references(result(kept))) == refs
+    """The cache returns a record as it was put, and `references` finds every reference in it."""
+    assert cache_entries.get(store, "key") == kept
+    assert list(references(cache_entries.result_of(kept))) == refs
 
 
 def test_absent_records_are_none(store: Store, kept: bytes) -> None:
-    """An unknown key recalls nothing, even in a store that was never used."""
-    assert recall(store, "other") is None
-    assert recall(Store(store.home / "nowhere"), "key") is None
+    """An unknown key has no record, even in a home that was never used."""
+    assert cache_entries.get(store, "other") is None
+    assert cache_entries.get(Store(store.home / "nowhere"), "key") is None
 
 
 @pytest.mark.parametrize("damage", [lambda data: b"", lambda data: data[:-1], lambda data: data.replace(b"7", b"8")])
 def test_damaged_records_are_none(damage: Any, store: Store, kept: bytes) -> None:
-    """An empty, truncated or altered record recalls nothing, and remembering it again repairs it."""
-    path = store.home / "records" / "key"
+    """An empty, truncated or altered record counts as absent, and putting it again repairs it."""
+    path = store.home / RECORDS / "key"
     path.write_bytes(damage(path.read_bytes()))
-    assert recall(store, "key") is None
-    remember(store, "key", kept)
-    assert recall(store, "key") == kept
+    assert cache_entries.get(store, "key") is None
+    cache_entries.put(store, "key", kept)
+    assert cache_entries.get(store, "key") == kept
 
 
 @pytest.mark.parametrize("which", [0, 1])
 @pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_bytes(b"else")])
 def test_dangling_records_are_none(damage: Any, which: int, store: Store, kept: bytes, refs: list[Ref]) -> None:
-    """A record recalls nothing if any artifact that it names is gone or damaged."""
+    """A record counts as absent if any artifact that it names is missing or damaged."""
     damage(store.path(refs[which]))
-    assert recall(store, "key") is None
+    assert cache_entries.get(store, "key") is None
 
 
 def test_records_without_references_stand_alone(store: Store) -> None:
-    """A record that names no artifact needs none."""
-    remember(store, "key", record([1, "two"]))
-    assert recall(store, "key") == record([1, "two"])
+    """A record that names no artifact comes back without any."""
+    cache_entries.put(store, "key", record([1, "two"]))
+    assert cache_entries.get(store, "key") == record([1, "two"])

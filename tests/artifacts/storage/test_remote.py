@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from artifacts.errors import ArtifactLost, DigitflowError
-from artifacts.storage.cache_entries import recall, remember, share
+from artifacts.storage import cache_entries
 from artifacts.storage.remote import Remote
 from artifacts.storage.store import Store
 
@@ -63,18 +63,18 @@ def shared(request: pytest.FixtureRequest, tmp_path: Path) -> Remote:
 
 
 def test_another_machine(shared: Remote, tmp_path: Path) -> None:
-    """What one machine stores and remembers, another reads and recalls, with the same bytes."""
+    """One machine reads the artifacts and cache entries of another, with the same bytes."""
     here, there = Store(tmp_path / "here", shared), Store(tmp_path / "there", shared)
     array = np.arange(1000, dtype=np.float32).reshape(10, 100)
     ref = here.put(array)
     content = b'{"result": "[' + ref.model_dump_json().replace('"', '\\"').encode() + b']"}'
-    remember(here, "key", content)
-    assert recall(there, "key") == content
+    cache_entries.put(here, "key", content)
+    assert cache_entries.get(there, "key") == content
     np.testing.assert_array_equal(there.get(ref), array)
 
 
 def test_read_once(shared: Remote, tmp_path: Path) -> None:
-    """What was read from the shared store is kept locally, so it is read again without it."""
+    """An artifact that was read from the shared store is then read without it."""
     ref = Store(tmp_path / "here", shared).put(np.arange(5))
     there = Store(tmp_path / "there", shared)
     there.get(ref)
@@ -82,7 +82,7 @@ def test_read_once(shared: Remote, tmp_path: Path) -> None:
 
 
 def test_damage_in_the_shared_store(shared: Remote, tmp_path: Path) -> None:
-    """Bytes that are damaged in the shared store are never used, and storing the artifact again heals them."""
+    """Bytes that are damaged in the shared store are never used; storing the artifact again repairs them."""
     here, there = Store(tmp_path / "here", shared), Store(tmp_path / "there", shared)
     ref = here.put(np.arange(5))
     (tmp_path / "bad").write_bytes(b"not the array")
@@ -93,8 +93,8 @@ def test_damage_in_the_shared_store(shared: Remote, tmp_path: Path) -> None:
     np.testing.assert_array_equal(there.get(ref), np.arange(5))
 
 
-def test_local_damage_is_mended(shared: Remote, tmp_path: Path) -> None:
-    """A damaged local file is replaced by the sound one of the shared store."""
+def test_local_damage_is_repaired(shared: Remote, tmp_path: Path) -> None:
+    """The intact file in the shared store replaces a damaged local one."""
     here = Store(tmp_path / "here", shared)
     ref = here.put(np.arange(5))
     path = tmp_path / "here" / "objects" / ref.name
@@ -110,23 +110,23 @@ def test_unusable(tmp_path: Path) -> None:
 
 
 def test_sound_shared_record_replaces_a_damaged_local_one(shared: Remote, tmp_path: Path) -> None:
-    """Where the local record is damaged, the shared one serves."""
+    """If the local record is damaged, the one in the shared store is used."""
     store = Store(tmp_path / "home", shared)
-    remember(store, "key", RECORD)
+    cache_entries.put(store, "key", RECORD)
     (store.home / "records" / "key").write_bytes(b"rotten")
-    assert recall(store, "key") == RECORD
-    assert recall(Store(store.home), "key") == RECORD
+    assert cache_entries.get(store, "key") == RECORD
+    assert cache_entries.get(Store(store.home), "key") == RECORD
 
 
-def test_what_was_made_before_is_shared_on_use(shared: Remote, tmp_path: Path) -> None:
-    """A record from before there was a shared store goes there with its bytes, so that another machine has them."""
+def test_earlier_entries_are_replicated(shared: Remote, tmp_path: Path) -> None:
+    """A record from before there was a shared store is copied there with its artifacts, for other machines."""
     alone = Store(tmp_path / "home")
     ref = alone.put(np.arange(3))
     content = json.dumps({"result": json.dumps(ref.model_dump(mode="json"))}).encode()
-    remember(alone, "key", content)
-    share(Store(alone.home, shared), "key", content)
+    cache_entries.put(alone, "key", content)
+    cache_entries.replicate(Store(alone.home, shared), "key", content)
     other = Store(tmp_path / "other", shared)
-    assert recall(other, "key") == content and other.get(ref).tolist() == [0, 1, 2]
+    assert cache_entries.get(other, "key") == content and other.get(ref).tolist() == [0, 1, 2]
 
 
 def test_unusable_folder_is_one_error(tmp_path: Path) -> None:

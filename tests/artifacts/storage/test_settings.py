@@ -1,4 +1,4 @@
-"""Settings come from the environment, and what is wrong there is named."""
+"""Settings come from the environment, and errors name the unusable variables."""
 
 from pathlib import Path
 

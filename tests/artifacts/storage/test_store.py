@@ -1,4 +1,4 @@
-"""What is stored comes back whole, is there once, and is never half there."""
+"""An artifact comes back with the same bytes, is stored once, and is never half there."""
 
 import errno
 import os
@@ -50,7 +50,7 @@ def test_arrays_come_back(store: Store, array: np.ndarray, turned: bool) -> None
 @SHARED
 @given(ARRAYS, st.data())
 def test_chunks_do_not_show(store: Store, array: np.ndarray, data: st.DataObject) -> None:
-    """However an array is cut, its reference is that of the whole."""
+    """An array that is stored in slices has the reference of the whole, wherever it is cut."""
     cuts = sorted(data.draw(st.lists(st.integers(0, len(array)))))
     parts = [array[i:j] for i, j in zip([0, *cuts], [*cuts, len(array)], strict=True)]
     assert store.put_chunks(array.shape, array.dtype, parts) == store.put(array)
@@ -93,7 +93,7 @@ def _flip(path: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", [Path.unlink, lambda path: os.truncate(path, 50), _flip])
-def test_damage_is_noticed_and_heals(damage: Callable[[Path], None], store: Store) -> None:
+def test_damage_is_noticed_and_repaired(damage: Callable[[Path], None], store: Store) -> None:
     """Bytes that are deleted, truncated or flipped are never served, and storing the artifact again repairs it."""
     array = np.arange(100)
     ref = store.put(array)
@@ -152,7 +152,7 @@ def test_written_files_are_replaced_whole(store: Store) -> None:
 
 @pytest.mark.parametrize("blocked", [".", "tmp", "objects"])
 def test_blocked_home_is_one_error(blocked: str, store: Store) -> None:
-    """Where a file stands in the place of a folder, the error says which home cannot be written and what to do."""
+    """If a file has the name of a folder of the home, the error says which home cannot be written and what to do."""
     path = store.home / blocked
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("in the way")

@@ -1,0 +1,37 @@
+"""Errors say whether waiting helps, and one line names all that is wrong with a request."""
+
+import errno
+import os
+
+import pytest
+from pydantic import BaseModel, Field, ValidationError
+
+from artifacts.errors import describe_validation_error, is_transient
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        *((OSError(number, os.strerror(number)), True) for number in (errno.ENOSPC, errno.EMFILE, errno.EIO)),
+        *((OSError(number, os.strerror(number)), False) for number in (errno.ENOENT, errno.EACCES, errno.EISDIR)),
+        (OSError("cannot identify image file"), False),
+        (ValueError("bad header"), False),
+        (None, False),
+    ],
+)
+def test_transient(error: BaseException | None, expected: bool) -> None:
+    """An error of the disk or the system is transient; an error of the file or its content is not."""
+    assert is_transient(error) is expected
+
+
+def test_validation_errors_in_one_line() -> None:
+    """Each problem is named with its field, the bound and the value."""
+
+    class Request(BaseModel):
+        epochs: int = Field(ge=1)
+        seed: int
+
+    with pytest.raises(ValidationError) as caught:
+        Request.model_validate({"epochs": 0, "seed": "x"})
+    line = describe_validation_error(caught.value)
+    assert line.startswith("epochs: Input should be greater than or equal to 1 (got 0); seed: ") and "(got 'x')" in line
