@@ -1,44 +1,54 @@
-"""MLflow as digitflow uses it: one experiment on a server, or in a SQLite database below the home."""
+"""MLflow as digitflow uses it: its client and its errors, and the runs that are logged in one experiment."""
 
 import contextlib
 import logging
 import os
 import re
-import sqlite3
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
 from importlib.metadata import version as installed
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-from filelock import FileLock
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from artifacts.errors import DigitflowError, UsageError
 from artifacts.storage.arrays import Images
-from artifacts.storage.store import Store, disk_errors
+from artifacts.storage.home import MLFLOW, locked
+from artifacts.storage.store import Store
+from tasks.registry.local_reads import LocalDatabase
+from tasks.registry.versions import PREFIX, RECORD, WEIGHTS, Candidate, Package, RegisteredModel, VersionRow
 
 if TYPE_CHECKING:
-    import keras
     from mlflow import MlflowClient
-
-    from tasks.experiments.comparison import Row
-    from tasks.registry.versions import Candidate
+    from mlflow.entities.model_registry import RegisteredModel as MlflowModel
 
 EXPERIMENT = "digitflow"
 
 
+class LoggedVariant(NamedTuple):
+    """A variant of an experiment: its accuracy on held-out images and the seconds of its fit, each by seed."""
+
+    name: str
+    hyperparameters: Mapping[str, Any]
+    accuracies: Mapping[int, float]
+    seconds: Mapping[int, float]
+    failed: bool
+
+
 class Tracking:
-    """The MLflow server that MLFLOW_TRACKING_URI names, or the database; only what uses `client` imports MLflow."""
+    """MLflow's client: of the server that MLFLOW_TRACKING_URI names, else of the database below the home.
+
+    Only what uses `client` imports MLflow.
+    """
 
     def __init__(self, home: Path):
         self._home = home
-        self.database = home / "mlflow" / "mlflow.db"
+        self.local = LocalDatabase(home / MLFLOW / "mlflow.db")
 
     @property
     def uri(self) -> str:
-        return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{self.database}"
+        return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{self.local.path}"
 
     @property
     def is_local(self) -> bool:
@@ -46,88 +56,83 @@ class Tracking:
 
     @property
     def key(self) -> str:
-        """Names the registry in manifests, wherever its home is."""
+        """The registry's name in manifests: a local one has the same name wherever its home is."""
         return "local" if self.is_local else _without_password(self.uri)
 
-    def query(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
-        """Rows of the local database, which is asked without MLflow. Raises sqlite3.Error."""
-        if not self.database.exists():
-            return []
-        with contextlib.closing(sqlite3.connect(self.database)) as database:
-            return database.execute(sql, values).fetchall()
-
     def open(self) -> None:
-        """Import MLflow, and create the database if there is none: seconds that can pass meanwhile."""
+        """Import MLflow, and create the database if there is none: that takes seconds."""
         with self.errors():
             _ = self.client
 
-    def log_candidate(
-        self,
-        candidate: "Candidate",
-        history: Mapping[str, Sequence[float]],
-        example: Images,
-        files: Mapping[str, bytes],
-        store: Store,
-    ) -> str:
-        """Log a run with parameters, metrics per epoch, model and files; returns its id. `example` is one image."""
-        from mlflow.entities import Metric, Param
+    def models(self, name: str | None = None) -> list[RegisteredModel]:
+        """The registered model of that name, or all of ours, as the client reads them."""
+        where, token = f"name LIKE '{PREFIX}%'" if name is None else f"name = '{name}'", None
+        models: list[RegisteredModel] = []
+        while True:
+            page = self.client.search_registered_models(where, page_token=token)
+            models += [self._read(model) for model in page]
+            token = page.token
+            if not token:
+                return models
 
-        from tasks.model.forward import load
+    def _read(self, model: "MlflowModel") -> RegisteredModel:
+        versions = self.client.search_model_versions(f"name = '{model.name}'", max_results=10_000)
+        rows = [VersionRow(int(v.version), v.creation_timestamp, v.run_id, v.tags.get(RECORD)) for v in versions]
+        aliases = {alias: int(version) for alias, version in model.aliases.items()}
+        return RegisteredModel(model.name, aliases, model.tags, rows)
 
+    def log_candidate(self, candidate: Candidate, package: Package, store: Store) -> str:
+        """Log a run with parameters, metrics per epoch, model, weights and files; returns its id."""
         run: str = self.client.create_run(self.experiment, run_name=candidate.run).info.run_id
-        now = int(datetime.now(UTC).timestamp() * 1000)
-        facts = {"dataset": candidate.dataset, "recipe": candidate.recipe, "seed": candidate.seed}
-        parameters = facts | candidate.hyperparameters.model_dump(mode="json")
-        metrics = [Metric(f"train_{k}", v, now, i) for k, values in history.items() for i, v in enumerate(values, 1)]
+
+        from mlflow.entities import Metric, Param  # after the client has set MLflow's environment
+
+        now = _milliseconds()
+        parameters = candidate.model_dump(mode="json", include={"dataset", "recipe", "seed"})
+        parameters |= candidate.hyperparameters.model_dump(mode="json")
+        metrics = [
+            Metric(f"train_{name}", value, now, epoch)
+            for name, values in package.history.items()
+            for epoch, value in enumerate(values, 1)
+        ]
         self.client.log_batch(
             run,
             [*metrics, Metric("test_accuracy", candidate.accuracy, now, 0)],
             [Param(name, str(value)) for name, value in parameters.items()],
         )
-        with tempfile.TemporaryDirectory() as scratch:
-            network = load(candidate.weights, example.shape[1:], candidate.classes, candidate.hyperparameters, store)
-            _save(network, example, Path(scratch) / "model", run)
-            for name, content in files.items():
-                (Path(scratch) / name).write_bytes(content)
-            self.client.log_artifacts(run, scratch)
+        with tempfile.TemporaryDirectory() as folder:
+            _write_files(candidate, package, store, folder=Path(folder), run=run)
+            self.client.log_artifacts(run, folder)
         self.client.set_terminated(run)
         return run
 
-    def log_experiment(self, title: str, rows: "Sequence[Row]", page: bytes) -> None:
-        """Log a run with the page, and in it one for each row, with its hyperparameters and its accuracy by seed."""
+    def log_experiment(self, title: str, variants: Sequence[LoggedVariant], page: bytes) -> None:
+        """Log a run with the HTML page, and below it a run for each variant."""
         with self.locked(), self.errors():
-            client = self.client  # sets MLflow's environment, so it comes before the next line
+            parent: str = self.client.create_run(self.experiment, run_name=title).info.run_id
+            for variant in variants:
+                self._log_variant(variant, parent)
+            with tempfile.TemporaryDirectory() as folder:
+                (Path(folder) / "report.html").write_bytes(page)
+                self.client.log_artifacts(parent, folder)
+            self.client.set_terminated(parent)
 
-            from mlflow.entities import Metric, Param
+    def _log_variant(self, variant: LoggedVariant, parent: str) -> None:
+        from mlflow.entities import Metric, Param
 
-            now = int(datetime.now(UTC).timestamp() * 1000)
-            parent: str = client.create_run(self.experiment, run_name=title).info.run_id
-            for row in rows:
-                tags = {"mlflow.parentRunId": parent}
-                run = client.create_run(self.experiment, run_name=row.name[:250], tags=tags).info.run_id
-                params = [Param(k, str(v)) for k, v in row.hyperparameters.model_dump(mode="json").items()]
-                metrics = [
-                    Metric(name, value, now, seed)
-                    for seed, tried in row.trials.items()
-                    for name, value in (("validation_accuracy", tried.accuracy), ("fit_seconds", tried.seconds))
-                    if value is not None
-                ]
-                client.log_batch(run, metrics, params)
-                client.set_terminated(run, "FAILED" if row.failure else None)
-            with tempfile.TemporaryDirectory() as scratch:
-                (Path(scratch) / "report.html").write_bytes(page)
-                client.log_artifacts(parent, scratch)
-            client.set_terminated(parent)
+        tags, now = {"mlflow.parentRunId": parent}, _milliseconds()
+        run = self.client.create_run(self.experiment, run_name=variant.name[:250], tags=tags).info.run_id
+        series = {"validation_accuracy": variant.accuracies, "fit_seconds": variant.seconds}
+        metrics = [Metric(name, value, now, seed) for name, values in series.items() for seed, value in values.items()]
+        self.client.log_batch(run, metrics, [Param(k, str(v)) for k, v in variant.hyperparameters.items()])
+        self.client.set_terminated(run, "FAILED" if variant.failed else None)
 
     @cached_property
     def client(self) -> "MlflowClient":
-        """MLflow's own, of a database that exists."""
-        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
-        os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "ERROR")
-        os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
-        if self.is_local and "?" in str(self.database):
+        """MLflow's own client. A local database is created first if there is none."""
+        for name, value in _ENVIRONMENT.items():
+            os.environ.setdefault(name, value)
+        if self.is_local and "?" in str(self.local.path):
             raise UsageError(
                 f"MLflow cannot keep its database in {self._home}, because of the ?; choose another DIGITFLOW_HOME"
             )
@@ -136,35 +141,22 @@ class Tracking:
         logging.getLogger("alembic").setLevel(logging.ERROR)
 
         client = mlflow.MlflowClient(self.uri, self.uri)
-        with self.locked():  # two that create one database would collide
+        with self.locked():  # two processes that create one database would collide
             client.search_registered_models(max_results=1)
             if self.is_local:
-                self._follow_move()
+                self.local.move_files(EXPERIMENT, self._files)
         return client
-
-    def _follow_move(self) -> None:
-        """Where the home was moved, correct the absolute paths that MLflow keeps of the files of its runs."""
-        with contextlib.closing(sqlite3.connect(self.database)) as database, database:
-            query = "SELECT artifact_location FROM experiments WHERE name = ?"
-            for (before,) in database.execute(query, (EXPERIMENT,)).fetchall():
-                if before != self._files:
-                    database.execute(
-                        "UPDATE experiments SET artifact_location = ? WHERE name = ?", (self._files, EXPERIMENT)
-                    )
-                    database.execute(
-                        "UPDATE runs SET artifact_uri = replace(artifact_uri, ?, ?)", (before, self._files)
-                    )
 
     @property
     def _files(self) -> str:
-        return (self.database.parent / "artifacts").as_uri()
+        return (self.local.path.parent / "artifacts").as_uri()
 
     @cached_property
     def experiment(self) -> str:
-        """Its id."""
-        found = self.client.get_experiment_by_name(EXPERIMENT)
-        if found:
-            return str(found.experiment_id)
+        """The id of our experiment, which is created if there is none."""
+        experiment = self.client.get_experiment_by_name(EXPERIMENT)
+        if experiment:
+            return str(experiment.experiment_id)
         return str(self.client.create_experiment(EXPERIMENT, self._files if self.is_local else None))
 
     @property
@@ -174,24 +166,13 @@ class Tracking:
 
         return MlflowException
 
-    @contextlib.contextmanager
-    def locked(self) -> Iterator[None]:
-        """One writer at a time on this machine; nested use is one."""
-        with disk_errors(self._home):
-            self.database.parent.mkdir(parents=True, exist_ok=True)
-            self._lock.acquire()
-        try:
-            yield
-        finally:
-            self._lock.release()
-
-    @cached_property
-    def _lock(self) -> FileLock:
-        return FileLock(self.database.parent / "writing.lock")
+    def locked(self) -> contextlib.AbstractContextManager[None]:
+        """One writer at a time on this machine. A writer may take the lock again."""
+        return locked(self._home, f"{MLFLOW}/writing.lock")
 
     @contextlib.contextmanager
     def errors(self) -> Iterator[None]:
-        """Inside, what MLflow or its database raises becomes a DigitflowError."""
+        """Turn the errors of MLflow and of its database into a DigitflowError."""
         from sqlalchemy.exc import SQLAlchemyError
 
         try:
@@ -205,7 +186,28 @@ class Tracking:
             ) from error
 
 
-def _save(network: "keras.Model", example: Images, path: Path, run: str) -> None:
+_ENVIRONMENT = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+    "MLFLOW_LOGGING_LEVEL": "ERROR",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+}
+"""Variables that MLflow reads when it is imported, where the user has not set them."""
+
+
+def _write_files(candidate: Candidate, package: Package, store: Store, *, folder: Path, run: str) -> None:
+    """Write what MLflow keeps of a run: the Keras model, the weights, and the files of the package."""
+    from tasks.model.forward import load_network
+
+    shape, hp = package.example.shape[1:], candidate.hyperparameters
+    network = load_network(candidate.weights, shape, candidate.classes, hyperparameters=hp, store=store)
+    _save_model(network, package.example, folder / "model", run)
+    for name, content in {WEIGHTS: store.path(candidate.weights).read_bytes(), **package.files}.items():
+        (folder / name).write_bytes(content)
+
+
+def _save_model(network: Any, example: Images, path: Path, run: str) -> None:
     """Save a network as an MLflow model with signature and input example."""
     import mlflow.keras
     from mlflow.models import Model, infer_signature
@@ -220,6 +222,11 @@ def _save(network: "keras.Model", example: Images, path: Path, run: str) -> None
         pip_requirements=[f"{name}=={installed(name)}" for name in ("keras", "tensorflow", "numpy")],
         metadata={"input": "float32 pixels in [-0.5, 0.5], from uint8 by x / 255 - 0.5"},
     )
+
+
+def _milliseconds() -> int:
+    """The present time as MLflow wants it: since 1970, UTC."""
+    return int(datetime.now(UTC).timestamp() * 1000)
 
 
 def _without_password(text: str) -> str:

@@ -1,107 +1,139 @@
-"""What a candidate is held against, and what becomes of it: registered in any case, champion if it passed."""
+"""The rule of promotion: what a candidate is held against, and whether it becomes champion. A model is judged once."""
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+import contextlib
+from collections.abc import Callable, Iterable
+from typing import NamedTuple, Protocol, runtime_checkable
+
+from pydantic import ValidationError
 
 from artifacts.errors import ArtifactLost, UsageError
-from artifacts.lineage.manifest import Manifest, Run, manifests
-from artifacts.storage.cache_entries import references
-from artifacts.storage.settings import Settings
-from artifacts.storage.store import Ref
-from tasks.evaluation.gate import Baseline
-from tasks.registry.registry import WEIGHTS, Registry
-from tasks.registry.versions import Candidate, Version
-
-if TYPE_CHECKING:
-    from flows.plan import Plan
-    from flows.steps import Results
+from artifacts.lineage.manifest import Manifest
+from artifacts.storage.store import Digest, Ref, Store
+from tasks.evaluation.gate import Baseline, Gate
+from tasks.registry.versions import Candidate, Package, Promotion, Version
 
 Consent = Callable[[Version], bool]
 
 
-def select_baseline(plan: "Plan", weights: Ref, test: Ref, settings: Settings) -> Baseline:
-    """What to hold a model with these weights against, on these raw test images: the champion, if there is one.
+class Decision(NamedTuple):
+    """The number of the registered version, and whether this run made it champion."""
 
-    A model is judged once. One that was registered before, or is champion, keeps its opponent: so a run of which
-    nothing changed decides nothing anew, and imports no MLflow. Raises UsageError if the champion's images have
-    another size, ArtifactLost if its weights cannot be had: nothing replaces it unjudged.
+    version: int
+    promoted: bool
+
+
+@runtime_checkable
+class ModelRegistry(Protocol):
+    """The part of a `Registry` that the rule needs."""
+
+    def champion(self, dataset: str) -> Version | None: ...
+    def contains(self, key: str | None, number: int | None, weights: Ref) -> bool: ...
+    def test_set_uses(self, test: Digest, besides: Ref | None = None) -> int: ...
+    def restore(self, version: Version, store: Store) -> bool: ...
+    def register(self, candidate: Candidate, package: Package, store: Store) -> Version: ...
+    def history(self, dataset: str) -> list[Promotion]: ...
+    def mark_rejected(self, version: Version, reason: str) -> None: ...
+    def promote(self, version: Version, reason: str, expected: int | None, *, run: str | None = None) -> Promotion: ...
+
+
+def select_baseline(
+    registry: ModelRegistry,
+    manifests: Iterable[Manifest],
+    *,
+    dataset: str,
+    weights: Ref,
+    test: Ref,
+    gate: Gate,
+    store: Store,
+) -> Baseline:
+    """What to hold a model with these weights against, on the raw test images `test`: the champion, if there is one.
+
+    A model that the same gate judged before, or that is champion, keeps its baseline: so a run in which nothing
+    changed decides nothing and imports no MLflow. `manifests` has the latest first.
+
+    Raises UsageError if the champion takes images of another size, and ArtifactLost if its weights are gone, since a
+    model that cannot be held against the champion does not replace it.
     """
-    if not isinstance(weights, Ref):
-        return weights  # foretold: as unknown as they are
-    if decided := _decided(plan, weights, test, settings):
-        return next(Baseline(**s.call.inputs["opponent"]) for s in decided.steps if s.name == "check-gate")
-    registry = Registry(settings.home)
-    champion = registry.champion(plan.source.name)
+    earlier = _judged_before(registry, manifests, dataset=dataset, weights=weights, test=test.sha256, gate=gate)
+    if earlier and earlier.baseline is not None:
+        with contextlib.suppress(ValidationError):  # its hyperparameters are unknown today
+            return Baseline.model_validate(earlier.baseline)
+    champion = registry.champion(dataset)
+    if champion and (champion.weights, champion.test) == (weights, test.sha256):
+        return champion.baseline
+    uses = registry.test_set_uses(test.sha256, besides=weights)
     if champion is None:
-        return Baseline(absence="no champion yet", decisions=registry.decisions(test.sha256, weights))
-    if (champion.weights, champion.test) == (weights, test.sha256):
-        return champion.opponent
-    if champion.image_shape != test.shape[1:]:
-        raise UsageError(
-            f"the champion of {plan.source.name}, version {champion.version}, takes images of {champion.image_shape}, "
-            f"not {test.shape[1:]}; give the data set another name"
-        )
-    held = plan.gate.against_champion != "nothing"
-    if held and not registry.restore(champion, settings.artifacts):
-        raise ArtifactLost(
-            f"the weights of the champion of {plan.source.name}, version {champion.version}, are gone or cannot be "
-            'fetched from MLflow; bring them back, or train with a gate that has "against_champion": "nothing"'
-        )
+        return Baseline(absence="no champion yet", test_set_uses=uses)
+    _require_image_size(champion, test)
+    if gate.against_champion == "nothing":
+        absence = "not held against the champion, as the gate asks"
+        return Baseline(version=champion.version, absence=absence, test_set_uses=uses)
+    _require_weights(registry, champion, store)
     return Baseline(
         version=champion.version,
-        weights=champion.weights if held else None,
-        hyperparameters=champion.hyperparameters if held else None,
-        absence="" if held else "not held against the champion, as the gate asks",
-        decisions=registry.decisions(test.sha256, weights),
+        weights=champion.weights,
+        hyperparameters=champion.hyperparameters,
+        test_set_uses=uses,
     )
+
+
+def _require_image_size(champion: Version, test: Ref) -> None:
+    if champion.image_shape != test.shape[1:]:
+        raise UsageError(
+            f"the champion of {champion.dataset}, version {champion.version}, takes images of {champion.image_shape}, "
+            f"not {test.shape[1:]}; give the data set another name"
+        )
+
+
+def _require_weights(registry: ModelRegistry, champion: Version, store: Store) -> None:
+    if not registry.restore(champion, store):
+        raise ArtifactLost(
+            f"the weights of the champion of {champion.dataset}, version {champion.version}, are gone or cannot be "
+            'fetched from MLflow; bring them back, or train with a gate that has "against_champion": "nothing"'
+        )
 
 
 def register_and_promote(
-    plan: "Plan", candidate: Candidate, results: "Results", run: Run, settings: Settings, consent: Consent | None = None
-) -> tuple[int, bool]:
-    """Register the candidate and, last, make it champion if it passed and whoever is asked consents.
+    registry: ModelRegistry,
+    manifests: Iterable[Manifest],
+    candidate: Candidate,
+    *,
+    gate: Gate,
+    package: Package,
+    store: Store,
+    consent: Consent | None = None,
+) -> Decision:
+    """Register the candidate and, last, make it champion if it passed the gate and `consent`, if given, agrees.
 
-    A model is judged once: one that was rejected, or champion, before becomes champion only by hand.
+    A model is judged once: one that was champion, was rejected or was declined becomes champion only by hand.
 
-    Returns its version, and whether it became champion. Raises ChampionChanged if it was held against a model that is
-    no longer champion.
+    Raises ChampionChanged if the candidate was held against a model that is no longer champion.
     """
-    if decided := _decided(plan, candidate.weights, results.validated.data.test.images, settings):
-        return int(decided.version or 0), False
-    store, registry = run.store, Registry(settings.home)
-    version = registry.register(
-        candidate,
-        store.get_json(results.trained.history),
-        store.get(results.images.test)[:1],
-        {
-            WEIGHTS: store.path(candidate.weights).read_bytes(),
-            "report.html": store.path(results.report.html).read_bytes(),
-            "manifest.json": run.manifest.model_dump_json(indent=1).encode(),
-        },
-        store,
-    )
-    was_promoted = any(
-        change.took_effect and change.version == version.version for change in registry.history(candidate.dataset)
-    )
-    if was_promoted:
-        return version.version, False
+    dataset, weights = candidate.dataset, candidate.weights
+    if earlier := _judged_before(registry, manifests, dataset=dataset, weights=weights, test=candidate.test, gate=gate):
+        return Decision(earlier.version or 0, promoted=False)
+    version = registry.register(candidate, package, store)
+    if any(change.took_effect and change.version == version.version for change in registry.history(dataset)):
+        return Decision(version.version, promoted=False)
     if not (candidate.passed and version.passed):
-        if version.passed:  # against an earlier champion, which was replaced meanwhile
-            registry.refuse(version, candidate.reason)
-        return version.version, False
-    if consent and not consent(version.model_copy(update={"reason": candidate.reason, "opponent": candidate.opponent})):
-        registry.refuse(version, "a person declined it")
-        return version.version, False
-    registry.promote(version, candidate.reason, candidate.opponent.version, candidate.run)
-    return version.version, True
+        if version.passed:  # against an earlier champion
+            registry.mark_rejected(version, candidate.reason)
+        return Decision(version.version, promoted=False)
+    evidence = {"reason": candidate.reason, "baseline": candidate.baseline}
+    if consent and not consent(version.model_copy(update=evidence)):
+        registry.mark_rejected(version, "a person declined it")
+        return Decision(version.version, promoted=False)
+    registry.promote(version, candidate.reason, candidate.baseline.version, run=candidate.run)
+    return Decision(version.version, promoted=True)
 
 
-def _decided(plan: "Plan", weights: Ref, test: Ref, settings: Settings) -> Manifest | None:
+def _judged_before(
+    registry: ModelRegistry, manifests: Iterable[Manifest], *, dataset: str, weights: Ref, test: Digest, gate: Gate
+) -> Manifest | None:
     """The latest finished run that judged these weights on these raw test images by the same gate."""
-    registry, gate = Registry(settings.home), plan.gate.model_dump(mode="json")
-    for run in manifests(settings.artifacts):
-        is_same = (run.dataset, run.gate) == (plan.source.name, gate) and run.version is not None
-        refs = [ref for step in run.steps if step.name in ("download", "train") for ref in references(step.result)]
-        if is_same and {weights, test} <= set(refs):
-            return run if registry.remembers(run.registry, run.version, weights) else None
+    asked = gate.model_dump(mode="json")
+    for run in manifests:
+        is_same = (run.dataset, run.gate, run.weights) == (dataset, asked, weights)
+        if is_same and run.test is not None and run.test.sha256 == test and run.version is not None:
+            return run if registry.contains(run.registry, run.version, weights) else None
     return None

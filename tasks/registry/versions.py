@@ -1,24 +1,36 @@
-"""What the registry keeps: candidates, versions and promotions."""
+"""What the registry keeps: candidates, versions and promotions, and how MLflow's tags hold them."""
 
-from datetime import datetime
-from typing import Literal
+import json
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, Literal, NamedTuple
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field, ValidationError, field_validator
 
 from artifacts.errors import DigitflowError
+from artifacts.storage.arrays import Images
 from artifacts.storage.store import Digest, Ref
 from tasks.evaluation.gate import Baseline
 from tasks.model.hyperparameters import Hyperparameters
 
-Kind = Literal["promotion", "forced", "rollback"]
+CHAMPION, CHALLENGER = "champion", "challenger"
+"""Aliases: the version in use, and the latest that was registered."""
+PREFIX = "digitflow-"
+"""Start of the names of our registered models."""
+RECORD, SCHEMA = "digitflow", 1
+"""The tag of a version that holds its `Candidate` as JSON, and the number of that JSON's schema."""
+WEIGHTS = "network.weights.h5"
+"""The file of a run in MLflow that holds the weights."""
+
+PromotionKind = Literal["promotion", "forced", "rollback"]
 
 
 class ChampionChanged(DigitflowError):
-    """Another promotion came first, so the evidence is about a model that is no longer champion."""
+    """Another run was promoted first, so the evidence is about a model that is no longer champion."""
 
 
-class Candidate(BaseModel, frozen=True):
-    """A trained model and what its run found. `test` is the digest of the raw test images."""
+class Candidate(BaseModel, frozen=True, populate_by_name=True, serialize_by_alias=True):
+    """A trained model and the gate's verdict on it. `test` is the digest of the raw test images."""
 
     dataset: str
     recipe: str
@@ -31,9 +43,14 @@ class Candidate(BaseModel, frozen=True):
     test: Digest
     hyperparameters: Hyperparameters
     image_shape: tuple[int, ...]
-    """Height and width."""
+    """Height and width, in pixels."""
     classes: int
-    opponent: Baseline
+    baseline: Baseline = Field(alias="opponent")
+
+    def to_record(self) -> str:
+        """The JSON of the tag `RECORD`."""
+        fields = self.model_dump(mode="json", include=set(Candidate.model_fields))
+        return json.dumps({"schema_version": SCHEMA} | fields, ensure_ascii=False)
 
 
 class Version(Candidate):
@@ -45,17 +62,106 @@ class Version(Candidate):
     mlflow_run: str
 
 
+class UnreadableVersion(BaseModel, frozen=True):
+    """A version whose record does not validate. A field is None if the record does not show it either."""
+
+    dataset: str
+    version: int
+    aliases: tuple[str, ...]
+    created: datetime
+    mlflow_run: str
+    unreadable: str
+    """Why."""
+    weights: Ref | None = None
+    test: Digest | None = None
+    passed: bool | None = None
+    reason: str | None = None
+
+    @field_validator("weights", "test", "passed", "reason", mode="wrap")
+    @classmethod
+    def _none_if_invalid(cls, value: Any, validate: Callable[[Any], Any]) -> Any:
+        try:
+            return validate(value)
+        except ValidationError:
+            return None
+
+
 class Promotion(BaseModel, frozen=True):
     """One change of the champion. `at` is UTC, `replaced` the version before, if any.
 
-    It took effect unless something came between its note and the change itself, or the alias was moved elsewhere.
+    It took no effect if the process died between the note and the change, or if the alias was moved in MLflow.
     """
 
     dataset: str
     version: int
     replaced: int | None
-    kind: Kind
+    kind: PromotionKind
     run: str | None
     reason: str
     at: datetime
     took_effect: bool = True
+
+
+class Package(NamedTuple):
+    """What MLflow logs with a candidate: metrics per epoch, one normalised image (1, height, width, 1), and files."""
+
+    history: Mapping[str, Sequence[float]]
+    example: Images
+    files: Mapping[str, bytes]
+
+
+class VersionRow(NamedTuple):
+    """A version as MLflow keeps it. `created` is in milliseconds since 1970."""
+
+    version: int
+    created: int
+    mlflow_run: str | None
+    record: str | None
+
+
+class RegisteredModel(NamedTuple):
+    """A registered model of MLflow, which holds the versions of one data set."""
+
+    name: str
+    aliases: Mapping[str, int]
+    tags: Mapping[str, str]
+    rows: Sequence[VersionRow]
+
+    def versions(self) -> list[Version | UnreadableVersion]:
+        return [self._read(row) for row in self.rows]
+
+    def _read(self, row: VersionRow) -> Version | UnreadableVersion:
+        place = {
+            "version": row.version,
+            "aliases": tuple(sorted(alias for alias, version in self.aliases.items() if version == row.version)),
+            "created": datetime.fromtimestamp(row.created / 1000, UTC),
+            "mlflow_run": row.mlflow_run or "",
+        }
+        record: dict[str, Any] = {"dataset": self.name.removeprefix(PREFIX)}
+        try:
+            record |= _parse(row.record)
+            return Version.model_validate(record | place)
+        except ValueError as error:
+            shown = {name: record.get(name) for name in UnreadableVersion.model_fields}
+            return UnreadableVersion.model_validate(shown | place | {"unreadable": _describe(error)})
+
+
+def _parse(record: str | None) -> dict[str, Any]:
+    """The fields of a record. Raises ValueError. Records without a schema number are of the first schema."""
+    if record is None:
+        raise ValueError("it was not registered by digitflow")
+    fields = json.loads(record)
+    if not isinstance(fields, dict) or not isinstance(fields.get("dataset"), str):
+        raise ValueError("its record is damaged")
+    if fields.get("schema_version", SCHEMA) != SCHEMA:
+        raise ValueError(f"its record has schema {fields['schema_version']}, not {SCHEMA}; use a newer digitflow")
+    return fields
+
+
+def _describe(error: ValueError) -> str:
+    """The first problem of a record, and how many more there are."""
+    if not isinstance(error, ValidationError):
+        return str(error)
+    first, *others = error.errors(include_url=False)
+    more = f" ({len(others)} more)" if others else ""
+    return f"{'.'.join(map(str, first['loc']))}: {first['msg']}{more}"

@@ -1,4 +1,4 @@
-"""The verb `models`: which versions there are, which one is champion, how that came, and how to change it."""
+"""The verb `models`: list the registered versions, show one, change the champion, and list its changes."""
 
 from datetime import UTC, datetime
 from typing import Annotated
@@ -6,11 +6,12 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from artifacts.errors import Rejected, UsageError
+from artifacts.storage.home import RUNS
 from artifacts.storage.settings import Settings
-from flows.cli import output as console
-from flows.cli.options import Flag
+from flows.cli.options import Switch
+from flows.cli.output import print_note, show_json, show_table
 from tasks.registry.registry import Registry
-from tasks.registry.versions import Kind, Promotion, Version
+from tasks.registry.versions import Promotion, PromotionKind, UnreadableVersion, Version
 
 models = App(name="models", help="List the registered models, and promote, roll back or look up the champion.")
 
@@ -18,7 +19,7 @@ Dataset = Annotated[str | None, Parameter(show_default=False)]
 
 
 @models.default
-def show_all(*, dataset: Dataset = None, json: Annotated[bool, Flag] = False) -> int:
+def show_all(*, dataset: Dataset = None, json: Switch = False) -> int:
     """List the registered versions, the latest first.
 
     Parameters
@@ -32,23 +33,30 @@ def show_all(*, dataset: Dataset = None, json: Annotated[bool, Flag] = False) ->
     if dataset and not versions:
         raise UsageError(f"there is no version of {dataset}; see: digitflow models")
     if json:
-        console.show_json([version.model_dump(mode="json") for version in versions])
+        show_json([version.model_dump(mode="json") for version in versions])
         return 0
-    rows = [
-        (
-            *(str(v.version), v.dataset, ", ".join(v.aliases), f"{v.accuracy:.2%}", f"{v.recipe}, seed {v.seed}"),
-            *("passed" if v.passed else "rejected", f"{v.created:%Y-%m-%d %H:%M}", v.run),
-        )
-        for v in versions
-    ]
-    console.show_table(
-        [("VERSION", "DATA SET", "ALIASES", "ACCURACY", "RECIPE", "GATE", "CREATED (UTC)", "RUN"), *rows]
-    )
+    for version in versions:
+        if isinstance(version, UnreadableVersion):
+            print_note(
+                f"the record of version {version.version} of {version.dataset} is unreadable: {version.unreadable}"
+            )
+    header = ("VERSION", "DATA SET", "ALIASES", "ACCURACY", "RECIPE", "GATE", "CREATED (UTC)", "RUN")
+    show_table([header, *map(_listed, versions)])
     return 0
 
 
+def _listed(version: Version | UnreadableVersion) -> tuple[str, ...]:
+    if isinstance(version, UnreadableVersion):
+        measured, verdict, run = ("", ""), "unreadable", ""
+    else:
+        measured = f"{version.accuracy:.2%}", f"{version.recipe}, seed {version.seed}"
+        verdict, run = "passed" if version.passed else "rejected", version.run
+    place = str(version.version), version.dataset, ", ".join(version.aliases)
+    return *place, *measured, verdict, f"{version.created:%Y-%m-%d %H:%M}", run
+
+
 @models.command
-def show(version: int, *, dataset: Dataset = None, json: Annotated[bool, Flag] = False) -> int:
+def show(version: int, *, dataset: Dataset = None, json: Switch = False) -> int:
     """Show all that is known of one version.
 
     Parameters
@@ -61,20 +69,19 @@ def show(version: int, *, dataset: Dataset = None, json: Annotated[bool, Flag] =
         Print one JSON object on stdout.
     """
     registry = _registry()
-    found = registry.find(version, dataset)
-    facts = found.model_dump(mode="json")
+    model = registry.find(version, dataset)
+    fields = model.model_dump(mode="json")
     if json:
-        console.show_json(facts)
+        show_json(fields)
         return 0
-    settings = Settings.load()
-    console.show_table(
+    show_table(
         [
-            *((name.replace("_", " "), str(value)) for name, value in facts.items() if not isinstance(value, dict)),
-            ("weights", found.weights.sha256),
-            ("hyperparameters", ", ".join(f"{k} {v}" for k, v in facts["hyperparameters"].items())),
-            ("held against", found.opponent.absence or f"version {found.opponent.version}"),
-            ("its test images", f"have judged {registry.decisions(found.test)} models"),
-            ("card", str(settings.home / "runs" / found.run / "report.html")),
+            *((name.replace("_", " "), str(value)) for name, value in fields.items() if not isinstance(value, dict)),
+            ("weights", model.weights.sha256),
+            ("hyperparameters", ", ".join(f"{name} {value}" for name, value in fields["hyperparameters"].items())),
+            ("held against", model.baseline.absence or f"version {model.baseline.version}"),
+            ("its test images", f"have judged {registry.test_set_uses(model.test)} models"),
+            ("card", str(Settings.load().home / RUNS / model.run / "report.html")),
             ("MLflow", registry.tracking.key),
         ]
     )
@@ -82,10 +89,8 @@ def show(version: int, *, dataset: Dataset = None, json: Annotated[bool, Flag] =
 
 
 @models.command
-def promote(
-    version: int, *, reason: str, force: bool = False, dataset: Dataset = None, json: Annotated[bool, Flag] = False
-) -> int:
-    """Make a version champion by hand. One that the gate or a person refused needs --force, which the history shows.
+def promote(version: int, *, reason: str, force: bool = False, dataset: Dataset = None, json: Switch = False) -> int:
+    """Make a version champion by hand. One that was rejected or declined needs --force, which the history shows.
 
     Parameters
     ----------
@@ -94,21 +99,21 @@ def promote(
     reason: str
         Why, for the history.
     force: bool
-        Although it was refused.
+        Promote it although it was rejected or declined.
     dataset: str
         Needed if several data sets have that number.
     json: bool
         Print one JSON object on stdout.
     """
-    found = _registry().find(version, dataset)
-    if not found.passed and not force:
-        raise Rejected(f"version {version} was refused: {found.reason}; to promote it all the same, add --force")
-    return _change(found, reason, "promotion" if found.passed else "forced", json)
+    model = _registry().find(version, dataset)
+    if not model.passed and not force:
+        raise Rejected(f"version {version} was rejected: {model.reason}; to promote it all the same, add --force")
+    return _change(model, reason, "promotion" if model.passed else "forced", json)
 
 
 @models.command
-def rollback(*, reason: str = "no reason given", dataset: Dataset = None, json: Annotated[bool, Flag] = False) -> int:
-    """Make the champion before the present one champion again.
+def rollback(*, reason: str = "no reason given", dataset: Dataset = None, json: Switch = False) -> int:
+    """Return to the champion before the present one.
 
     Parameters
     ----------
@@ -120,19 +125,19 @@ def rollback(*, reason: str = "no reason given", dataset: Dataset = None, json: 
         Print one JSON object on stdout.
     """
     registry = _registry()
-    name = _one(registry, dataset)
+    name = _only_dataset(registry, dataset)
     return _change(registry.find(registry.predecessor(name), name), reason, "rollback", json)
 
 
 @models.command
-def history(*, at: str | None = None, dataset: Dataset = None, json: Annotated[bool, Flag] = False) -> int:
+def history(*, at: datetime | None = None, dataset: Dataset = None, json: Switch = False) -> int:
     """List every change of the champion, or say which version was champion at some time.
 
     Example: digitflow models history --at 2026-11-24T12:00
 
     Parameters
     ----------
-    at: str
+    at: datetime
         A date, or date and time, in ISO 8601; UTC unless it says otherwise.
     dataset: str
         Needed if several data sets have a champion.
@@ -140,32 +145,33 @@ def history(*, at: str | None = None, dataset: Dataset = None, json: Annotated[b
         Print one JSON list on stdout.
     """
     registry = _registry()
-    changes = registry.history(_one(registry, dataset))
+    changes = registry.history(_only_dataset(registry, dataset))
     if at is not None:
-        changes = [change for change in changes if change.took_effect and change.at <= _time(at)][-1:]
+        at = at if at.tzinfo else at.replace(tzinfo=UTC)
+        changes = [change for change in changes if change.took_effect and change.at <= at][-1:]
         if not changes:
-            raise UsageError(f"there was no champion at {at}; see: digitflow models history")
+            raise UsageError(f"there was no champion at {at.isoformat()}; see: digitflow models history")
     if json:
-        console.show_json([change.model_dump(mode="json") for change in changes])
+        show_json([change.model_dump(mode="json") for change in changes])
         return 0
-    console.show_table([("AT (UTC)", "CHAMPION", "BEFORE", "KIND", "RUN", "WHY"), *map(_row, changes)])
+    show_table([("AT (UTC)", "CHAMPION", "BEFORE", "KIND", "RUN", "WHY"), *map(_row, changes)])
     return 0
 
 
-def _change(version: Version, reason: str, kind: Kind, json: bool) -> int:
+def _change(version: Version, reason: str, kind: PromotionKind, json: bool) -> int:
     if not reason.strip():
         raise UsageError("the reason is empty; say why, for the history")
     registry = _registry()
-    champion = registry.champion(version.dataset)
-    if champion and champion.version == version.version:
+    champion = registry.champion_number(version.dataset)
+    if champion == version.version:
         raise UsageError(f"version {version.version} of {version.dataset} is champion already")
     if not registry.restore(version, Settings.load().artifacts):
         raise UsageError(f"the weights of version {version.version} are gone, here and in MLflow; choose another")
-    change = registry.promote(version, reason, champion.version if champion else None, kind=kind)
+    change = registry.promote(version, reason, champion, kind=kind)
     if json:
-        console.show_json(change.model_dump(mode="json"))
+        show_json(change.model_dump(mode="json"))
     else:
-        console.show_table([("champion", f"version {change.version} of {change.dataset}"), ("before", _before(change))])
+        show_table([("champion", f"version {change.version} of {change.dataset}"), ("before", _before(change))])
     return 0
 
 
@@ -179,8 +185,8 @@ def _before(change: Promotion) -> str:
     return "none" if change.replaced is None else str(change.replaced)
 
 
-def _one(registry: Registry, dataset: str | None) -> str:
-    """The data set meant. Raises UsageError if that is not clear."""
+def _only_dataset(registry: Registry, dataset: str | None) -> str:
+    """The data set with models. Raises UsageError if there is none, or if there are several and none is named."""
     names = sorted({version.dataset for version in registry.versions(dataset)})
     if len(names) != 1:
         raise UsageError(
@@ -189,14 +195,6 @@ def _one(registry: Registry, dataset: str | None) -> str:
             else f"no model{f' of {dataset}' if dataset else ''} is registered; train one first"
         )
     return names[0]
-
-
-def _time(text: str) -> datetime:
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise UsageError(f"{text!r} is not a time; write one such as 2026-11-24T12:00") from None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _registry() -> Registry:

@@ -1,0 +1,64 @@
+"""What is logged is in MLflow for its UI, and an unusable server is one clear error."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from artifacts.errors import DigitflowError
+from artifacts.storage.store import Store
+from tasks.registry.mlflow_runs import LoggedVariant, Tracking
+from tasks.registry.registry import Registry
+from tasks.registry.versions import WEIGHTS
+from tests.tasks.registry.conftest import EXAMPLE
+
+
+def test_log_candidate(registry: Registry, home: Path) -> None:
+    """MLflow has the parameters, the metrics per epoch, the files, and the Keras model with signature and example."""
+    import mlflow
+
+    client, version = registry.tracking.client, registry.find(1)
+    run = client.get_run(version.mlflow_run)
+    assert run.info.status == "FINISHED" and run.data.params["filters"] == "[2]"
+    assert [m.value for m in client.get_metric_history(version.mlflow_run, "train_loss")] == [2.0, 1.0]
+    assert {WEIGHTS, "report.html"} <= {file.path for file in client.list_artifacts(version.mlflow_run)}
+    copied = Path(client.download_artifacts(version.mlflow_run, "model", str(home)))
+    model = mlflow.pyfunc.load_model(str(copied))
+    assert model.metadata.signature.inputs.inputs[0].shape == (-1, 8, 8, 1)
+    np.testing.assert_array_equal(model.input_example, EXAMPLE)
+    assert model.predict(EXAMPLE).shape == (1, 10)
+
+
+def test_log_experiment(home: Path) -> None:
+    """An experiment is a run with the page, and below it a run for each variant with its values by seed."""
+    tracking = Tracking(home)
+    variants = [
+        LoggedVariant("wide", {"filters": [16]}, accuracies={0: 0.8, 1: 0.9}, seconds={0: 2.0, 1: 3.0}, failed=False),
+        LoggedVariant("broken", {"filters": [1]}, accuracies={}, seconds={0: 1.0}, failed=True),
+    ]
+    tracking.log_experiment("digits", variants, b"<p>page</p>")
+    runs = {run.info.run_name: run for run in tracking.client.search_runs([tracking.experiment])}
+    parent, wide, broken = runs["digits"].info.run_id, runs["wide"], runs["broken"]
+    assert [file.path for file in tracking.client.list_artifacts(parent)] == ["report.html"]
+    assert [run.data.tags["mlflow.parentRunId"] for run in (wide, broken)] == [parent, parent]
+    values = tracking.client.get_metric_history(wide.info.run_id, "validation_accuracy")
+    assert [(value.step, value.value) for value in values] == [(0, 0.8), (1, 0.9)]
+    assert wide.data.params == {"filters": "[16]"} and wide.info.status == "FINISHED"
+    assert broken.info.status == "FAILED" and broken.data.metrics == {"fit_seconds": 1.0}
+
+
+def test_unreachable_server(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An MLflow server that does not answer is named in one error."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with pytest.raises(DigitflowError, match=r"the model registry http://127.0.0.1:9 cannot be used"):
+        Registry(store.home).versions()
+
+
+def test_passwords_stay_out(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The name of a server in manifests and messages has no password."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://user:s3cret@127.0.0.1:9")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with pytest.raises(DigitflowError) as error:
+        Registry(store.home).versions()
+    assert "s3cret" not in Registry(store.home).tracking.key + str(error.value)
