@@ -1,13 +1,7 @@
-"""The web app: what a model reads in a drawing, corrections of it, health and metrics."""
+"""Which requests does the web app answer? Predictions for drawings, corrections, health and metrics."""
 
-import asyncio
 import base64
-import hashlib
-import logging
-import re
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from importlib.resources import files
+from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 
@@ -20,44 +14,52 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from artifacts.errors import BadSource, DigitflowError
+from flows.web.background import background_work
+from flows.web.page import Page
 from flows.web.request_guard import RequestGuard
 from flows.web.schemas import Answer, Corrected, Drawing, Health, Kept
 from tasks.data.images import GreyImage, decode
-from tasks.prediction.classifier import ChampionFollower, told
-from tasks.prediction.preprocessing import fit
+from tasks.prediction.champion_follower import ChampionFollower
+from tasks.prediction.classifier import as_prediction
+from tasks.prediction.preprocessing import to_model_input
 from tasks.registry.versions import Version
-from tasks.retraining import feedback as corrections
+from tasks.retraining import feedback
 
 MAX_PIXELS = 1 << 24
-THREADS = 4
 PATHS = ("/", "/predict", "/corrections", "/health", "/metrics")
-
-Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
 
 class Metrics:
-    """What Prometheus may ask for; of one app, so that several can live in a process."""
+    """The Prometheus metrics of one app. Each app has its own, so that a process can have several."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         self.requests = Counter("digitflow_requests", "Answers", ["path", "status"], registry=self.registry)
-        self.read = Counter("digitflow_predictions", "Images read", ["label"], registry=self.registry)
+        self.predictions = Counter("digitflow_predictions", "Images read", ["label"], registry=self.registry)
         self.seconds = Histogram("digitflow_prediction_seconds", "From file to answer", registry=self.registry)
         self.corrections = Counter("digitflow_corrections", "Corrections kept", registry=self.registry)
         self.version = Gauge("digitflow_model_version", "Version in use", ["dataset"], registry=self.registry)
 
-    def count(self, path: str, status: int) -> None:
+    def count_answer(self, path: str, status: int) -> None:
         self.requests.labels(path if path in PATHS else "other", status).inc()
 
 
-def build(following: ChampionFollower, home: Path, announce: Callable[[str], None]) -> FastAPI:
-    """The app. It follows the champion, and hands corrections in when they are due; `announce` hears of each batch."""
-    metrics, page = Metrics(), Page()
-    lifespan = _looking_after(following, home, announce, metrics)
+def build_app(follower: ChampionFollower, home: Path, announce: Callable[[str], None]) -> FastAPI:
+    """An app that follows the champion and hands corrections in. It calls `announce` with the name of each batch."""
+    metrics = Metrics()
+    lifespan = background_work(follower, home, announce, metrics.version)
     app = FastAPI(title="digitflow", docs_url=None, redoc_url=None, lifespan=lifespan)
-    app.add_middleware(RequestGuard, count=metrics.count)
+    app.add_middleware(RequestGuard, count=metrics.count_answer)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost"], www_redirect=False)
-    _tell_errors(app)
+    _add_predictions(app, follower, metrics)
+    _add_corrections(app, follower, home, metrics)
+    _add_status(app, follower, metrics)
+    _answer_errors_as_json(app)
+    return app
+
+
+def _add_predictions(app: FastAPI, follower: ChampionFollower, metrics: Metrics) -> None:
+    page = Page()
 
     @app.get("/")
     def index() -> HTMLResponse:
@@ -65,92 +67,47 @@ def build(following: ChampionFollower, home: Path, announce: Callable[[str], Non
 
     @app.post("/predict")
     def predict(drawing: Drawing) -> Answer:
-        version, classifier = following.current
+        version, classifier = follower.current
         with metrics.seconds.time():
-            fitted = _fitted(drawing, version.image_shape)
-            row = classifier.predict(fitted.pixels[None])[0]
-        answer = _answer(version, fitted, row)
-        metrics.read.labels(answer.label).inc()
+            image = _model_input(drawing, version)
+            row = classifier.predict(image.pixels[None])[0]
+        answer = _answer(version, image, row)
+        metrics.predictions.labels(answer.label).inc()
         return answer
 
+
+def _add_corrections(app: FastAPI, follower: ChampionFollower, home: Path, metrics: Metrics) -> None:
     @app.post("/corrections", status_code=201)
     def correct(corrected: Corrected) -> Kept:
-        version, _ = following.current
+        version, _ = follower.current
         if corrected.label >= version.classes:
             raise BadSource(
                 f"cannot be a {corrected.label}: the labels of {version.dataset} end at {version.classes - 1}"
             )
-        fitted = _fitted(corrected, version.image_shape)
-        waiting = corrections.keep(fitted.pixels, corrected.label, version.dataset, home)
+        image = _model_input(corrected, version)
+        waiting = feedback.keep(image.pixels, corrected.label, version.dataset, home)
         metrics.corrections.inc()
         return Kept(label=corrected.label, waiting=waiting)
 
+
+def _add_status(app: FastAPI, follower: ChampionFollower, metrics: Metrics) -> None:
     @app.get("/health")
     def health() -> Health:
-        version, _ = following.current
+        version, _ = follower.current
         return Health(
-            status="degraded" if following.trouble else "ok",
+            status="degraded" if follower.trouble else "ok",
             model=version.version,
             dataset=version.dataset,
             classes=version.classes,
-            trouble=following.trouble,
+            trouble=follower.trouble,
         )
 
     @app.get("/metrics")
-    def measured() -> Response:
+    def show_metrics() -> Response:
         return Response(generate_latest(metrics.registry), media_type="text/plain; version=0.0.4")
 
-    return app
 
-
-def _answer(version: Version, fitted: GreyImage, row: np.ndarray) -> Answer:
-    return Answer(
-        **told("", fitted, row).model_dump(exclude={"image", "error"}),
-        probabilities=row.tolist(),
-        seen=base64.b64encode(fitted.pixels.tobytes()).decode(),
-        shape=fitted.pixels.shape,
-        model=version.version,
-        dataset=version.dataset,
-    )
-
-
-def _looking_after(
-    following: ChampionFollower, home: Path, announce: Callable[[str], None], metrics: Metrics
-) -> Lifespan:
-    """What goes on beside the answers, while the app lives: the champion is followed, due corrections are handed in."""
-
-    def hand_in() -> None:
-        for batch in corrections.hand_in(home):
-            announce(batch.name)
-
-    def look() -> None:
-        following.refresh()
-        metrics.version.labels(following.current[0].dataset).set(following.current[0].version)
-        if corrections.is_due(home):
-            hand_in()
-
-    async def keep_looking() -> None:
-        while True:
-            try:
-                await asyncio.to_thread(look)
-            except Exception:
-                logging.getLogger("uvicorn.error").exception("the registry or the corrections cannot be looked after")
-            await asyncio.sleep(following.interval)
-
-    @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        from anyio.to_thread import current_default_thread_limiter
-
-        current_default_thread_limiter().total_tokens = THREADS  # so that large pictures do not fill the memory
-        task = asyncio.create_task(keep_looking())
-        yield
-        task.cancel()
-        await asyncio.to_thread(hand_in)
-
-    return lifespan
-
-
-def _tell_errors(app: FastAPI) -> None:
+def _answer_errors_as_json(app: FastAPI) -> None:
     """Every error is an object with one member, `error`."""
 
     @app.exception_handler(RequestValidationError)
@@ -159,33 +116,26 @@ def _tell_errors(app: FastAPI) -> None:
         return JSONResponse({"error": "; ".join(problems)}, 422)
 
     @app.exception_handler(DigitflowError)
-    def refused(_: Request, error: DigitflowError) -> Response:
-        is_theirs = isinstance(error, BadSource)
-        return JSONResponse({"error": f"the picture {error}" if is_theirs else str(error)}, 422 if is_theirs else 500)
+    def failed(_: Request, error: DigitflowError) -> Response:
+        if isinstance(error, BadSource):
+            return JSONResponse({"error": f"the picture {error}"}, 422)
+        return JSONResponse({"error": str(error)}, 500)
 
     @app.exception_handler(HTTPException)
-    def unknown(_: Request, error: HTTPException) -> Response:
+    def refused(_: Request, error: HTTPException) -> Response:
         return JSONResponse({"error": error.detail}, error.status_code, error.headers)
 
 
-class Page:
-    """The page, and headers that let it load and run nothing but itself."""
-
-    def __init__(self) -> None:
-        self.html = (files("flows.web") / "page.html").read_text()
-        script, style = (self._digest(tag) for tag in ("script", "style"))
-        self.headers = {
-            "Content-Security-Policy": f"default-src 'none'; script-src {script}; style-src {style}; img-src data:; "
-            "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-            "X-Content-Type-Options": "nosniff",
-            "Referrer-Policy": "no-referrer",
-            "Cache-Control": "no-store",
-        }
-
-    def _digest(self, tag: str) -> str:
-        (content,) = re.findall(rf"<{tag}>(.*?)</{tag}>", self.html, re.DOTALL)
-        return f"'sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}'"
+def _model_input(drawing: Drawing, version: Version) -> GreyImage:
+    return to_model_input(decode(BytesIO(drawing.image), MAX_PIXELS), version.image_shape)
 
 
-def _fitted(drawing: Drawing, shape: tuple[int, ...]) -> GreyImage:
-    return fit(decode(BytesIO(drawing.image), MAX_PIXELS), shape)
+def _answer(version: Version, image: GreyImage, row: np.ndarray) -> Answer:
+    return Answer(
+        **as_prediction("", image, row).model_dump(exclude={"image", "error"}),
+        probabilities=row.tolist(),
+        seen=base64.b64encode(image.pixels.tobytes()).decode(),
+        shape=image.pixels.shape,
+        model=version.version,
+        dataset=version.dataset,
+    )

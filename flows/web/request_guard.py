@@ -1,4 +1,4 @@
-"""What a request must be before the app sees it: small, not too frequent, and from this page or no page at all."""
+"""Which requests reach the app? Small ones, not too many, from the app's own page or from no page at all."""
 
 import asyncio
 import time
@@ -9,19 +9,22 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MAX_BODY = 8 << 20
+"""Bytes of a body at most."""
 RATE, BURST = 30, 60
 """Posts a second in the long run, and at once."""
-PATIENCE = 10
+BODY_TIMEOUT = 10
 """Seconds in which a body must have arrived."""
 
 Refusal = tuple[int, str]
+"""HTTP status and reason."""
+TOO_LARGE: Refusal = 413, f"the body is larger than {MAX_BODY:,} bytes"
 
 
 class RequestGuard:
-    """ASGI middleware that answers what the app shall not see, and tells `count(path, status)` of every answer.
+    """ASGI middleware that refuses unsuitable requests, and calls `count(path, status)` for every answer.
 
-    A page elsewhere could post to loopback from the user's browser: what is not JSON, or comes from another origin, is
-    refused. (That the host is ours, which rebinding DNS would not spare, Starlette's TrustedHostMiddleware checks.)
+    A page elsewhere could post to loopback from the user's browser: bodies other than JSON, and other origins, are
+    refused. Starlette's TrustedHostMiddleware refuses other hosts, which protects from DNS rebinding.
     """
 
     def __init__(self, app: "ASGIApp", count: Callable[[str, int], None], clock: Callable[[], float] = time.monotonic):
@@ -31,33 +34,25 @@ class RequestGuard:
     async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
+        send = self._counting(scope["path"], send)
+        if scope["method"] in ("GET", "HEAD"):
+            return await self._app(scope, receive, send)
+        refusal, body = self._refusal(scope), b""
+        if not refusal:
+            refusal, body = await _read_body(receive)
+        if refusal:
+            return await _answer(refusal)(scope, receive, send)
+        await self._app(scope, _replay(body, receive), send)
 
-        async def counted(message: "Message") -> None:
+    def _counting(self, path: str, send: "Send") -> "Send":
+        async def send_and_count(message: "Message") -> None:
             if message["type"] == "http.response.start":
-                self._count(scope["path"], message["status"])
+                self._count(path, message["status"])
             await send(message)
 
-        if scope["method"] in ("GET", "HEAD"):
-            return await self._app(scope, receive, counted)
-        refusal, body = self._refused(scope), b""
-        if not refusal:
-            refusal, body = await _body(receive)
-        if refusal:
-            from starlette.responses import JSONResponse
+        return send_and_count
 
-            status, why = refusal
-            return await JSONResponse({"error": why}, status, {"Retry-After": "1"} if status == 429 else None)(
-                scope, receive, counted
-            )
-
-        parts = iter([{"type": "http.request", "body": body, "more_body": False}])
-
-        async def replay() -> Any:
-            return next(parts, None) or await receive()
-
-        await self._app(scope, replay, counted)
-
-    def _refused(self, scope: "Scope") -> Refusal | None:
+    def _refusal(self, scope: "Scope") -> Refusal | None:
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         own = f"http://{headers.get('host')}"
         if headers.get("origin", own) != own or headers.get("sec-fetch-site", "same-origin") != "same-origin":
@@ -65,7 +60,7 @@ class RequestGuard:
         if headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
             return 415, "the content type must be application/json"
         if int(headers.get("content-length", "0")) > MAX_BODY:
-            return 413, f"the body is larger than {MAX_BODY:,} bytes"
+            return TOO_LARGE
         return None if self._has_token() else (429, f"more than {RATE} requests a second; wait a moment")
 
     def _has_token(self) -> bool:
@@ -78,16 +73,33 @@ class RequestGuard:
         return True
 
 
-async def _body(receive: "Receive") -> tuple[Refusal | None, bytes]:
+async def _read_body(receive: "Receive") -> tuple[Refusal | None, bytes]:
     body = bytearray()
     try:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(BODY_TIMEOUT):
             while True:
                 message = await receive()
                 body += message.get("body", b"")
                 if len(body) > MAX_BODY:
-                    return (413, f"the body is larger than {MAX_BODY:,} bytes"), b""
+                    return TOO_LARGE, b""
                 if message["type"] == "http.disconnect" or not message.get("more_body"):
                     return None, bytes(body)
     except TimeoutError:
-        return (408, f"the body took longer than {PATIENCE} s"), b""
+        return (408, f"the body took longer than {BODY_TIMEOUT} s"), b""
+
+
+def _replay(body: bytes, receive: "Receive") -> "Receive":
+    """A channel that gives the body that was read already, and then what `receive` gives."""
+    parts = iter([{"type": "http.request", "body": body, "more_body": False}])
+
+    async def replay() -> Any:
+        return next(parts, None) or await receive()
+
+    return replay
+
+
+def _answer(refusal: Refusal) -> "ASGIApp":
+    from starlette.responses import JSONResponse
+
+    status, reason = refusal
+    return JSONResponse({"error": reason}, status, {"Retry-After": "1"} if status == 429 else None)

@@ -1,23 +1,25 @@
-"""What the web app takes and answers."""
+"""Which JSON does the web app take and answer?"""
 
 from pydantic import Base64Bytes, BaseModel, Field
 
+from tasks.data.images import PICTURES
+
 
 class Drawing(BaseModel, extra="forbid"):
-    """A PNG, JPEG or BMP file in base64: a drawing, scan or photo of one digit."""
+    """A drawing, scan or photo of one digit."""
 
-    image: Base64Bytes
+    image: Base64Bytes = Field(description=f"A {PICTURES} file in base64")
 
 
 class Corrected(Drawing):
-    """The same, and what it really shows."""
+    """A drawing and the digit that a person sees in it."""
 
     label: int = Field(ge=0, le=255, strict=True)
 
 
 class Answer(BaseModel):
-    """What the model reads: `probabilities` of each class in turn, and `seen`, base64 of the uint8 image it saw, whose
-    height and width are `shape`.
+    """A prediction with the probability of each class. `seen` is the image as the model saw it: base64 of uint8 pixels,
+    of height and width `shape`.
     """
 
     label: int
@@ -33,14 +35,14 @@ class Answer(BaseModel):
 
 
 class Kept(BaseModel):
-    """A correction that is safe, and how many wait to become a batch."""
+    """A correction that is on disk, and how many of its data set wait for a batch."""
 
     label: int
     waiting: int
 
 
 class Health(BaseModel):
-    """`trouble` says why the registry cannot be followed, if so."""
+    """The model in use. `trouble` says why the registry cannot be read, or is empty."""
 
     status: str
     model: int

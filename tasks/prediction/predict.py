@@ -1,21 +1,22 @@
-"""Predict a portion of many images; what was predicted once is remembered, so that a killed run goes on."""
+"""Predict one shard of many images. Its result is recorded, so that a killed run continues after it."""
 
 from functools import lru_cache
 
 from artifacts.storage.store import Ref, Store
 from tasks.caching import step
 from tasks.prediction.classifier import Classifier
-from tasks.prediction.shards import Shard, images
+from tasks.prediction.shards import Shard, Workspace, read_shard
 from tasks.registry.versions import Candidate
 
 
 @step("predict", shaped_by=("keras", "backend", "numpy", "pillow"))
-def predict(portion: Shard, model: Candidate, max_bytes: int, store: Store) -> Ref:
-    """A list of `Prediction`s as JSON, one for each image of the portion and one for each file that cannot be read."""
-    found = _classifier(model, store).read(images(portion, store, max_bytes))
-    return store.put_json([prediction.model_dump(mode="json") for prediction in found])
+def predict(shard: Shard, model: Candidate, max_bytes: int, *, workspace: Workspace, store: Store) -> Ref:
+    """A list of `Prediction`s as JSON, one for each image of the shard and one for each file that cannot be read."""
+    predictions = _load_classifier(model, store).classify(read_shard(shard, workspace, max_bytes))
+    return store.put_json([prediction.model_dump(mode="json") for prediction in predictions])
 
 
 @lru_cache(maxsize=1)
-def _classifier(model: Candidate, store: Store) -> Classifier:
+def _load_classifier(model: Candidate, store: Store) -> Classifier:
+    """The classifier is loaded for the first shard that is not in the cache, and stays in memory for the next ones."""
     return Classifier.of(model, store)

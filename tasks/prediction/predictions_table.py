@@ -1,4 +1,4 @@
-"""Predictions as a table, Parquet or CSV, that is written a part at a time and appears whole."""
+"""How do predictions become a table? Parquet or CSV, written a shard at a time; it appears whole."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -14,8 +14,8 @@ from tasks.registry.versions import Version
 SUFFIXES = (".parquet", ".csv")
 
 
-class Predicted(BaseModel):
-    """What a batch prediction leaves: the table, how many images it lists, and how many of these are errors."""
+class WrittenTable(BaseModel):
+    """Where a table of predictions is, how many images it lists, and how many of these could not be read."""
 
     output: str
     images: int
@@ -24,36 +24,33 @@ class Predicted(BaseModel):
     dataset: str
 
 
-def place(output: str) -> tuple[Remote, str]:
-    """The folder and the name of a table at a path or URL. Raises UsageError if its name has no known suffix."""
+def locate_table(output: str) -> tuple[Remote, str]:
+    """The folder and the file name of a table at a path or URL. Raises UsageError for an unknown suffix."""
     folder, _, name = output.rpartition("/")
     if not name.lower().endswith(SUFFIXES):
         raise UsageError(f"{output!r} names no table; let it end with {' or '.join(SUFFIXES)}")
     return Remote(folder or ("/" if output.startswith("/") else "."), "the output", "the path"), name
 
 
-def write(parts: Iterable[Ref], version: Version, output: str, store: Store) -> Predicted:
-    """Put lists of `Prediction`s into one table, with the model's version in each row. Memory: that of one part."""
-    folder, name = place(output)
-    constant = {"model": version.version, "dataset": version.dataset, "weights": version.weights.sha256}
+def write_table(shards: Iterable[Ref], version: Version, output: str, store: Store) -> WrittenTable:
+    """Write lists of `Prediction`s as one table, with the model in each row. One list at a time is in memory."""
+    folder, name = locate_table(output)
+    model = {"model": version.version, "dataset": version.dataset, "weights": version.weights.sha256}
     images = errors = 0
     with store.scratch() as scratch:
         with _writer(scratch / name) as writer:
-            for part in parts:
-                rows = [
-                    row | constant | {"changes": "; ".join(row["changes"]), "image": _encodable(row["image"])}
-                    for row in store.get_json(part)
-                ]
-                writer.write_batch(_batch(rows))
+            for shard in shards:
+                rows = [_row(prediction) | model for prediction in store.get_json(shard)]
+                writer.write_batch(_record_batch(rows))
                 images += len(rows)
                 errors += sum(row["error"] is not None for row in rows)
         folder.push(scratch / name, name)
-    return Predicted(output=output, images=images, errors=errors, model=version.version, dataset=version.dataset)
+    return WrittenTable(output=output, images=images, errors=errors, model=version.version, dataset=version.dataset)
 
 
-def _encodable(name: str) -> str:
-    """A file name as UTF-8 can have it: bytes that are none become escapes."""
-    return name.encode(errors="backslashreplace").decode()
+def _row(prediction: dict[str, Any]) -> dict[str, Any]:
+    name = prediction["image"].encode(errors="backslashreplace").decode()  # bytes that are not UTF-8 become escapes
+    return prediction | {"image": name, "changes": "; ".join(prediction["changes"])}
 
 
 def _schema() -> Any:
@@ -75,7 +72,7 @@ def _schema() -> Any:
     )
 
 
-def _batch(rows: list[dict[str, Any]]) -> Any:
+def _record_batch(rows: list[dict[str, Any]]) -> Any:
     import pyarrow as pa
 
     return pa.RecordBatch.from_pylist(rows, schema=_schema())

@@ -1,4 +1,4 @@
-"""A picture as the model takes it: scans, photos and drawings brought to MNIST's conventions; and what was done to it.
+"""How do scans, photos and drawings become images as the model was trained on?
 
 MNIST's digits are light on black, fit a box of 20 by 20 pixels with their proportions kept, and lie with their centre
 of mass in the middle of 28 by 28 (LeCun, Cortes & Burges, http://yann.lecun.com/exdb/mnist/).
@@ -16,17 +16,18 @@ Ink = Float32[np.ndarray, "_ _"]
 BOX = 20 / 28
 """Share of the model's height and width that a digit may fill."""
 WORKING = 256
-"""Longest side, in pixels, at which ink is told from paper."""
+"""Longest side, in pixels, of the reduced picture in which ink is separated from paper."""
 FAINT = 12
-"""Least threshold between ink and paper; below it, there is only noise."""
+"""Least threshold between ink and paper, in grey levels. A lower one separates only noise."""
 LIGHT, SURELY_LIGHT = 0.5, 0.9
-"""Share of light pixels in the frame from which ink is dark; the second where a picture has the model's size."""
-HARDLY = "shows hardly anything: ink and paper are almost the same"
+"""Share of light pixels in the frame above which the ink is dark; the second for a picture of the model's size."""
+NO_CONTRAST = "shows hardly anything: ink and paper are almost the same"
 
 
-def fit(picture: GreyImage, shape: tuple[int, ...]) -> GreyImage:
-    """A picture in the model's `shape` (height, width), light on dark. One of that size is taken as it is, unless it
-    is surely dark on light. Raises BadSource if nothing is drawn.
+def to_model_input(picture: GreyImage, shape: tuple[int, ...]) -> GreyImage:
+    """Bring a picture to the model's `shape` (height, width), light on dark, and add each change to its `changes`.
+
+    A picture of that size is changed only if it is surely dark on light. Raises BadSource if nothing is drawn.
     """
     grey, changes = picture.pixels, list(picture.changes)
     if not grey.size or grey.min() == grey.max():
@@ -39,7 +40,7 @@ def fit(picture: GreyImage, shape: tuple[int, ...]) -> GreyImage:
         return GreyImage(grey, tuple(changes))
     reduced = _reduced(grey)
     if reduced.min() == reduced.max():
-        raise BadSource(HARDLY)
+        raise BadSource(NO_CONTRAST)
     ink = _ink(reduced)
     digit, scaled = _scaled(ink, shape)
     height, width = shape
@@ -65,7 +66,10 @@ def _reduced(grey: Grey) -> Grey:
 
 
 def _ink(grey: Grey) -> Ink:
-    """How much lighter each pixel is than the paper, whose shade may change smoothly over the picture; noise is 0."""
+    """How much lighter each pixel is than the paper, in grey levels; 0 for noise.
+
+    The shade of the paper is fitted as a polynomial of degree 2 in both directions.
+    """
     light = grey.astype(np.float32)
     y, x = np.meshgrid(*(np.linspace(-1, 1, side, dtype=np.float32) for side in light.shape), indexing="ij")
     terms = np.stack([np.ones_like(x), x, y, x * y, x * x, y * y])
@@ -78,12 +82,12 @@ def _ink(grey: Grey) -> Ink:
         ink = light - np.tensordot(shade, terms, 1)
     threshold = _threshold(ink)
     if not threshold >= FAINT:
-        raise BadSource(HARDLY)
+        raise BadSource(NO_CONTRAST)
     return np.where(ink < threshold / 2, np.float32(0), ink)
 
 
 def _threshold(values: np.ndarray) -> float:
-    """The value that best parts pixels in two groups (Otsu 1979, doi:10.1109/TSMC.1979.4310076)."""
+    """The value that best separates the pixels into two groups (Otsu 1979, doi:10.1109/TSMC.1979.4310076)."""
     counts, edges = np.histogram(values, 256)
     middles = (edges[1:] + edges[:-1]) / 2
     below, mass = np.cumsum(counts), np.cumsum(counts * middles)
@@ -91,11 +95,11 @@ def _threshold(values: np.ndarray) -> float:
     with np.errstate(divide="ignore", invalid="ignore"):
         between = below * above * (mass / below - (mass[-1] - mass) / above) ** 2
     best = edges[1:-1][between[:-1] >= np.nanmax(between[:-1]) * (1 - 1e-9)]
-    return float(best.mean())  # where nothing lies between the groups, any value would do
+    return float(best.mean())  # all values between two distant groups separate them equally well
 
 
 def _scaled(ink: Ink, shape: tuple[int, ...]) -> tuple[str, Grey]:
-    """The digit alone, its size in words, and as large as the box allows, its lightest pixel white."""
+    """The size of the digit in words, and the digit, scaled to fill the box, with its lightest pixel white."""
     from PIL import Image
 
     inside = ink >= _threshold(ink)
@@ -108,8 +112,8 @@ def _scaled(ink: Ink, shape: tuple[int, ...]) -> tuple[str, Grey]:
 
 
 def _ends(line: Any) -> tuple[int, int]:
-    where = line.nonzero()[0]
-    return int(where[0]), int(where[-1])
+    positions = line.nonzero()[0]
+    return int(positions[0]), int(positions[-1])
 
 
 def _centred(digit: Grey, shape: tuple[int, ...]) -> Grey:

@@ -1,12 +1,11 @@
-"""A folder or URL of images, in portions that are read, predicted and remembered one by one."""
+"""Which images does a folder or URL hold? They fall into shards, each of which is read and predicted on its own."""
 
 import contextlib
 import json
 import os
+import shutil
 from collections.abc import Iterator, Mapping
-from functools import lru_cache
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from types import MappingProxyType
 from typing import Any
 
@@ -15,21 +14,21 @@ from pydantic import BaseModel
 
 from artifacts.errors import DigitflowError, UsageError
 from artifacts.storage.arrays import CHUNK
-from artifacts.storage.store import Store, canonical_json, disk_errors
+from artifacts.storage.store import Location, Store, canonical_json
 from tasks.model.forward import BATCH
-from tasks.prediction.sources import LoadedImage, count, is_array, is_known, read
+from tasks.prediction.sources import IMAGE_FILES, LoadedImage, count_images, is_array_file, is_image_file, read_images
 
-_TOLD = {
+STATE_FIELDS = {
     *("mtime", "created", "modify", "ETag", "etag", "LastModified", "Last-Modified", "last_modified"),
     *("Content-MD5", "md5Hash", "version_id"),
 }
-"""What file systems say of a file's state, besides its size."""
+"""The fields, besides the size, in which file systems give the state of a file."""
 REFUSED = (401, 403, 404, 410)
-"""Statuses of HTTP that are about one file."""
+"""HTTP statuses that are about one file."""
 
 
 class File(BaseModel, frozen=True):
-    """A file of a source. `name` is relative to it, `state` tells one content from another without reading it."""
+    """A file of a source. `name` is relative to the source; `state` differs if the content does, without reading it."""
 
     path: str
     name: str
@@ -37,7 +36,7 @@ class File(BaseModel, frozen=True):
 
 
 class Shard(BaseModel, frozen=True):
-    """Some files of a source, or the images from `start` to before `stop` of one that holds many."""
+    """Some files of a source, or the images from `start` to before `stop` of one file that holds many."""
 
     source: str
     files: tuple[File, ...]
@@ -45,116 +44,126 @@ class Shard(BaseModel, frozen=True):
     stop: int | None = None
 
 
-def images(portion: Shard, store: Store, max_bytes: int) -> Iterator[LoadedImage]:
-    """The images of a portion, in their order. Raises DigitflowError if the source cannot be reached."""
-    files, _ = _opened(portion.source)
-    for file in portion.files:
-        with _scratch(portion.source, file, store) as folder:
-            path = Path(file.path) if _is_local(files) else folder / "file"
-            if not _is_local(files) and not path.exists():
-                if refusal := _get(files, file.path, folder / "fetched", portion.source):
-                    yield LoadedImage(file.name, None, refusal)
-                    continue
-                if json.loads(file.state)["size"] not in (None, (folder / "fetched").stat().st_size):
-                    raise _changed(file)
-                (folder / "fetched").rename(path)
-            yield from read(path, file.name, folder, max_bytes, portion.start, portion.stop)
-        if _is_local(files) and _file(files, file.path, file.name).state != file.state:
+def list_shards(source: str) -> Iterator[Shard]:
+    """All images of a folder or URL in the order of their names, arrays first. Raises UsageError if there are none."""
+    system, root = _open(source)
+    files = _list_files(system, root, source)
+    if not files:
+        raise UsageError(f"{source} has no {IMAGE_FILES} file in it")
+    for file in files:
+        if is_array_file(file.name):
+            yield from _shards_of_array(system, file, source)
+    pictures = [file for file in files if not is_array_file(file.name)]
+    for i in range(0, len(pictures), BATCH):
+        yield Shard(source=source, files=tuple(pictures[i : i + BATCH]))
+
+
+class Workspace(Location):
+    """A folder that holds one file of a source at a time, so that an array is fetched and decompressed once for all its
+    shards, if these are read in turn.
+    """
+
+    def __init__(self, folder: Path):
+        self._folder = folder
+        self._file: tuple[str, File] | None = None
+
+    @classmethod
+    @contextlib.contextmanager
+    def within(cls, store: Store) -> Iterator["Workspace"]:
+        """A workspace in the store's scratch space. It is gone afterwards."""
+        with store.scratch() as folder:
+            yield cls(folder / "file")
+
+    def folder_for(self, source: str, file: File) -> Path:
+        """The folder, emptied if it holds another file."""
+        if self._file != (source, file):
+            shutil.rmtree(self._folder, ignore_errors=True)
+            self._folder.mkdir()
+            self._file = source, file
+        os.utime(self._folder.parent)  # eviction removes old scratch folders
+        return self._folder
+
+
+def read_shard(shard: Shard, workspace: Workspace, max_bytes: int) -> Iterator[LoadedImage]:
+    """The images of a shard, in their order. Raises DigitflowError if the source cannot be reached."""
+    system, _ = _open(shard.source)
+    for file in shard.files:
+        folder = workspace.folder_for(shard.source, file)
+        path = Path(file.path) if _is_local(system) else folder / "fetched"
+        is_missing = not _is_local(system) and not path.exists()
+        if is_missing and (refusal := _fetch(system, file, path, shard.source)):
+            yield LoadedImage(file.name, None, refusal)
+            continue
+        yield from read_images(path, file.name, folder, max_bytes=max_bytes, start=shard.start, stop=shard.stop)
+        if _is_local(system) and _describe(system, file.path, file.name).state != file.state:
             raise _changed(file)
+
+
+def _fetch(system: Any, file: File, target: Path, source: str) -> str:
+    """Fetch a remote file; returns why this file was refused, or nothing. Raises DigitflowError if the source fails."""
+    part = target.with_name("part-fetched")
+    try:
+        system.get_file(file.path, str(part))
+    except Exception as error:
+        if isinstance(error, FileNotFoundError | PermissionError) or getattr(error, "status", 0) in REFUSED:
+            return f"cannot be read: {' '.join(str(error).split())}"
+        raise _unreadable(source, error) from error
+    if json.loads(file.state)["size"] not in (None, part.stat().st_size):
+        raise _changed(file)
+    part.rename(target)
+    return ""
 
 
 def _changed(file: File) -> DigitflowError:
     return DigitflowError(f"{file.name} changed while it was read; run again")
 
 
-@contextlib.contextmanager
-def _scratch(source: str, file: File, store: Store) -> Iterator[Path]:
-    """A folder to fetch and unpack a file in. An array's stays, for its next portion, until another array is read."""
-    if not is_array(file.name):
-        with store.scratch() as folder:
-            yield folder
-        return
-    with disk_errors(store.home):
-        kept = _kept(source, file, store)
-        os.utime(kept.name)  # old ones are swept
-        yield Path(kept.name)
-
-
-@lru_cache(maxsize=1)
-def _kept(_source: str, _file: File, store: Store) -> "TemporaryDirectory[str]":
-    (store.home / "tmp").mkdir(parents=True, exist_ok=True)
-    return TemporaryDirectory(dir=store.home / "tmp", ignore_cleanup_errors=True)
-
-
-def portions(source: str) -> Iterator[Shard]:
-    """All images of a folder or URL in the order of their names, arrays first. Raises UsageError if there are none."""
-    files, root = _opened(source)
-    found = _found(files, root, source)
-    if not found:
-        raise UsageError(f"{source} has no PNG, JPEG, BMP, .npy or idx3-ubyte file in it")
-    for file in found:
-        if is_array(file.name):
-            yield from _slices(files, file, source)
-    pictures = [file for file in found if not is_array(file.name)]
-    for i in range(0, len(pictures), BATCH):
-        yield Shard(source=source, files=tuple(pictures[i : i + BATCH]))
-
-
-def _slices(files: Any, file: File, source: str) -> Iterator[Shard]:
+def _shards_of_array(system: Any, file: File, source: str) -> Iterator[Shard]:
     try:
-        with files.open(file.path, "rb") as opened:
-            number = count(opened, json.loads(file.state)["size"])
+        with system.open(file.path, "rb") as opened:
+            count = count_images(opened, json.loads(file.state)["size"])
     except Exception:  # each file system raises its own
-        number = 1  # its error is a row
-    for start in range(0, max(number, 1), CHUNK):
+        count = 1  # reading the shard gives the error
+    for start in range(0, max(count, 1), CHUNK):
         yield Shard(source=source, files=(file,), start=start, stop=start + CHUNK)
 
 
-def _found(files: Any, root: str, source: str) -> list[File]:
+def _list_files(system: Any, root: str, source: str) -> list[File]:
     try:
-        if is_known(root.rpartition("/")[2]) and files.isfile(root):
-            return [_file(files, root, root.rpartition("/")[2])]
-        entries = files.find(root, detail=True)
+        if is_image_file(root) and system.isfile(root):
+            return [_describe(system, root, root.rpartition("/")[2])]
+        entries = system.find(root, detail=True)
         if not entries:
-            files.ls(root)  # raises if it cannot be read, which find hides
-        names = {path: path.removeprefix(root.rstrip("/")).lstrip("/") for path in sorted(entries) if is_known(path)}
-        return [_file(files, path, name, entries[path]) for path, name in names.items()]
+            system.ls(root)  # raises if it cannot be read, which find hides
+        paths = [path for path in sorted(entries) if is_image_file(path)]
+        names = [path.removeprefix(root.rstrip("/")).lstrip("/") for path in paths]
+        return [_describe(system, path, name, entries[path]) for path, name in zip(paths, names, strict=True)]
     except Exception as error:  # each file system raises its own
         raise _unreadable(source, error) from error
 
 
-def _file(files: Any, path: str, name: str, entry: Mapping[str, Any] = MappingProxyType({})) -> File:
-    """A file as its listing tells of it, or, if that says too little or is about a link, as the file system does."""
+def _describe(system: Any, path: str, name: str, entry: Mapping[str, Any] = MappingProxyType({})) -> File:
+    """A file with the state in its listing, or, if that has none or is about a link, with the file system's own."""
     info = entry
-    if entry.get("islink") or not _TOLD & entry.keys():
+    if entry.get("islink") or not STATE_FIELDS & entry.keys():
         info = {}
         with contextlib.suppress(FileNotFoundError):  # it is gone, or a link to nowhere
-            info = files.info(path)
-    told = {key: str(value) for key, value in info.items() if key in _TOLD}
-    return File(path=path, name=name, state=canonical_json(told | {"size": info.get("size")}).decode())
+            info = system.info(path)
+    state = {key: str(value) for key, value in info.items() if key in STATE_FIELDS} | {"size": info.get("size")}
+    return File(path=path, name=name, state=canonical_json(state).decode())
 
 
-def _opened(source: str) -> tuple[Any, str]:
+def _open(source: str) -> tuple[Any, str]:
+    """The file system of a source, and the path in it."""
     try:
-        files, root = fsspec.core.url_to_fs(source)
+        system, root = fsspec.core.url_to_fs(source)
     except Exception as error:
         raise _unreadable(source, error) from error
-    return files, root
+    return system, root
 
 
-def _is_local(files: Any) -> bool:
-    return "file" in files.protocol
-
-
-def _get(files: Any, path: str, target: Path, source: str) -> str:
-    """Fetch a file; what it returns says why that one cannot be had. Raises DigitflowError if the source fails."""
-    try:
-        files.get_file(path, str(target))
-        return ""
-    except Exception as error:
-        if isinstance(error, FileNotFoundError | PermissionError) or getattr(error, "status", 0) in REFUSED:
-            return f"cannot be read: {' '.join(str(error).split())}"
-        raise _unreadable(source, error) from error
+def _is_local(system: Any) -> bool:
+    return "file" in system.protocol
 
 
 def _unreadable(source: str, error: Exception) -> DigitflowError:

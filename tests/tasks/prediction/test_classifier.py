@@ -1,4 +1,4 @@
-"""A registered model in use gives what the pipeline judged, from weights that are verified."""
+"""A classifier gives the probabilities that the pipeline judged, from weights that are verified."""
 
 import json
 import shutil
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.prefect
 
 @pytest.fixture
 def home(in_use: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of the home that is in use."""
+    """A copy of the home with a champion."""
     shutil.copytree(in_use, tmp_path / "home")
     monkeypatch.setenv("DIGITFLOW_HOME", str(tmp_path / "home"))
     return tmp_path / "home"
@@ -34,26 +34,26 @@ def judged(home: Path) -> tuple[np.ndarray, np.ndarray]:
     return images, probabilities
 
 
-def test_the_pipelines_own(home: Path) -> None:
+def test_same_bits_as_the_pipeline(home: Path) -> None:
     """The champion's probabilities of the test images are those that the pipeline judged, bit for bit."""
     images, expected = judged(home)
-    found = Classifier.load("champion").predict(images)
-    assert found.dtype == np.float32
-    np.testing.assert_array_equal(found, expected)
+    probabilities = Classifier.load("champion").predict(images)
+    assert probabilities.dtype == np.float32
+    np.testing.assert_array_equal(probabilities, expected)
     np.testing.assert_array_equal(Classifier.load(1, "mnist-sample").predict(images[:0]), expected[:0])
 
 
 def test_without_mlflow(home: Path) -> None:
     """The local champion is found without importing MLflow or Prefect."""
     script = (
-        "import sys; from tasks.prediction.classifier import Classifier; Classifier.load(); "
+        "import sys; from digitflow import Classifier; Classifier.load(); "
         "assert not {'mlflow', 'prefect'} & {*sys.modules}"
     )
     subprocess.run([sys.executable, "-c", script], check=True)
 
 
-def test_the_same_version_both_ways(home: Path) -> None:
-    """What is read from the local database is what MLflow says."""
+def test_same_version_with_and_without_mlflow(home: Path) -> None:
+    """The local database and MLflow give the same version."""
     registry = Registry(home)
     assert registry.find() == registry.champion("mnist-sample") == registry.find(1)
 

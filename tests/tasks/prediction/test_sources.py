@@ -1,4 +1,4 @@
-"""Every kind of file gives its images in their order; what is bad is told in its place."""
+"""Every kind of file gives its images in their order; a bad one gives an error in its place."""
 
 import gzip
 import io
@@ -10,14 +10,14 @@ import pytest
 from PIL import Image
 
 from tasks.data import idx
-from tasks.prediction.sources import LoadedImage, count, expand, read
+from tasks.prediction.sources import IMAGE_FILES, LoadedImage, count_images, list_files, read_images
 from tests.conftest import Arrays
 
 LIMIT = 10**6
 
 
-def seen(path: Path, scratch: Path) -> list[LoadedImage]:
-    return list(read(path, path.name, scratch, LIMIT))
+def loaded(path: Path, scratch: Path) -> list[LoadedImage]:
+    return list(read_images(path, path.name, scratch, max_bytes=LIMIT))
 
 
 @pytest.mark.parametrize("kind", ["npy", "npy-4d", "npy-16", "npy-fortran", "idx", "idx.gz"])
@@ -31,32 +31,32 @@ def test_arrays(kind: str, tmp_path: Path, digits: Arrays) -> None:
         path.write_bytes(buffer.getvalue())
     else:
         path.write_bytes(gzip.compress(idx.encode(images)) if kind == "idx.gz" else idx.encode(images))
-    found = seen(path, tmp_path)
-    assert [item.name for item in found] == [f"images[{i}]" for i in range(5)]
-    np.testing.assert_array_equal([item.image.pixels for item in found if item.image], images)
+    items = loaded(path, tmp_path)
+    assert [item.name for item in items] == [f"images[{i}]" for i in range(5)]
+    np.testing.assert_array_equal([item.image.pixels for item in items if item.image], images)
     with path.open("rb") as file:
-        assert count(file, path.stat().st_size) == 5
+        assert count_images(file, path.stat().st_size) == 5
 
 
 def test_folders(tmp_path: Path, digits: Arrays) -> None:
-    """A folder stands for the images in and below it, by name; labels and other files are not taken for images."""
+    """A folder stands for the image files in and below it, by name, without labels and other files."""
     (tmp_path / "below").mkdir()
     for name in ("b.png", "a.bmp", "below/c.jpg"):
         Image.fromarray(digits[0][0]).save(tmp_path / name)
     for name in ("notes.txt", "train-labels-idx1-ubyte"):
         (tmp_path / name).write_text("x")
     (tmp_path / "d.png").symlink_to("nowhere")
-    assert [path.name for path in expand([str(tmp_path)])] == ["a.bmp", "b.png", "c.jpg", "d.png"]
+    assert [path.name for path in list_files([str(tmp_path)])] == ["a.bmp", "b.png", "c.jpg", "d.png"]
     (tmp_path / "empty").mkdir()
-    (empty,) = expand([str(tmp_path / "empty")])
-    assert "has no PNG" in seen(empty, tmp_path)[0].error
+    (empty,) = list_files([str(tmp_path / "empty")])
+    assert f"has no {IMAGE_FILES}" in loaded(empty, tmp_path)[0].error
 
 
 @pytest.mark.parametrize("name", ["x\0.png", "x" * 300, "nowhere/x.png"])
 def test_unusable_names(name: str, tmp_path: Path) -> None:
-    """A name that no file can have is told like a file that is not there."""
-    (path,) = expand([name])
-    (item,) = seen(path, tmp_path)
+    """A name that no file can have gives an error, as does a file that is not there."""
+    (path,) = list_files([name])
+    (item,) = loaded(path, tmp_path)
     assert item.image is None and item.error.startswith("cannot be read")
 
 
@@ -72,7 +72,7 @@ class Trap:
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "problem"),
     [
         (b"nonsense", "no PNG"),
         (b"", "no PNG"),
@@ -91,17 +91,17 @@ class Trap:
         (npy("{{'a'}, 'b'}"), "cannot be read"),
     ],
 )
-def test_bad_files(content: bytes, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bad_files(content: bytes, problem: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A damaged, oversized or malicious file is one error, and no pickle is loaded."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "bad").write_bytes(content)
-    (found,) = seen(tmp_path / "bad", tmp_path)
-    assert found.image is None and told in found.error
+    (item,) = loaded(tmp_path / "bad", tmp_path)
+    assert item.image is None and problem in item.error
     assert not Path("trapped").exists()
 
 
 def test_floats_are_refused(tmp_path: Path) -> None:
-    """Nobody knows what range floats are in, so they are refused, as is a file that is not there."""
+    """Floats, whose range is unknown, are refused, as is a file that is not there."""
     np.save(tmp_path / "floats.npy", np.zeros((2, 8, 8), np.float32))
-    assert "not uint8" in seen(tmp_path / "floats.npy", tmp_path)[0].error
-    assert "No such file" in seen(tmp_path / "gone.png", tmp_path)[0].error
+    assert "not uint8" in loaded(tmp_path / "floats.npy", tmp_path)[0].error
+    assert "No such file" in loaded(tmp_path / "gone.png", tmp_path)[0].error

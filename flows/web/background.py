@@ -1,0 +1,54 @@
+"""What does the app do between requests? It follows the champion and hands in corrections that are due."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+
+from fastapi import FastAPI
+from prometheus_client import Gauge
+
+from tasks.prediction.champion_follower import ChampionFollower
+from tasks.retraining import feedback
+
+THREADS = 4
+"""Requests that are answered at once, so that large pictures do not fill the memory."""
+
+
+def background_work(
+    follower: ChampionFollower, home: Path, announce: Callable[[str], None], version_gauge: Gauge
+) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+    """The lifespan of the app. When it ends, all corrections are handed in, due or not."""
+
+    def hand_in() -> None:
+        for batch in feedback.hand_in(home):
+            announce(batch.name)
+
+    def refresh() -> None:
+        follower.refresh()
+        version, _ = follower.current
+        version_gauge.labels(version.dataset).set(version.version)
+        if feedback.is_due(home):
+            hand_in()
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        from anyio.to_thread import current_default_thread_limiter
+
+        current_default_thread_limiter().total_tokens = THREADS
+        task = asyncio.create_task(_repeat(refresh, follower))
+        yield
+        task.cancel()
+        await asyncio.to_thread(hand_in)
+
+    return lifespan
+
+
+async def _repeat(refresh: Callable[[], None], follower: ChampionFollower) -> None:
+    while True:
+        try:
+            await asyncio.to_thread(refresh)
+        except Exception:
+            logging.getLogger("uvicorn.error").exception("the champion was not followed or corrections not handed in")
+        await asyncio.sleep(follower.interval)

@@ -1,0 +1,83 @@
+"""Which batches were accepted, and are their arrays still there?"""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+
+from pydantic import BaseModel, ValidationError
+
+from artifacts.errors import BadSource, DigitflowError
+from artifacts.storage.arrays import Labels, RawImages
+from artifacts.storage.home import BATCHES, KEPT_BATCHES
+from artifacts.storage.store import Store
+from tasks.data.datasets import Split
+from tasks.retraining.batch_formats import read_batch
+from tasks.retraining.drift import Drift
+
+
+class Batch(BaseModel, frozen=True):
+    """An accepted batch. `digest` identifies it by content, `added` is UTC."""
+
+    name: str
+    digest: str
+    data: Split
+    added: datetime
+    drift: tuple[Drift, ...]
+
+
+def accepted_batches(store: Store) -> Iterator[Batch]:
+    """All accepted batches of all data sets. Raises DigitflowError if a ledger is damaged."""
+    for path in sorted((store.home / BATCHES).glob("*.json")):
+        yield from _read(path)
+
+
+def read_ledger(dataset: str, store: Store) -> list[Batch]:
+    """The accepted batches of a data set, in the order of their arrival. Raises DigitflowError if it is damaged."""
+    path = store.home / _name(dataset)
+    return _read(path) if path.exists() else []
+
+
+def write_ledger(dataset: str, batches: list[Batch], store: Store) -> None:
+    """Replace the ledger of a data set, atomically."""
+    content = json.dumps([batch.model_dump(mode="json") for batch in batches], indent=1)
+    store.write(_name(dataset), content.encode())
+
+
+def store_batch(images: RawImages, labels: Labels, store: Store) -> Split:
+    """Put the arrays of a batch into the store."""
+    return Split(images=store.put(images), labels=store.put(labels))
+
+
+def content_digest(data: Split) -> str:
+    """The SHA-256 that identifies a batch by its images and labels."""
+    return hashlib.sha256(f"{data.images.sha256}{data.labels.sha256}".encode()).hexdigest()
+
+
+def restore_arrays(batch: Batch, store: Store, max_bytes: int) -> None:
+    """Read the arrays of an accepted batch from its files again, if the store lost them.
+
+    Raises DigitflowError if the files are gone or are not those that were accepted.
+    """
+    if store.holds(batch.data.images) and store.holds(batch.data.labels):
+        return
+    path = store.home / KEPT_BATCHES / batch.name
+    try:
+        if store_batch(*read_batch(path, store, max_bytes), store) == batch.data:
+            return
+        what = "it is not what was accepted"
+    except BadSource as error:
+        what = str(error)
+    raise DigitflowError(f"an accepted batch is lost: {path}: {what}; restore it from a backup")
+
+
+def _name(dataset: str) -> str:
+    return f"{BATCHES}/{dataset.replace('/', '_')}.json"
+
+
+def _read(path: Path) -> list[Batch]:
+    try:
+        return [Batch.model_validate(item) for item in json.loads(path.read_bytes())]
+    except (ValueError, ValidationError) as error:
+        raise DigitflowError(f"the ledger of batches {path} is damaged ({error}); restore it from a backup") from None

@@ -1,0 +1,110 @@
+"""A batch is learned from once or not at all, and is never lost."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from artifacts.storage.store import Store
+from tasks.data.datasets import Splits
+from tasks.retraining import feedback
+from tasks.retraining.collect import Arrivals, collect
+from tasks.retraining.inbox import add_batch
+from tasks.retraining.ledger import accepted_batches
+from tests.tasks.retraining.conftest import LIMIT, Batch, judge, npz
+
+
+def test_all_ways_in(store: Store, base: Splits, tmp_path: Path, new_digits: Batch) -> None:
+    """The step takes what is in the inbox, what is new below the URL, and what people corrected."""
+    images, labels = new_digits
+    add_batch(npz(tmp_path / "added.npz", images[:100], labels[:100]), store.home)
+    npz(tmp_path / "remote" / "fetched.npz", images[100:200], labels[100:200])
+    feedback.keep(images[200], int(labels[200]), "digits", store.home)
+    url = f"file://{tmp_path}/remote"
+    arrivals = collect.fn("digits", base, 10, on_drift="accept", store=store, inbox=url, max_bytes=LIMIT)
+    assert sorted(batch.data.labels.shape[0] for batch in arrivals.new) == [1, 100, 100]
+
+
+def test_once(store: Store, base: Splits, tmp_path: Path, new_digits: Batch) -> None:
+    """An accepted batch leaves the inbox and stays accepted; the same images again change nothing."""
+    path = npz(tmp_path / "good.npz", *new_digits)
+    add_batch(path, store.home)
+    first = judge(store, base)
+    add_batch(path, store.home)
+    second = judge(store, base)
+    assert [len(first.new), len(second.new), len(second.accepted), len(second.repeated)] == [1, 0, 1, 1]
+    assert list((store.home / "inbox").iterdir()) == [] and len(list(accepted_batches(store))) == 1
+
+
+def test_bad_batches_go_to_quarantine(
+    store: Store, base: Splits, tmp_path: Path, *, new_digits: Batch, digits: tuple[np.ndarray, ...]
+) -> None:
+    """Test images, unknown labels, other sizes and unreadable files go to quarantine with a report; nothing is lost."""
+    images, labels = new_digits
+    bad = {
+        "leak": (digits[2][:9], digits[3][:9]),
+        "label": (images, np.full_like(labels, 11)),
+        "size": (np.zeros((9, 9, 9), np.uint8) + np.arange(9, dtype=np.uint8), labels[:9]),
+        "type": (images.astype(np.float32), labels),
+    }
+    for name, arrays in bad.items():
+        add_batch(npz(tmp_path / f"{name}.npz", *arrays), store.home)
+    (tmp_path / "torn.npz").write_bytes(b"PK")
+    add_batch(tmp_path / "torn.npz", store.home)
+    arrivals = judge(store, base)
+    assert arrivals.accepted == () and len(arrivals.quarantined) == 5
+    for name in arrivals.quarantined:
+        assert {path.name for path in (store.home / "quarantine" / name).iterdir()} == {name, "report.json"}
+
+
+def test_drift_can_be_refused(store: Store, base: Splits, tmp_path: Path, new_digits: Batch) -> None:
+    """A batch that drifted goes to quarantine if drift is refused."""
+    add_batch(npz(tmp_path / "thin.npz", new_digits[0] // 3, new_digits[1]), store.home)
+    arrivals = judge(store, base, "refuse")
+    assert arrivals.accepted == () and "drifted" in next(iter(arrivals.quarantined.values()))
+
+
+def test_killed_before_the_batch_left(
+    store: Store, base: Splits, tmp_path: Path, *, new_digits: Batch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed between the ledger and the move, the batch is accepted once."""
+    add_batch(npz(tmp_path / "good.npz", *new_digits), store.home)
+    with monkeypatch.context() as patch:
+        patch.setattr("tasks.retraining.collect.move_batch", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            judge(store, base)
+    assert len(judge(store, base).accepted) == 1 and list((store.home / "inbox").iterdir()) == []
+
+
+def test_meant_for_another(store: Store, base: Splits, new_digits: Batch) -> None:
+    """A batch that names another data set stays in the inbox, for that one's retraining."""
+    npz(store.home / "inbox" / "batch.npz", *new_digits, dataset="letters")
+    assert judge(store, base) == Arrivals(accepted=(), new=(), quarantined={}, repeated=())
+    assert len(judge(store, base, dataset="letters").new) == 1
+
+
+@pytest.mark.parametrize("harm", ["empty", "array", "flipped", "huge picture"])
+def test_damaged_files(harm: str, store: Store, base: Splits, new_digits: Batch) -> None:
+    """Whatever is wrong with a file, it goes to quarantine, and does not stop the others."""
+    inbox = store.home / "inbox"
+    inbox.mkdir(parents=True)
+    bad = inbox / "bad.npz"
+    if harm == "empty":
+        bad.touch()
+    elif harm == "array":
+        np.save(bad.open("wb"), new_digits[0])
+    elif harm == "flipped":
+        np.savez_compressed(bad, images=new_digits[0], labels=new_digits[1])
+        content = bytearray(bad.read_bytes())
+        for place in range(100, len(content) - 400, 50):
+            content[place] ^= 0xFF
+        bad.write_bytes(content)
+    else:
+        bad = inbox / "bad"
+        bad.mkdir()
+        (bad / "labels.csv").write_text("file,label\na.png,1\n")
+        Image.new("1", (14_000, 14_000)).save(bad / "a.png")
+    npz(inbox / "good.npz", *new_digits)
+    arrivals = judge(store, base)
+    assert list(arrivals.quarantined) == [bad.name] and [batch.name for batch in arrivals.new] == ["good.npz"]
