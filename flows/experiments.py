@@ -4,32 +4,34 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
-from prefect import flow
+from prefect import flow, runtime
 from prefect.artifacts import create_markdown_artifact
 from prefect.states import Completed
 from pydantic import BaseModel, Field
 
 from artifacts.errors import DigitflowError
 from artifacts.lineage.manifest import Run
+from artifacts.storage.home import EXPERIMENTS
 from artifacts.storage.settings import Settings
-from flows.plan import Plan, Where
+from flows.plan import Execution, Plan
 from flows.publication import Outcome, recorded_run, slug
 from flows.steps import prepare
 from flows.training import train_and_publish
 from flows.trials import Trials, workers
-from tasks.caching import RECORDS
 from tasks.data.normalise import normalise_and_reshape
 from tasks.data.one_hot import one_hot_encode
 from tasks.evaluation.gate import Gate
 from tasks.experiments.compare import compare
 from tasks.experiments.comparison import Row, ranked
 from tasks.experiments.hold_out import hold_out
-from tasks.experiments.search import Search, Study, alone
+from tasks.experiments.search import Search, Study, study_lock
 from tasks.experiments.trial_worker import TrialResult
-from tasks.experiments.variants import AS_IS, EXTENSIONS, changed, describe
+from tasks.experiments.variants import AS_IS, EXTENSIONS, apply_changes, describe_changes
 from tasks.model.hyperparameters import Hyperparameters, Overrides
 from tasks.model.recipes import Recipe
-from tasks.registry.mlflow_runs import Tracking
+from tasks.prefect_tasks import CACHE_ENTRIES
+from tasks.registry.mlflow_runs import LoggedVariant, Tracking
+from tasks.registry.registry import Registry
 
 FINALISTS = 3
 """Hyperparameters of a search that are tried with every seed."""
@@ -46,28 +48,12 @@ class Experiment(BaseModel):
     hyperparameters: Hyperparameters
     computed: int
     cached: int
-    """Trials that were made, and that were in the cache."""
+    """Trials that were computed, and trials that the cache answered."""
     report: str
     markdown: str
-    outcome: Outcome | None
-    """What became of the winner, if it was trained on all training images and proposed: its test accuracy is there."""
-    seconds: float
-
-    @classmethod
-    def of(
-        cls, plan: Plan, rows: Sequence[Row], best: Row, trials: Trials, outcome: Outcome | None, **facts: Any
-    ) -> "Experiment":
-        return cls(
-            dataset=plan.source.name,
-            recipe=plan.recipe,
-            variants=[_summary(row) for row in ranked(rows)],
-            winner=best.name,
-            hyperparameters=best.hyperparameters,
-            computed=trials.computed,
-            cached=trials.cached,
-            outcome=outcome,
-            **facts,
-        )
+    outcome: Outcome | None = None
+    """The training run of the winner on all training images, with its test accuracy, if the winner was proposed."""
+    seconds: float = 0
 
 
 @flow(name="experiments", persist_result=False, result_serializer="json")
@@ -81,7 +67,7 @@ def experiments(
     seeds: Annotated[int, Field(ge=1, le=100)] = 3,
     propose: bool = True,
     gate: Gate = Gate(),  # noqa: B008
-    where: Where = Where(),  # noqa: B008
+    where: Execution = Execution(),  # noqa: B008
 ) -> Any:
     """Try variants of a recipe with several seeds, train the best on all training images, and propose it to the gate.
 
@@ -99,84 +85,111 @@ def experiments(
         gate: What the winner must reach
         where: Who trains
     """
-    started = time.monotonic()
-    settings = Settings.load()
-    plan = Plan.of(dataset, recipe, seed, hyperparameters, gate, settings)
-    with recorded_run(plan, settings, "-trials") as run:
-        with workers(where) as runner:
-            trials = _divided(plan, settings, runner)
-            if search:
-                rows = _searched(plan, search, seeds, trials, settings)
-            else:
-                rows = _tried(_variants(plan, variants), range(seed, seed + seeds), trials)
-        best = _best(rows)
-        page, markdown = _publish(plan, rows, run, settings)
-        run.finish("compared")
-    winner = plan.model_copy(update={"hyperparameters": best.hyperparameters})
-    outcome = train_and_publish(winner, settings, time.monotonic()) if propose else None
-    facts = {"report": page, "markdown": markdown, "seconds": round(time.monotonic() - started, 2)}
-    experiment = Experiment.of(plan, rows, best, trials, outcome, **facts)
-    if outcome and not outcome.gate.passed:
-        return Completed(name="Rejected", message=outcome.gate.reason, data=experiment)
+    started, settings = time.monotonic(), Settings.load()
+    plan = Plan.of(dataset, recipe, seed, hyperparameters=hyperparameters, gate=gate, settings=settings)
+    if propose:
+        Registry(settings.home).champion(plan.source.name)  # an unreadable champion is an error now, not after training
+    experiment = _compared(plan, variants, search, seeds=seeds, execution=where, settings=settings)
+    if propose:
+        winner = plan.model_copy(update={"hyperparameters": experiment.hyperparameters})
+        experiment.outcome = train_and_publish(winner, settings, time.monotonic())
+    experiment.seconds = round(time.monotonic() - started, 2)
+    if experiment.outcome and not experiment.outcome.gate.passed:
+        return Completed(name="Rejected", message=experiment.outcome.gate.reason, data=experiment)
     return experiment
 
 
-experiments.result_storage = RECORDS
+experiments.result_storage = CACHE_ENTRIES
+
+
+def _compared(
+    plan: Plan,
+    variants: Mapping[str, BaseModel] | None,
+    search: Search | None,
+    *,
+    seeds: int,
+    execution: Execution,
+    settings: Settings,
+) -> Experiment:
+    """Run the trials as one recorded run, and publish the comparison."""
+    with recorded_run(plan, settings, f"{slug(runtime.flow_run.name)}-trials") as run:
+        with workers(execution) as runner:
+            trials = _divided(plan, settings, runner)
+            if search:
+                rows = _searched(plan, search, seeds, trials=trials, settings=settings)
+            else:
+                rows = _run_variants(_variants(plan, variants), range(plan.seed, plan.seed + seeds), trials)
+        best = _best(rows)
+        page, markdown = _publish(plan, rows, run, settings)
+        run.finish("compared")
+    return Experiment(
+        dataset=plan.source.name,
+        recipe=plan.recipe,
+        variants=[_summary(row) for row in ranked(rows)],
+        winner=best.name,
+        hyperparameters=best.hyperparameters,
+        computed=trials.computed,
+        cached=trials.cached,
+        report=page,
+        markdown=markdown,
+    )
 
 
 def _divided(plan: Plan, settings: Settings, runner: Any) -> Trials:
-    """Trials on the training images alone, a part of them held out."""
+    """Trials that learn from the training images, and are scored on those that are held out of them."""
     store = settings.artifacts
     data = hold_out(prepare(plan, settings).data.train, store)
     return Trials(normalise_and_reshape(data, store), one_hot_encode(data, store), runner)
 
 
 def _variants(plan: Plan, variants: Mapping[str, BaseModel] | None) -> dict[str, Hyperparameters]:
-    """The plan's hyperparameters, changed as each variant asks; without any, as the tutorial's extensions do."""
+    """The hyperparameters of each variant, by its name; without variants, the tutorial's extensions."""
     changes = EXTENSIONS if variants is None else {n: v.model_dump(exclude_none=True) for n, v in variants.items()}
-    return {name: changed(plan.hyperparameters, name, change) for name, change in changes.items()}
+    return {name: apply_changes(plan.hyperparameters, name, change) for name, change in changes.items()}
 
 
-def _tried(variants: Mapping[str, Hyperparameters], seeds: Sequence[int], trials: Trials) -> list[Row]:
-    """Every variant with every seed, seed by seed."""
-    found = trials.run([(hyperparameters, seed) for seed in seeds for hyperparameters in variants.values()])
+def _run_variants(variants: Mapping[str, Hyperparameters], seeds: Sequence[int], trials: Trials) -> list[Row]:
+    """Run every variant with every seed, seed by seed."""
+    results = trials.run([(hyperparameters, seed) for seed in seeds for hyperparameters in variants.values()])
     return [
         Row(
             name=name,
             hyperparameters=hyperparameters,
-            trials=dict(zip(seeds, found[i :: len(variants)], strict=True)),
+            trials=dict(zip(seeds, results[i :: len(variants)], strict=True)),
         )
         for i, (name, hyperparameters) in enumerate(variants.items())
     ]
 
 
-def _searched(plan: Plan, search: Search, seeds: int, trials: Trials, settings: Settings) -> list[Row]:
-    """Each trial of a search with the first seed; the recipe itself and the best ones found with every seed."""
+def _searched(plan: Plan, search: Search, seeds: int, *, trials: Trials, settings: Settings) -> list[Row]:
+    """Run the trials of a search with the first seed, then the recipe itself and the best trials with every seed."""
     base, name = plan.hyperparameters, search.study or f"{slug(plan.source.name)}-{plan.recipe}"
     about = [plan.source.digests, base.model_dump(mode="json"), plan.seed, search.model_dump(mode="json")["space"]]
-    with alone(settings.home, name):
+    with study_lock(settings.home, name):
         study = Study(settings.home, name, search, about)
         while proposals := study.propose():
-            asked = [(changed(base, "search", proposal.changes), plan.seed) for proposal in proposals]
-            study.tell(list(zip(proposals, trials.run(asked, study.floors()), strict=True)))
-        found = [
-            _found(plan, number, study.changes(number), tried)
-            for number, tried in list(study.finished().items())[: search.trials]
+            requests = [(apply_changes(base, "search", proposal.changes), plan.seed) for proposal in proposals]
+            study.record(list(zip(proposals, trials.run(requests, study.pruning_thresholds()), strict=True)))
+        rows = [
+            _trial_row(plan, number, study.changes(number), result)
+            for number, result in list(study.finished().items())[: search.trials]
         ]
-    order = sorted((row for row in found if not row.failure), key=lambda row: -row.accuracy)
+    order = sorted((row for row in rows if not row.failure), key=lambda row: -row.accuracy)
     finalists = list({row.hyperparameters: row for row in order}.values())[:FINALISTS]
     variants = {AS_IS: base} | {row.name: row.hyperparameters for row in finalists}
-    finals = _tried(variants, range(plan.seed, plan.seed + seeds), trials)
-    return finals + [row for row in found if row.name not in variants]
+    finals = _run_variants(variants, range(plan.seed, plan.seed + seeds), trials)
+    return finals + [row for row in rows if row.name not in variants]
 
 
-def _found(plan: Plan, number: int, changes: Mapping[str, Any], tried: TrialResult) -> Row:
-    name = f"trial {number}: {describe(changes)}"
-    return Row(name=name, hyperparameters=changed(plan.hyperparameters, name, changes), trials={plan.seed: tried})
+def _trial_row(plan: Plan, number: int, changes: Mapping[str, Any], result: TrialResult) -> Row:
+    name = f"trial {number}: {describe_changes(changes)}"
+    return Row(
+        name=name, hyperparameters=apply_changes(plan.hyperparameters, name, changes), trials={plan.seed: result}
+    )
 
 
 def _best(rows: Sequence[Row]) -> Row:
-    """Raises DigitflowError if no variant could be trained."""
+    """The best row. Raises DigitflowError if no variant could be trained."""
     best = ranked(rows)[0]
     if best.failure:
         raise DigitflowError(f"no variant could be trained; the first, {best.name}: {best.failure}")
@@ -184,22 +197,33 @@ def _best(rows: Sequence[Row]) -> Row:
 
 
 def _publish(plan: Plan, rows: Sequence[Row], run: Run, settings: Settings) -> tuple[str, str]:
-    """Put the comparison where people look for it: once for equal results. Returns the page's path, and Markdown."""
+    """Export the comparison, and log it once in MLflow. Returns the path of its page, and the page as Markdown."""
     store = settings.artifacts
     kept = store.put_json([row.model_dump(mode="json") for row in rows])
     title = f"{plan.source.name}, recipe {plan.recipe}: {len(rows)} variants"
     reported = compare(title, kept, store)
-    name = f"experiments/{slug(plan.source.name)}-{plan.recipe}-{kept.sha256[:12]}"
+    name = f"{EXPERIMENTS}/{slug(plan.source.name)}-{plan.recipe}-{kept.sha256[:12]}"
     if not (store.home / name / "report.html").exists():
-        Tracking(settings.home).log_experiment(title, rows, store.path(reported.html).read_bytes())
+        variants = [_logged(row) for row in rows]
+        Tracking(settings.home).log_experiment(title, variants, store.path(reported.html).read_bytes())
     run.export(kept, f"{name}/variants.json")
     markdown: str = store.get_json(reported.markdown)["experiment"]
     create_markdown_artifact(key="experiment", markdown=markdown, description=title)
     return str(run.export(reported.html, f"{name}/report.html")), markdown
 
 
+def _logged(row: Row) -> LoggedVariant:
+    return LoggedVariant(
+        name=row.name,
+        hyperparameters=row.hyperparameters.model_dump(mode="json"),
+        accuracies={seed: trial.accuracy for seed, trial in row.trials.items() if trial.accuracy is not None},
+        seconds={seed: trial.seconds for seed, trial in row.trials.items()},
+        failed=bool(row.failure),
+    )
+
+
 def _summary(row: Row) -> dict[str, Any]:
-    """A row for programs; None for what a failed one does not have."""
+    """A row for programs. A failed row has no accuracy, interval and loss."""
     known = {"name": row.name, "seeds": len(row.trials), "failure": row.failure or None}
     costs = {"parameters": row.parameters, "seconds": round(row.seconds, 3)}
     score = None if row.failure else row

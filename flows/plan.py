@@ -1,4 +1,4 @@
-"""What a run is to do, with every default settled before it starts."""
+"""What a run does, with every default filled in before it starts."""
 
 import os
 from pathlib import Path
@@ -15,26 +15,26 @@ from tasks.model.hyperparameters import Hyperparameters
 from tasks.model.recipes import Recipe, choose, default_min_accuracy
 
 
-class Where(BaseModel, frozen=True, extra="forbid"):
-    """Who fits: `processes` of this machine, as many as it has cores (with JAX: one) unless told, or Dask's workers."""
+class Execution(BaseModel, frozen=True, extra="forbid"):
+    """What trains the trials: `processes` of this machine (default: one a core; with JAX one), or Dask's workers."""
 
     runner: Literal["processes", "dask"] = "processes"
     processes: int | None = Field(None, ge=1, le=1024)
     address: str = Field("", description="Of Dask's scheduler, such as tcp://127.0.0.1:8786")
 
     @model_validator(mode="after")
-    def _complete(self) -> "Where":
+    def _complete(self) -> "Execution":
         if (self.runner == "dask") != bool(self.address):
             raise ValueError("the runner dask needs the address of a scheduler, and no other does")
         return self
 
 
 PATIENCE = 8
-"""Seconds to wait for some mirror to answer before the sample is used instead; the promise is 15 in all."""
+"""Seconds that --or-sample waits for a mirror to answer before it uses the sample. The README promises 15 in all."""
 
 
 class Plan(BaseModel, frozen=True):
-    """A data set by content, a recipe and what it came to, a seed and a gate."""
+    """A data set by content, a recipe with its hyperparameters, a seed and a gate."""
 
     source: Source
     mirrors: Mirrors
@@ -54,11 +54,12 @@ class Plan(BaseModel, frozen=True):
         dataset: str,
         recipe: Recipe,
         seed: int,
+        *,
         hyperparameters: BaseModel,
         gate: Gate,
         settings: Settings,
     ) -> "Plan":
-        """Settle a plan. Raises UsageError for an unknown name, BadSource for an unusable folder."""
+        """The plan of these requests. Raises UsageError for an unknown name, BadSource for an unusable folder."""
         source, mirrors = locate(dataset, settings)
         if gate.min_accuracy is None:
             gate = gate.model_copy(update={"min_accuracy": default_min_accuracy(recipe, source.name)})
@@ -74,7 +75,7 @@ class Plan(BaseModel, frozen=True):
 
 
 def locate(dataset: str, settings: Settings) -> tuple[Source, Mirrors]:
-    """The data set of that name, or in the folder of that path, and where it is served."""
+    """The data set with that name, or in the folder with that path, and the mirrors that serve it."""
     if dataset == SAMPLE:
         return SAMPLE_SOURCE, Mirrors(urls=())
     if dataset in SOURCES:
@@ -86,7 +87,7 @@ def locate(dataset: str, settings: Settings) -> tuple[Source, Mirrors]:
             + ", ".join(FILES)
         )
     limit = settings.max_file_bytes
-    digests = [idx.unpack(idx.find(folder, name), Path(os.devnull), limit) for name in FILES]
+    digests = [idx.decompress(idx.find_file(folder, name), Path(os.devnull), limit) for name in FILES]
     name = f"{folder.name} (folder)" if folder.name in NAMES else folder.name
     source = Source.model_validate({"name": name, "digests": digests})
     return source, Mirrors(urls=(f"{folder.as_uri()}/",), max_file_bytes=limit)

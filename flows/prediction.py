@@ -5,34 +5,36 @@ from typing import Any
 from prefect import flow
 
 from artifacts.storage.settings import Settings
-from tasks.caching import RECORDS
-from tasks.prediction.classifier import at_hand
+from tasks.prediction.classifier import ensure_weights
 from tasks.prediction.predict import predict
-from tasks.prediction.predictions_table import place, write
-from tasks.prediction.shards import portions
+from tasks.prediction.predictions_table import locate_table, write_table
+from tasks.prediction.shards import Workspace, list_shards
+from tasks.prefect_tasks import CACHE_ENTRIES
 from tasks.registry.registry import Registry
 from tasks.registry.versions import Candidate
 
 
 @flow(name="prediction", persist_result=False, result_serializer="json")
 def prediction(source: str, output: str, model: int | None = None, dataset: str | None = None) -> Any:
-    """Predict every image and write a table, which appears whole; a run that was killed goes on where it was.
+    """Predict every image of a source and write a table, which appears whole. A killed run continues where it was.
 
-    Returns a `Predicted`. A bad image is a row with its error.
+    Returns a `WrittenTable`. A bad image is a row with its error.
 
     Args:
-        source: Folder, file or fsspec URL (http, https, s3 …) of PNG, JPEG, BMP, .npy or idx3-ubyte files
+        source: Folder, file or fsspec URL (http, https, s3 …) with files of images, as in: digitflow predict --help
         output: Path or fsspec URL of the table to write; ends with .parquet or .csv
         model: Version of the model; the champion, if none is given
         dataset: Data set of the model, needed if several have one
     """
-    place(output)
+    locate_table(output)
     settings = Settings.load()
-    store = settings.artifacts
-    version = at_hand(Registry(settings.home).find(model, dataset), settings)
+    store, limit = settings.artifacts, settings.max_file_bytes
+    version = ensure_weights(Registry(settings.home).find(model, dataset), settings)
     candidate = Candidate(**{name: getattr(version, name) for name in Candidate.model_fields})
-    parts = [predict(portion, candidate, settings.max_file_bytes, store) for portion in portions(source)]
-    return write(parts, version, output, store)
+    with Workspace.within(store) as workspace:
+        shards = list_shards(source)
+        predictions = [predict(shard, candidate, limit, workspace=workspace, store=store) for shard in shards]
+    return write_table(predictions, version, output, store)
 
 
-prediction.result_storage = RECORDS  # a failed run's exception goes there too, as JSON
+prediction.result_storage = CACHE_ENTRIES  # a failed run's exception goes there too, as JSON

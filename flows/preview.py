@@ -1,27 +1,27 @@
-"""Foretell what a run would take from the cache and why, and start early what it will need."""
+"""Preview a run: which steps the cache answers, why the others are computed, and what can be started early for them."""
 
-from typing import Any, Literal, get_type_hints
+from typing import Any, Literal
 
-from prefect.settings import PREFECT_TASKS_REFRESH_CACHE
-from pydantic import BaseModel, TypeAdapter
+from pydantic import BaseModel
 
-from artifacts.lineage.audit import _differences
+from artifacts.lineage.audit import differences
 from artifacts.lineage.manifest import manifests
-from artifacts.storage.cache_entries import recall, result
+from artifacts.storage import cache_entries
 from artifacts.storage.settings import Settings
-from artifacts.storage.store import Store
+from artifacts.storage.store import Ref, Store
 from flows.plan import Plan
-from flows.steps import learn, prepare
+from flows.steps import baseline_of, judge, prepare, train_and_score
 from tasks.caching import Step, replaced_by
-from tasks.evaluation.smoke_test import stand_by
+from tasks.evaluation.smoke_test import start_ahead
 from tasks.registry.mlflow_runs import Tracking
+from tasks.registry.registry import Registry
 
 
 class Finding(BaseModel):
-    """What would become of one step, and why.
+    """What a run would do with one step, and why.
 
-    hit: served from the cache. miss: computed. depends: an earlier step is computed anew, so this one is a hit
-    only if that comes out the same.
+    hit: the cache answers. miss: the step is computed. depends: an earlier step is computed, so this one is a hit only
+    if that gives the same result as before.
     """
 
     name: str
@@ -29,70 +29,74 @@ class Finding(BaseModel):
     reasons: list[str]
 
 
-def explain(plan: Plan, settings: Settings) -> list[Finding]:
-    """Go through the steps of a run without running any."""
-    oracle = _Oracle(settings.artifacts)
-    with replaced_by(oracle):
-        learn(plan, prepare(plan, settings), (), settings)
-    return oracle.findings
+def preview(plan: Plan, settings: Settings, refreshes: bool = False) -> list[Finding]:
+    """Go through the steps of a training run without running any. `refreshes`: Prefect is set to use no cache."""
+    lookup = _Lookup(settings.artifacts, refreshes)
+    with replaced_by(lookup):
+        validated = prepare(plan, settings)
+        learned = train_and_score(plan, validated.data, settings)
+        weights: Any = learned.trained.weights
+        is_known = isinstance(weights, Ref)
+        baseline: Any = baseline_of(plan, learned, validated.data.test.images, settings) if is_known else weights
+        judge(plan, validated, learned, baseline=baseline, settings=settings)
+    return lookup.findings
 
 
-class _Unknown:
-    """The result of a step that would be computed anew; so is everything in it."""
+class _Pending:
+    """The result of a step that a run would compute; every attribute of it is pending too."""
 
     def __init__(self, step: str):
         self.step = step
 
-    def __getattr__(self, name: str) -> "_Unknown":
+    def __getattr__(self, name: str) -> "_Pending":
         return self
 
 
-class _Oracle:
-    def __init__(self, store: Store):
-        self._store = store
+class _Lookup:
+    """Stands in for the steps: answers from the cache, or with a `_Pending`, and keeps the findings."""
+
+    def __init__(self, store: Store, refreshes: bool):
+        self._store, self._refreshes = store, refreshes
         self._earlier = [step for manifest in manifests(store) for step in manifest.steps]
         self.findings: list[Finding] = []
 
     def __call__(self, step: Step[Any, Any], arguments: dict[str, Any]) -> Any:
-        awaited = {value.step for value in arguments.values() if isinstance(value, _Unknown)}
-        if awaited:
-            return self._find(step, "depends", [f"on what {', '.join(sorted(awaited))} will give"])
-        if PREFECT_TASKS_REFRESH_CACHE.value():
-            return self._find(step, "miss", ["PREFECT_TASKS_REFRESH_CACHE is set"])
+        pending = {value.step for value in arguments.values() if isinstance(value, _Pending)}
+        if pending:
+            return self._note(step, "depends", [f"on the result of {', '.join(sorted(pending))}"])
+        if self._refreshes:
+            return self._note(step, "miss", ["PREFECT_TASKS_REFRESH_CACHE is set"])
         call = step.describe(arguments)
-        content = recall(self._store, call.key)
-        if content is not None:
-            self._find(step, "hit", [])
-            return _typed(step, result(content))
-        before = [record for record in self._earlier if record.name == step.name]
-        same = next((record for record in before if record.key == call.key), None)
+        entry = cache_entries.get(self._store, call.key)
+        if entry is not None:
+            self._note(step, "hit", [])
+            return step.typed(cache_entries.result_of(entry))
+        records = [record for record in self._earlier if record.name == step.name]
+        same = next((record for record in records if record.key == call.key), None)
         if same:  # its code and inputs are the same, so its result will be
-            self._find(step, "miss", ["the stored result is gone or damaged"])
-            return _typed(step, same.result)
-        return self._find(step, "miss", _differences(before, call))
+            self._note(step, "miss", ["the stored result is gone or damaged"])
+            return step.typed(same.result)
+        return self._note(step, "miss", differences([record.call for record in records], call))
 
-    def _find(self, step: Step[Any, Any], cache: Literal["hit", "miss", "depends"], reasons: list[str]) -> _Unknown:
+    def _note(self, step: Step[Any, Any], cache: Literal["hit", "miss", "depends"], reasons: list[str]) -> _Pending:
         self.findings.append(Finding(name=step.name, cache=cache, reasons=reasons))
-        return _Unknown(step.name)
+        return _Pending(step.name)
 
 
-def _typed(step: Step[Any, Any], value: Any) -> Any:
-    data = value["data"] if isinstance(value, dict) and "__class__" in value else value
-    return TypeAdapter(get_type_hints(step.fn)["return"]).validate_python(data)
-
-
-_done: set[Plan] = set()
+_warmed: set[Plan] = set()
 
 
 def warm_up(plan: Plan, settings: Settings) -> None:
-    """Start what the steps of a plan that are not in the cache will need, once a plan."""
-    if plan in _done:
+    """Start, once a plan, what its steps will need: Keras, the process of the smoke test, MLflow's database."""
+    if plan in _warmed:
         return
-    _done.add(plan)
-    missing = {finding.name for finding in explain(plan, settings) if finding.cache != "hit"}
+    _warmed.add(plan)
+    missing = {finding.name for finding in preview(plan, settings) if finding.cache != "hit"}
+    if "train" in missing:
+        Registry(settings.home).champion(plan.source.name)  # an unreadable champion is an error now, not after training
     if missing & {"train", "evaluate", "evaluate-champion"}:
         import tasks.model.keras_setup  # noqa: F401
     if "save-weights" in missing:
-        stand_by(settings.artifacts)  # not before: a server that is starting needs the other core
+        start_ahead()  # not before: a server that is starting needs the other core
     if "check-gate" in missing:
         Tracking(settings.home).open()

@@ -1,30 +1,29 @@
-"""What becomes of a run's results: the manifest, the files for people, the registry, Prefect's page."""
+"""How a run ends: its manifest, the files for people, the registry, and what Prefect's page shows."""
 
 import contextlib
 import json
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
-from prefect import get_run_logger, runtime
-from prefect.artifacts import create_markdown_artifact
-from prefect.events import emit_event
 from pydantic import BaseModel
 
 from artifacts.errors import InvalidData
-from artifacts.lineage.manifest import Run
-from artifacts.storage.eviction import prune
+from artifacts.lineage.manifest import Run, manifests
+from artifacts.storage.home import MODELS
 from artifacts.storage.settings import Settings
-from artifacts.storage.store import Ref
+from artifacts.storage.store import Ref, Store
 from flows.plan import Plan
 from flows.steps import Results
+from flows.upkeep import prune_home
 from tasks.evaluation.gate import Verdict
 from tasks.evaluation.metrics import Evaluation
 from tasks.registry.mlflow_runs import Tracking
-from tasks.registry.promotion import Consent, register_and_promote
-from tasks.registry.versions import Candidate
+from tasks.registry.promotion import Consent, Decision, register_and_promote
+from tasks.registry.registry import Registry
+from tasks.registry.versions import Candidate, ChampionChanged, Package
 
 
 class Outcome(BaseModel):
@@ -50,47 +49,45 @@ class Outcome(BaseModel):
 
 
 @contextlib.contextmanager
-def recorded_run(plan: Plan, settings: Settings, part: str = "") -> Iterator[Run]:
-    """A run, or that `part` of it, with a manifest, and, if its data break their contract, with their report."""
-    name = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{slug(runtime.flow_run.name)}{part}"
-    facts = plan.model_dump(mode="json", include={"recipe", "seed", "hyperparameters", "gate"})
-    with Run.recording(settings.artifacts, run=name, dataset=plan.source.name, **facts) as run:
+def recorded_run(plan: Plan, settings: Settings, name: str) -> Iterator[Run]:
+    """A run of a plan with a manifest, called by its time and `name`. Invalid data leave their report in its folder."""
+    name = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{slug(name)}"
+    request = plan.model_dump(mode="json", include={"recipe", "seed", "hyperparameters", "gate"})
+    with Run.recording(settings.artifacts, run=name, dataset=plan.source.name, **request) as run:
         try:
             yield run
         except InvalidData as error:
             path = run.store.write(f"{run.folder}/data-report.json", json.dumps(error.report, indent=1).encode())
             raise InvalidData(f"{plan.source.name}: {error}; correct the data and run again, see {path}") from None
     if settings.max_size is not None:
-        prune(settings.artifacts, settings.max_size)
+        prune_home(settings, settings.max_size)
 
 
-def publish(
-    plan: Plan, results: Results, run: Run, settings: Settings, started: float, consent: Consent | None = None
-) -> Outcome:
-    """Put weights and report where people look for them, show the report in Prefect's UI, promote, close the run.
+def until_settled(run: Run, attempt: Callable[[], Outcome]) -> Outcome:
+    """Repeat the steps of a run while another run changes the champion that the model was held against."""
+    while True:
+        try:
+            return attempt()
+        except ChampionChanged:
+            run.start_over()
 
-    Raises ChampionChanged if another run was promoted meanwhile: then take the steps again.
+
+def publish(plan: Plan, results: Results, run: Run, *, started: float, consent: Consent | None = None) -> Outcome:
+    """Export weights and report, show the report on Prefect's page, promote the model if it passed, and close the run.
+
+    `started` is monotonic, in seconds. Raises ChampionChanged if another run was promoted meanwhile.
     """
-    store, weights = run.store, results.saved.weights
-    evaluation = Evaluation.model_validate(store.get_json(results.scored.evaluation))
-    verdict = Verdict.model_validate(store.get_json(results.verdict))
-    for key, text in store.get_json(results.report.markdown).items():
-        create_markdown_artifact(key=key, markdown=text, description=f"{plan.source.name}, {plan.recipe}")
-    page = run.export(results.report.html, f"{run.folder}/report.html")
-    candidate = candidate_of(plan, results, evaluation, verdict, run)
-    version, promoted = register_and_promote(plan, candidate, results, run, settings, consent)
+    store, weights = run.store, results.learned.saved.weights
+    evaluation, verdict = read_scores(results, store)
+    _show(plan, store.get_json(results.judged.report.markdown))
+    page = run.export(results.judged.report.html, f"{run.folder}/report.html")
+    decision = decide(plan, results, run, consent)
     path = run.export(weights, _place(plan, weights, verdict, run))
-    run.finish(
-        "passed" if verdict.passed else "rejected",
-        accuracy=evaluation.accuracy,
-        registry=Tracking(settings.home).key,
-        version=version,
-    )
-    if promoted:
-        _announce(candidate, version)
-    get_run_logger().info(
-        "accuracy %.4f [%.4f, %.4f]: %s; version %d", evaluation.accuracy, *evaluation.interval, verdict.reason, version
-    )
+    _finish(run, results, evaluation, verdict, version=decision.version)
+    if decision.promoted:
+        _announce(plan, decision.version, run, verdict)
+    _log(evaluation, verdict, decision.version)
+    warnings = store.get_json(results.validated.report)["warnings"]
     return Outcome(
         run=run.manifest.run,
         dataset=plan.source.name,
@@ -100,9 +97,9 @@ def publish(
         interval=evaluation.interval,
         predictions=evaluation.predictions,
         gate=verdict,
-        version=version,
-        promoted=promoted,
-        warnings=[*(w["message"] for w in store.get_json(results.validated.report)["warnings"]), *verdict.warnings],
+        version=decision.version,
+        promoted=decision.promoted,
+        warnings=[*(warning["message"] for warning in warnings), *verdict.warnings],
         weights=str(path),
         report=str(page),
         tasks=[step.model_dump(include={"name", "cached", "seconds"}) for step in run.manifest.steps],
@@ -110,8 +107,32 @@ def publish(
     )
 
 
-def candidate_of(plan: Plan, results: Results, evaluation: Evaluation, verdict: Verdict, run: Run) -> Candidate:
-    """What a run has to propose to the registry."""
+def read_scores(results: Results, store: Store) -> tuple[Evaluation, Verdict]:
+    """The evaluation and the verdict behind the references of a run's results."""
+    evaluation = Evaluation.model_validate(store.get_json(results.learned.scored.evaluation))
+    return evaluation, Verdict.model_validate(store.get_json(results.judged.verdict))
+
+
+def decide(plan: Plan, results: Results, run: Run, consent: Consent | None = None) -> Decision:
+    """Register the model, and promote it if it passed."""
+    store, learned = run.store, results.learned
+    package = Package(
+        history=store.get_json(learned.trained.history),
+        example=store.get(learned.images.test)[:1],
+        files={
+            "report.html": store.path(results.judged.report.html).read_bytes(),
+            "manifest.json": run.manifest.model_dump_json(indent=1).encode(),
+        },
+    )
+    candidate, registry = _candidate(plan, results, run), Registry(store.home)
+    earlier = manifests(store)
+    return register_and_promote(
+        registry, earlier, candidate, gate=plan.gate, package=package, store=store, consent=consent
+    )
+
+
+def _candidate(plan: Plan, results: Results, run: Run) -> Candidate:
+    evaluation, verdict = read_scores(results, run.store)
     test = results.validated.data.test.images
     return Candidate(
         dataset=plan.source.name,
@@ -121,31 +142,62 @@ def candidate_of(plan: Plan, results: Results, evaluation: Evaluation, verdict: 
         passed=verdict.passed,
         reason=verdict.reason,
         run=run.manifest.run,
-        weights=results.saved.weights,
+        weights=results.learned.saved.weights,
         test=test.sha256,
         hyperparameters=plan.hyperparameters,
         image_shape=test.shape[1:],
         classes=len(evaluation.per_class),
-        opponent=results.opponent,
+        baseline=results.judged.baseline,
     )
 
 
-def _announce(candidate: Candidate, version: int) -> None:
-    """Tell Prefect, whose automations may act on it, that there is a new champion."""
+def _finish(run: Run, results: Results, evaluation: Evaluation, verdict: Verdict, *, version: int) -> None:
+    """Close the run in its manifest, with what later runs must know to judge no model twice."""
+    run.finish(
+        "passed" if verdict.passed else "rejected",
+        accuracy=evaluation.accuracy,
+        registry=Tracking(run.store.home).key,
+        version=version,
+        weights=results.learned.saved.weights,
+        test=results.validated.data.test.images,
+        baseline=verdict.baseline.model_dump(mode="json"),
+    )
+
+
+def _log(evaluation: Evaluation, verdict: Verdict, version: int) -> None:
+    from prefect import get_run_logger
+
+    line = "accuracy %.4f [%.4f, %.4f]: %s; version %d"
+    get_run_logger().info(line, evaluation.accuracy, *evaluation.interval, verdict.reason, version)
+
+
+def _show(plan: Plan, pieces: dict[str, str]) -> None:
+    """Show the pieces of a report on Prefect's page."""
+    from prefect.artifacts import create_markdown_artifact
+
+    for key, text in pieces.items():
+        create_markdown_artifact(key=key, markdown=text, description=f"{plan.source.name}, {plan.recipe}")
+
+
+def _announce(plan: Plan, version: int, run: Run, verdict: Verdict) -> None:
+    """Emit the event of a new champion, on which Prefect's automations may act."""
+    from prefect.events import emit_event
+
+    dataset = plan.source.name
     emit_event(
         "digitflow.champion.replaced",
-        {"prefect.resource.id": f"digitflow.model.{slug(candidate.dataset)}"},
-        payload={"dataset": candidate.dataset, "version": version, "run": candidate.run, "reason": candidate.reason},
+        {"prefect.resource.id": f"digitflow.model.{slug(dataset)}"},
+        payload={"dataset": dataset, "version": version, "run": run.manifest.run, "reason": verdict.reason},
     )
 
 
 def _place(plan: Plan, weights: Ref, verdict: Verdict, run: Run) -> str:
-    """Where weights are put, by what they are; those of a rejected model never where a passed model's would be."""
+    """The path of the weights below the home. Those of a rejected model stay in the folder of its run."""
     if not verdict.passed:
         return f"{run.folder}/rejected.weights.h5"
-    return f"models/{slug(plan.source.name)}-{plan.recipe}-{weights.sha256[:12]}.weights.h5"
+    return f"{MODELS}/{slug(plan.source.name)}-{plan.recipe}-{weights.sha256[:12]}.weights.h5"
 
 
 def slug(name: str) -> str:
-    """A name that is one part of a path, whatever it was."""
+    """A name as one part of a path: letters, digits and hyphens."""
     return re.sub(r"[^a-zA-Z0-9]+", "-", name).strip("-")[:64] or "unnamed"

@@ -11,20 +11,24 @@ from prefect.input import RunInput
 from prefect.states import Completed
 from pydantic import BaseModel, Field
 
+from artifacts.storage.home import SUSPENDED
 from artifacts.storage.settings import Settings
-from artifacts.storage.store import Store
+from artifacts.storage.store import Ref, Store
 from flows.plan import Plan, locate
-from flows.publication import Outcome, publish, recorded_run, slug
-from flows.steps import learn, prepare
-from tasks.caching import RECORDS
+from flows.publication import Outcome, publish, recorded_run, slug, until_settled
+from flows.steps import Learned, Results, baseline_of, judge, prepare, train_and_score
+from tasks.data.datasets import Split
 from tasks.data.validate import Validated
-from tasks.evaluation.gate import Gate
+from tasks.evaluation.gate import Baseline, Gate
 from tasks.model.hyperparameters import Hyperparameters, Overrides
 from tasks.model.recipes import RECIPES, Recipe
+from tasks.prefect_tasks import CACHE_ENTRIES
 from tasks.registry.registry import Registry
-from tasks.registry.versions import ChampionChanged, Version
-from tasks.retraining.collect import collect
-from tasks.retraining.inbox import Arrivals, Batch, OnDrift
+from tasks.registry.versions import Version
+from tasks.retraining.collect import Arrivals, OnDrift, collect
+from tasks.retraining.evaluate_new_holdout import evaluate_new_holdout
+from tasks.retraining.ledger import Batch
+from tasks.retraining.merge import Merged, merge
 
 WEEK = 7 * 24 * 3600
 
@@ -36,13 +40,17 @@ class Approval(RunInput):
     reason: str = ""
 
 
-class Decided(BaseModel):
-    """What a run had settled before it was suspended, so that it goes on with the same when it is resumed."""
+class Settled(BaseModel):
+    """What a run settled before it was suspended. It goes on with the same when it is resumed."""
 
     recipe: Recipe
     seed: int
     hyperparameters: Hyperparameters
     arrivals: Arrivals
+
+    @property
+    def request(self) -> tuple[Recipe, int, Overrides]:
+        return self.recipe, self.seed, Overrides(**self.hyperparameters.model_dump())
 
 
 class Retrained(BaseModel):
@@ -79,40 +87,61 @@ def retraining(
     started = time.monotonic()
     settings = Settings.load()
     approver = Approver(settings.artifacts, runtime.flow_run.id)
-    decided = approver.resumed()
-    if decided:
-        recipe, seed, hyperparameters = decided.recipe, decided.seed, Overrides(**decided.hyperparameters.model_dump())
-    else:
-        recipe, seed, hyperparameters = _like_champion(dataset, recipe, seed, hyperparameters, settings)
-    plan = Plan.of(dataset, recipe, seed, hyperparameters, gate, settings)
-    with recorded_run(plan, settings) as run:
-        while True:
-            checked = prepare(plan, settings)
-            if decided is None:
-                arrivals = _collected(plan, checked, on_drift, settings)
-                decided = Decided(recipe=recipe, seed=seed, hyperparameters=plan.hyperparameters, arrivals=arrivals)
-            approver.decided = decided
-            results = learn(plan, checked, tuple(batch.data for batch in decided.arrivals.accepted), settings)
-            try:
-                outcome = publish(plan, results, run, settings, started, approver if approve else None)
-                break
-            except ChampionChanged:
-                run.start_over()
+    asked = (dataset, recipe, seed, hyperparameters)
+    recipe, seed, changes = approver.settled.request if approver.settled else _like_champion(*asked, settings=settings)
+    plan = Plan.of(dataset, recipe, seed, hyperparameters=changes, gate=gate, settings=settings)
+    with recorded_run(plan, settings, runtime.flow_run.name) as run:
+
+        def attempt() -> Outcome:
+            results = _learn_and_judge(plan, approver, on_drift, settings)
+            return publish(plan, results, run, started=started, consent=approver if approve else None)
+
+        outcome = until_settled(run, attempt)
     approver.forget()
-    name, message = _ending(outcome, decided.arrivals, approver.answer)
-    return Completed(name=name, message=message, data=Retrained(outcome=outcome, arrivals=decided.arrivals))
+    name, message = _ending(outcome, approver.arrivals, approver.answer)
+    return Completed(name=name, message=message, data=Retrained(outcome=outcome, arrivals=approver.arrivals))
 
 
-retraining.result_storage = RECORDS
+retraining.result_storage = CACHE_ENTRIES
+
+
+def _learn_and_judge(plan: Plan, approver: "Approver", on_drift: OnDrift, settings: Settings) -> Results:
+    """The steps of training, on the data set merged with all accepted batches, and a check on held-out new images."""
+    store, validated = settings.artifacts, prepare(plan, settings)
+    if approver.settled is None:
+        arrivals = _collected(plan, validated, on_drift, settings)
+        settled = {"recipe": plan.recipe, "seed": plan.seed, "hyperparameters": plan.hyperparameters}
+        approver.settled = Settled(**settled, arrivals=arrivals)
+    batches = tuple(batch.data for batch in approver.arrivals.accepted)
+    merged = merge(validated.data, batches, store) if batches else Merged(data=validated.data, new_holdout=None)
+    learned = train_and_score(plan, merged.data, settings)
+    baseline = baseline_of(plan, learned, validated.data.test.images, settings)
+    holdout = merged.new_holdout
+    counts = _count(plan, learned, baseline, holdout, settings=settings) if holdout else None
+    judged = judge(plan, validated, learned, baseline=baseline, settings=settings, new_holdout=counts)
+    return Results(validated, learned, judged)
+
+
+def _count(plan: Plan, learned: Learned, baseline: Baseline, holdout: Split, *, settings: Settings) -> Ref | None:
+    """What the model and the baseline get right of the held-out new images, as counts."""
+    return evaluate_new_holdout(
+        learned.trained.weights,
+        plan.hyperparameters,
+        holdout,
+        champion=baseline.weights,
+        champion_hyperparameters=baseline.hyperparameters,
+        classes=learned.targets.train.shape[1],
+        store=settings.artifacts,
+    )
 
 
 def _like_champion(
-    dataset: str, recipe: Recipe | None, seed: int | None, hyperparameters: Overrides, settings: Settings
+    dataset: str, recipe: Recipe | None, seed: int | None, hyperparameters: Overrides, *, settings: Settings
 ) -> tuple[Recipe, int, Overrides]:
-    """Recipe, seed and hyperparameters; what is not given is the champion's, if there is one."""
+    """Recipe, seed and hyperparameters; those that are not given are the champion's, if there is one."""
+    champion = Registry(settings.home).champion(locate(dataset, settings)[0].name)
     if recipe is not None and seed is not None:
         return recipe, seed, hyperparameters
-    champion = Registry(settings.home).champion_in_use(locate(dataset, settings)[0].name)
     if champion is None:
         return recipe or "tutorial", seed or 0, hyperparameters
     seed = champion.seed if seed is None else seed
@@ -122,12 +151,13 @@ def _like_champion(
     return champion.recipe, seed, Overrides(**own)
 
 
-def _collected(plan: Plan, checked: Validated, on_drift: OnDrift, settings: Settings) -> Arrivals:
-    """What became of the inbox, shown."""
+def _collected(plan: Plan, validated: Validated, on_drift: OnDrift, settings: Settings) -> Arrivals:
+    """Judge the inbox, and show in Prefect's UI what became of each batch."""
+    labels = settings.artifacts.get(validated.data.train.labels)
     arrivals = collect(
         dataset=plan.source.name,
-        base=checked.data,
-        classes=plan.classes or int(settings.artifacts.get(checked.data.train.labels).max()) + 1,
+        base=validated.data,
+        classes=plan.classes or int(labels.max()) + 1,
         on_drift=on_drift,
         store=settings.artifacts,
         inbox=settings.inbox,
@@ -138,35 +168,38 @@ def _collected(plan: Plan, checked: Validated, on_drift: OnDrift, settings: Sett
 
 
 class Approver:
-    """A person, who is asked whether a model that passed the gate shall become champion."""
+    """Asks a person whether a model that passed the gate becomes champion.
+
+    `settled` is what the run had settled if it was suspended before; `answer` is the person's, once there is one.
+    """
 
     answer: Approval | None = None
-    decided: Decided | None = None
 
     def __init__(self, store: Store, run: str):
-        self._store, self._name = store, f"suspended/{run}.json"
+        self._store, self._name = store, f"{SUSPENDED}/{run}.json"
+        content = store.read(self._name)
+        self.settled = None if content is None else Settled.model_validate_json(content)
 
-    def resumed(self) -> Decided | None:
-        """What the run had settled, if it was suspended before."""
-        content = self._store.read(self._name)
-        return None if content is None else Decided.model_validate_json(content)
+    @property
+    def arrivals(self) -> Arrivals:
+        assert self.settled  # noqa: S101  # the steps settle it before anything asks
+        return self.settled.arrivals
 
     def keep(self) -> None:
-        """Note what is settled, for when the run is resumed."""
-        if self.decided:
-            self._store.write(self._name, self.decided.model_dump_json().encode())
+        """Write down what is settled, for when the run is resumed."""
+        if self.settled:
+            self._store.write(self._name, self.settled.model_dump_json().encode())
 
     def forget(self) -> None:
-        """The run has ended."""
+        """Delete what was kept: the run has ended."""
         (self._store.home / self._name).unlink(missing_ok=True)
 
     def __call__(self, version: Version) -> bool:
-        """Suspend the run until a person has decided; it starts again from the top, with everything in the cache."""
+        """Suspend the run until a person has decided. It then starts again from the top, with its steps cached."""
         self.keep()
-        against = version.opponent.version or version.opponent.absence
+        against = version.baseline.version or version.baseline.absence
         wanted = Approval.with_initial_data(
-            description=f"Shall version {version.version} of {version.dataset} become champion? {version.reason}",
-            promote=False,
+            description=f"Promote version {version.version} of {version.dataset}? {version.reason}", promote=False
         )
         key = f"approval-{version.version}-{slug(str(against))}"  # an answer is about this evidence only
         answer: Approval = suspend_flow_run(wait_for_input=wanted, timeout=WEEK, key=key)

@@ -1,11 +1,12 @@
-"""The steps of a run, in order."""
+"""The steps of a training run, in order."""
 
 from typing import NamedTuple
 
+from artifacts.lineage.manifest import manifests
 from artifacts.storage.settings import Settings
-from artifacts.storage.store import Ref, Store
+from artifacts.storage.store import Ref
 from flows.plan import Plan
-from tasks.data.datasets import Pair, Split
+from tasks.data.datasets import Pair, Splits
 from tasks.data.download import download
 from tasks.data.normalise import normalise_and_reshape
 from tasks.data.one_hot import one_hot_encode
@@ -15,57 +16,108 @@ from tasks.evaluation.evaluate import Scored, evaluate, evaluate_champion
 from tasks.evaluation.gate import Baseline
 from tasks.evaluation.save_weights import Saved, save_weights
 from tasks.registry.promotion import select_baseline
+from tasks.registry.registry import Registry
 from tasks.reporting.report import Reported, report
-from tasks.retraining.evaluate_new_holdout import evaluate_new_holdout
-from tasks.retraining.merge import merge
 from tasks.training.train import Trained, train
 
 
-class Results(NamedTuple):
-    """What the steps of a run came to; foretold, not all of these are what they will be."""
+class Learned(NamedTuple):
+    """A trained model, its scores on the test images, and the arrays that it learned from and was scored on."""
 
-    validated: Validated
     images: Pair
+    targets: Pair
     trained: Trained
     scored: Scored
     saved: Saved
-    opponent: Baseline
+
+
+class Judged(NamedTuple):
+    """What the model was held against, a `Verdict` as JSON, and the report."""
+
+    baseline: Baseline
     verdict: Ref
     report: Reported
 
 
+class Results(NamedTuple):
+    """The results of all steps of a run."""
+
+    validated: Validated
+    learned: Learned
+    judged: Judged
+
+
+def train_and_judge(plan: Plan, settings: Settings) -> Results:
+    """All steps of a training run."""
+    validated = prepare(plan, settings)
+    learned = train_and_score(plan, validated.data, settings)
+    baseline = baseline_of(plan, learned, validated.data.test.images, settings)
+    return Results(validated, learned, judge(plan, validated, learned, baseline=baseline, settings=settings))
+
+
 def prepare(plan: Plan, settings: Settings) -> Validated:
-    """Fetch the data of a plan, and hold them against their contract."""
+    """Download the data set of a plan and validate it."""
     store = settings.artifacts
-    raw = download(plan.source, plan.mirrors, store)
-    return validate(raw, plan.classes, store)
+    return validate(download(plan.source, plan.mirrors, store), plan.classes, store)
 
 
-def learn(plan: Plan, checked: Validated, batches: tuple[Split, ...], settings: Settings) -> Results:
-    """Train on checked data and accepted batches, and hold the model against the gate."""
+def train_and_score(plan: Plan, data: Splits, settings: Settings) -> Learned:
+    """Train on the training images, score on the test images, and try the saved weights in a fresh process."""
     store, hp = settings.artifacts, plan.hyperparameters
-    data, held_out = checked.data, None
-    if batches:
-        merged = merge(checked.data, batches, store)
-        data, held_out = merged.data, merged.fresh
     images = normalise_and_reshape(data, store)
     targets = one_hot_encode(data, store)
-    trained = train(images.train, targets.train, hp, plan.seed, store)
-    scored = evaluate(trained.weights, images.test, targets.test, hp, store)
-    test = checked.data.test
-    saved = save_weights(trained.weights, test.images, scored.probabilities, hp, store)
-    champion = select_baseline(plan, trained.weights, test.images, settings)
-    theirs = evaluate_champion(champion.weights, images.test, targets.test, champion.hyperparameters, store)
-    fresh = _on_fresh(plan, trained, champion, held_out, targets, store)
-    verdict = check_gate(scored, test, saved, champion, theirs, fresh, plan.gate, store)
-    page = report(plan.title, hp, checked, trained, scored, theirs, verdict, store)
-    return Results(checked, images, trained, scored, saved, champion, verdict, page)
+    trained = train(images.train, targets.train, hp, seed=plan.seed, store=store)
+    scored = evaluate(trained.weights, images.test, targets.test, hyperparameters=hp, store=store)
+    saved = save_weights(trained.weights, data.test.images, scored.probabilities, hyperparameters=hp, store=store)
+    return Learned(images, targets, trained, scored=scored, saved=saved)
 
 
-def _on_fresh(
-    plan: Plan, trained: Trained, champion: Baseline, fresh: Split | None, targets: Pair, store: Store
-) -> Ref | None:
-    if fresh is None:
-        return None
-    hp, classes = plan.hyperparameters, targets.train.shape[1]
-    return evaluate_new_holdout(trained.weights, hp, champion.weights, champion.hyperparameters, fresh, classes, store)
+def baseline_of(plan: Plan, learned: Learned, test: Ref, settings: Settings) -> Baseline:
+    """What to hold the model against on the raw test images `test`: the champion, if there is one."""
+    return select_baseline(
+        Registry(settings.home),
+        manifests(settings.artifacts),
+        dataset=plan.source.name,
+        weights=learned.trained.weights,
+        test=test,
+        gate=plan.gate,
+        store=settings.artifacts,
+    )
+
+
+def judge(
+    plan: Plan,
+    validated: Validated,
+    learned: Learned,
+    *,
+    baseline: Baseline,
+    settings: Settings,
+    new_holdout: Ref | None = None,
+) -> Judged:
+    """Hold the model against the gate and the baseline, and report. `new_holdout` are counts on held-out new images."""
+    store, hp = settings.artifacts, plan.hyperparameters
+    images, targets, trained, scored, saved = learned
+    theirs = evaluate_champion(
+        baseline.weights, images.test, targets.test, hyperparameters=baseline.hyperparameters, store=store
+    )
+    verdict = check_gate(
+        scored,
+        validated.data.test,
+        saved,
+        baseline=baseline,
+        baseline_probabilities=theirs,
+        new_holdout=new_holdout,
+        gate=plan.gate,
+        store=store,
+    )
+    page = report(
+        plan.title,
+        hp,
+        validated,
+        trained=trained,
+        scored=scored,
+        baseline_probabilities=theirs,
+        verdict=verdict,
+        store=store,
+    )
+    return Judged(baseline, verdict, page)

@@ -1,22 +1,21 @@
-"""The flow `training`: from the name of a data set to a model that passed the gate, or a verdict that says why not."""
+"""The flow `training`: from the name of a data set to a verdict on a model, which is promoted if it passed."""
 
 import time
 from typing import Annotated, Any
 
-from prefect import flow
+from prefect import flow, runtime
 from prefect.states import Completed
 from pydantic import Field
 
 from artifacts.storage.settings import Settings
 from flows.plan import Plan
 from flows.preview import warm_up
-from flows.publication import Outcome, publish, recorded_run
-from flows.steps import learn, prepare
-from tasks.caching import RECORDS
+from flows.publication import Outcome, publish, recorded_run, until_settled
+from flows.steps import train_and_judge
 from tasks.evaluation.gate import Gate
 from tasks.model.hyperparameters import Overrides
 from tasks.model.recipes import Recipe
-from tasks.registry.versions import ChampionChanged
+from tasks.prefect_tasks import CACHE_ENTRIES
 
 
 @flow(name="training", persist_result=False, result_serializer="json")
@@ -40,21 +39,20 @@ def training(
     """
     started = time.monotonic()
     settings = Settings.load()
-    plan = Plan.of(dataset, recipe, seed, hyperparameters, gate, settings)
+    plan = Plan.of(dataset, recipe, seed, hyperparameters=hyperparameters, gate=gate, settings=settings)
     warm_up(plan, settings)
     outcome = train_and_publish(plan, settings, started)
     return outcome if outcome.gate.passed else Completed(name="Rejected", message=outcome.gate.reason, data=outcome)
 
 
 def train_and_publish(plan: Plan, settings: Settings, started: float) -> Outcome:
-    """Train, judge, register and perhaps promote, as one recorded run that began at `started` (monotonic)."""
-    with recorded_run(plan, settings) as run:
-        while True:
-            results = learn(plan, prepare(plan, settings), (), settings)
-            try:
-                return publish(plan, results, run, settings, started)
-            except ChampionChanged:
-                run.start_over()
+    """Train, judge, register and, if the model passes, promote: one recorded run that began at `started`."""
+    with recorded_run(plan, settings, runtime.flow_run.name) as run:
+
+        def attempt() -> Outcome:
+            return publish(plan, train_and_judge(plan, settings), run, started=started)
+
+        return until_settled(run, attempt)
 
 
-training.result_storage = RECORDS  # a failed run's exception goes there too, as JSON
+training.result_storage = CACHE_ENTRIES  # a failed run's exception goes there too, as JSON

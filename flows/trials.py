@@ -11,16 +11,16 @@ from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 from artifacts.errors import DigitflowError, UsageError
 from artifacts.lineage.environment import backend
 from artifacts.lineage.progress import report_progress
-from flows.plan import Where
+from flows.plan import Execution
 from tasks.data.datasets import Pair, Split
 from tasks.experiments.trial import trial
 from tasks.experiments.trial_worker import TrialResult
 from tasks.model.hyperparameters import Hyperparameters
-from tasks.training.workers import dismiss
+from tasks.training.workers import stop_workers
 
 
 class Trials:
-    """What tries hyperparameters on divided data, and counts how many trials were made and how many were cached."""
+    """Runs trials on training images and held-out ones, and counts how many were computed and how many were cached."""
 
     def __init__(self, images: Pair, targets: Pair, runner: "TaskRunner[Any]"):
         self._train = Split(images=images.train, labels=targets.train)
@@ -29,31 +29,34 @@ class Trials:
         self.computed = self.cached = 0
 
     def run(
-        self, asked: Sequence[tuple[Hyperparameters, int]], floors: tuple[float, ...] | None = None
+        self, requests: Sequence[tuple[Hyperparameters, int]], thresholds: tuple[float, ...] | None = None
     ) -> list[TrialResult]:
-        """One trial for each hyperparameters and seed, as many at once as the runner can. All end before one fails."""
+        """Run one trial for each pair of hyperparameters and seed. If one fails, this raises once all have ended.
+
+        `thresholds` are the accuracies below which a trial is pruned, by epoch.
+        """
         futures = self._runner.map(
-            trial,  # type: ignore[arg-type]  # a Step is a Task
+            trial.task,
             {
                 "train": unmapped(self._train),
                 "held_out": unmapped(self._held_out),
-                "hyperparameters": [hyperparameters for hyperparameters, _ in asked],
-                "seed": [seed for _, seed in asked],
-                "floors": unmapped(floors),
+                "hyperparameters": [hyperparameters for hyperparameters, _ in requests],
+                "seed": [seed for _, seed in requests],
+                "pruning_thresholds": unmapped(thresholds),
             },
         )
         for done, future in enumerate(futures, 1):
             future.wait()
-            report_progress("trials", done=done, total=len(asked))
-        found = [future.result() for future in futures]
+            report_progress("trials", done=done, total=len(requests))
+        results = [trial.typed(future.result()) for future in futures]
         cached = sum(future.state.name == "Cached" for future in futures)
-        self.cached, self.computed = self.cached + cached, self.computed + len(asked) - cached
-        return found
+        self.cached, self.computed = self.cached + cached, self.computed + len(requests) - cached
+        return results
 
 
 @contextlib.contextmanager
-def workers(where: Where) -> "Iterator[TaskRunner[Any]]":
-    """A task runner that is ready. Raises DigitflowError if no cluster answers."""
+def workers(where: Execution) -> "Iterator[TaskRunner[Any]]":
+    """A task runner that is ready. Raises DigitflowError if Dask's scheduler does not answer."""
     if where.runner == "dask":
         with _cluster(where.address) as runner:
             yield runner
@@ -66,10 +69,10 @@ def workers(where: Where) -> "Iterator[TaskRunner[Any]]":
         try:
             yield local
         except BaseException:
-            threading.Thread(target=local.cancel_all).start()  # else what waits starts where something ends
+            threading.Thread(target=local.cancel_all).start()  # else a waiting trial starts when another ends
             raise
         finally:
-            dismiss()
+            stop_workers()
 
 
 @contextlib.contextmanager

@@ -57,12 +57,12 @@ def one(name: str, seed: int, data: Path) -> Result:
     else:
         import tasks.model.keras_setup  # noqa: F401  # not part of the fit
         from tasks.model.recipes import choose
-        from tasks.training.fit import fit
+        from tasks.training.fit import fit_network
 
         recipe: Any = choose(name, "mnist")  # type: ignore[arg-type]
         epochs = recipe.epochs
         started = time.perf_counter(), time.process_time()
-        network, _ = fit(train_x, train_y, recipe, seed)
+        network, _ = fit_network(train_x, train_y, recipe, seed=seed)
     seconds, cpu = time.perf_counter() - started[0], time.process_time() - started[1]
     peak = peak_gb()
     right = network.predict(test_x, verbose=0, batch_size=1000).argmax(axis=1) == test_y.argmax(axis=1)

@@ -40,7 +40,7 @@ def prepare(count: int, home: Path, training: bool) -> None:
     checked = validate.fn(data, 10, store)
     images, targets = normalise_and_reshape.fn(checked.data, store), one_hot_encode.fn(checked.data, store)
     if training:
-        train.fn(images.train, targets.train, Hyperparameters(epochs=1), 0, store)
+        train.fn(images.train, targets.train, Hyperparameters(epochs=1), seed=0, store=store)
     print(f"{count:>9,} images  {peak_gb():6.2f} GB  {time.perf_counter() - started:6.1f} s", flush=True)
 
 

@@ -83,7 +83,7 @@ def fits(dataset: str, count: int) -> float:
     from tasks.experiments.trial import trial
     from tasks.model.hyperparameters import Hyperparameters
     from tasks.model.recipes import choose
-    from tasks.training.workers import dismiss
+    from tasks.training.workers import stop_workers
 
     store = Settings.load().artifacts
     data = hold_out.fn(download.fn(*locate(dataset, Settings.load()), store).train, store)
@@ -91,13 +91,13 @@ def fits(dataset: str, count: int) -> float:
     split = [Split(images=i, labels=t) for i, t in ((images.train, targets.train), (images.test, targets.test))]
 
     def fit(hyperparameters: Hyperparameters) -> float:
-        return trial.fn(*split, hyperparameters, 0, None).seconds
+        return trial.fn(*split, hyperparameters, seed=0, pruning_thresholds=None).seconds
 
     full = choose("tutorial", dataset)
     with ThreadPoolExecutor(count) as pool:
         for hyperparameters in (full.model_copy(update={"epochs": 1}), full):
             seconds = list(pool.map(fit, [hyperparameters] * count))
-    dismiss()
+    stop_workers()
     return median(seconds)
 
 

@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 
 from artifacts.lineage.manifest import Manifest, manifests
-from artifacts.storage.cache_entries import references
-from artifacts.storage.eviction import prune, survey
+from artifacts.storage.eviction import survey
 from artifacts.storage.settings import Settings
-from artifacts.storage.store import Ref
+from artifacts.storage.store import Ref, references
 from flows.plan import Plan
-from flows.preview import explain
+from flows.preview import preview
 from flows.publication import Outcome
 from flows.training import training
+from flows.upkeep import prune_home
 from tasks.evaluation.gate import Gate
 from tasks.model.hyperparameters import Overrides
 from tests.conftest import Arrays, write_idx
@@ -74,10 +74,10 @@ def _computed(outcome: Outcome) -> list[str]:
     return [task["name"] for task in outcome.tasks if not task["cached"]]
 
 
-def _foretold(folder: Path, **changes: object) -> dict[str, tuple[str, list[str]]]:
+def _previewed(folder: Path, **changes: object) -> dict[str, tuple[str, list[str]]]:
     settings = Settings.load()
     plan = Plan.of(**_request(folder, **changes), settings=settings)  # type: ignore[arg-type]
-    return {finding.name: (finding.cache, finding.reasons) for finding in explain(plan, settings)}
+    return {finding.name: (finding.cache, finding.reasons) for finding in preview(plan, settings)}
 
 
 def _latest() -> Manifest:
@@ -90,7 +90,7 @@ def _refs(step: str) -> list[Ref]:
 
 def test_nothing_changed(world: Path) -> None:
     """An identical run takes every step from the cache, also from a home that was moved."""
-    assert {name: cache for name, cache in _foretold(world).items() if cache[0] != "hit"} == {}
+    assert {name: cache for name, cache in _previewed(world).items() if cache[0] != "hit"} == {}
 
     assert _computed(_train(world)) == []
 
@@ -98,11 +98,11 @@ def test_nothing_changed(world: Path) -> None:
 def test_hyperparameter(world: Path) -> None:
     """Another number of epochs computes training and what follows from it, and explain-cache names it."""
     changes = {"hyperparameters": Overrides(epochs=2)}
-    foretold = _foretold(world, **changes)
-    assert foretold["train"] == ("miss", ["input hyperparameters.epochs: 1 → 2"])
+    previewed = _previewed(world, **changes)
+    assert previewed["train"] == ("miss", ["input hyperparameters.epochs: 1 → 2"])
     computed = _computed(_train(world, **changes))
     assert computed == ["train", "evaluate", "save-weights", "evaluate-champion", "check-gate", "report"]
-    assert [name for name, (cache, _) in foretold.items() if cache != "hit"] == computed
+    assert [name for name, (cache, _) in previewed.items() if cache != "hit"] == computed
 
 
 def test_library(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -111,7 +111,7 @@ def test_library(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
     real = environment._version
     monkeypatch.setattr(environment, "_version", lambda name: "0.0" if name == "keras" else real(name))
-    cache, reasons = _foretold(world)["train"]
+    cache, reasons = _previewed(world)["train"]
     assert cache == "miss" and reasons == [f"library keras: {real('keras')} → 0.0"]
     computed = _computed(_train(world))
     assert {"train", "evaluate", "save-weights"} <= set(computed)
@@ -130,7 +130,7 @@ def test_damaged_artifact(world: Path) -> None:
         path = store.home / "objects" / name
         sound = path.read_bytes()
         _harm(path, harm)
-        assert _foretold(world)[step][0] == "miss", name
+        assert _previewed(world)[step][0] == "miss", name
         is_timed = step == "save-weights" and name.endswith("json")  # measured anew, so it comes out another
         assert set(_computed(_train(world))) == ({step, "check-gate"} if is_timed else {step}), name
         assert is_timed or path.read_bytes() == sound, name
@@ -181,7 +181,7 @@ def test_pruned_all_the_while(world: Path) -> None:
 
     def evict() -> None:
         while not done.wait(0.02):
-            prune(Settings.load().artifacts, max_bytes=0)
+            prune_home(Settings.load(), max_bytes=0)
 
     thread = threading.Thread(target=evict)
     thread.start()

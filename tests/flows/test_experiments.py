@@ -14,16 +14,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 from flows.experiments import Experiment, experiments
-from flows.plan import Where
+from flows.plan import Execution
 from tasks.evaluation.gate import Gate
 from tasks.experiments.search import Search
 from tasks.experiments.variants import Between
 from tasks.model.hyperparameters import Overrides
 from tasks.registry.mlflow_runs import Tracking
 from tasks.registry.registry import Registry
-from tests.command import ROOT, digitflow, environment
+from tests.command import ROOT, assert_refused, digitflow, environment, eventually, processes_of, started
 from tests.conftest import Arrays, write_idx
-from tests.flows.cli.test_app import assert_refused, eventually, processes_of, started
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -42,7 +41,7 @@ def run(folder: Path, **changes: object) -> Experiment:
         "seeds": 2,
         "propose": False,
         "gate": Gate(min_accuracy=0.1),
-        "where": Where(processes=1),
+        "where": Execution(processes=1),
     }
     found: Experiment = experiments(**request | changes)
     return found
@@ -63,7 +62,7 @@ def test_what_is_trained(api: str, home: Path, tmp_path: Path, digits: Arrays) -
     number of processes."""
     train_x, train_y, test_x, test_y = digits
     folder = write_idx(tmp_path / "digits", digits)
-    first = run(folder, where=Where(processes=2))
+    first = run(folder, where=Execution(processes=2))
     assert (first.computed, first.cached) == (4, 0)
     added = run(folder, variants=TWO | TOO_LARGE, propose=True)
     assert (added.computed, added.cached) == (2, 4)
@@ -126,18 +125,8 @@ def test_killed_command(api: str, tmp_path: Path, home: Path, digits: Arrays) ->
     assert again["cached"] >= done and again["cached"] + again["computed"] == 6
 
 
-def test_refusals(tmp_path: Path) -> None:
-    """What cannot be served is refused in one line, before anything starts."""
-    bad = tmp_path / "bad.yaml"
-    bad.write_text("grid: {dropout: [2]}")
-    assert_refused(digitflow("experiment", "--from", bad), 2, str(bad), "dropout: Input should be less than 1")
-    assert_refused(digitflow("experiment", "--variants", "none"), 2, "unknown variant 'none'", "'two convolutions'")
-    assert_refused(digitflow("experiment", "--runner", "dask"), 2, "needs the address of a scheduler")
-    assert_refused(digitflow("experiment", "--search", 3, "--variants", "relu"), 2, "give one of")
-
-
 def test_no_cluster(api: str, tmp_path: Path, digits: Arrays) -> None:
-    """Where no scheduler answers, one line says so."""
+    """If no scheduler answers, one line says so."""
     folder = write_idx(tmp_path / "digits", digits)
     options = ["--dataset", folder, "--runner", "dask", "--address", "tcp://127.0.0.1:9"]
     assert_refused(digitflow("experiment", *options), 1, "no Dask scheduler answers at tcp://127.0.0.1:9")
@@ -184,7 +173,7 @@ def test_cluster(api: str, home: Path, tmp_path: Path, digits: Arrays) -> None:
         address_of = {pid: address for address, pid in client.run(os.getpid).items()}
         victims = (victim, address_of[victim.pid], client, home)
         threading.Thread(target=kill_at_work, args=victims, daemon=True).start()
-        there = run(folder, hyperparameters=epochs, seeds=3, where=Where(runner="dask", address=address))
+        there = run(folder, hyperparameters=epochs, seeds=3, where=Execution(runner="dask", address=address))
         assert victim.poll() == -signal.SIGKILL and len(client.processing()) == 1
     assert there.cached + there.computed == 6 and not any(row["failure"] for row in there.variants)
     with pytest.MonkeyPatch.context() as patch:

@@ -17,23 +17,23 @@ EDITS = 5
 
 @pytest.mark.prefect
 def test_random_edits(api: str, digits_folder: Path, tmp_path: Path) -> None:
-    """After each random edit, a foretold hit is cached, a foretold miss is computed, and a remark changes nothing."""
+    """After each random edit, a previewed hit is cached, a previewed miss is computed, and a remark changes nothing."""
     tree, chance = tmp_path / "tree", random.Random(20190808)
     for room in ("artifacts", "tasks", "flows"):
         shutil.copytree(ROOT / room, tree / room, ignore=shutil.ignore_patterns("home", "__pycache__"))
-    _foretell_and_run(tree, digits_folder)
+    _preview_and_run(tree, digits_folder)
     computed = 0
     for number in range(EDITS):
         edit = _edit(tree, chance, number)
-        foretold, cached = _foretell_and_run(tree, digits_folder)
+        previewed, cached = _preview_and_run(tree, digits_folder)
         for step, was_cached in cached.items():
-            assert {"hit": True, "miss": False, "depends": was_cached}[foretold[step]] == was_cached, (edit, step)
+            assert {"hit": True, "miss": False, "depends": was_cached}[previewed[step]] == was_cached, (edit, step)
         assert not edit.startswith("remark") or all(cached.values()), edit
         computed += list(cached.values()).count(False)
     assert computed, "no edit reached any step"
 
 
-def _foretell_and_run(tree: Path, folder: Path) -> tuple[dict[str, str], dict[str, bool]]:
+def _preview_and_run(tree: Path, folder: Path) -> tuple[dict[str, str], dict[str, bool]]:
     finished = subprocess.run(
         [sys.executable, ROOT / "tests/flows/preview_and_run.py", folder],
         env=os.environ | {"PYTHONPATH": str(tree)},
@@ -43,13 +43,13 @@ def _foretell_and_run(tree: Path, folder: Path) -> tuple[dict[str, str], dict[st
         check=False,
     )
     assert finished.returncode == 0, finished.stderr[-2000:]
-    told = json.loads(finished.stdout)
-    return told["foretold"], told["cached"]
+    answer = json.loads(finished.stdout)
+    return answer["previewed"], answer["cached"]
 
 
 def _edit(tree: Path, chance: random.Random, number: int) -> str:
     """Put a remark or a statement into a random function; return which."""
-    path = chance.choice([p for room in ("artifacts", "tasks") for p in sorted((tree / room).glob("[a-z]*.py"))])
+    path = chance.choice([p for room in ("artifacts", "tasks") for p in sorted((tree / room).rglob("[a-z]*.py"))])
     lines = path.read_text().splitlines(keepends=True)
     functions = [node for node in ast.walk(ast.parse("".join(lines))) if isinstance(node, ast.FunctionDef)]
     if not functions:

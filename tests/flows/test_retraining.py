@@ -14,7 +14,7 @@ from tasks.evaluation.gate import Gate
 from tasks.model.hyperparameters import Overrides
 from tasks.registry.registry import Registry
 from tasks.registry.versions import Version
-from tasks.retraining.inbox import add
+from tasks.retraining.inbox import add_batch
 from tests.conftest import Arrays, write_idx
 
 pytestmark = pytest.mark.prefect
@@ -33,14 +33,14 @@ def test_from_batch_to_champion(api: str, home: Path, tmp_path: Path, digits: Ar
 
     assert retrain(hyperparameters=Overrides(epochs=2)).name == "Promoted"
     assert retrain().name == "Unchanged"
-    add(tmp_path / "good.npz", home)
-    add(tmp_path / "leak.npz", home)
+    add_batch(tmp_path / "good.npz", home)
+    add_batch(tmp_path / "leak.npz", home)
     learned = retrain().result()
     assert len(learned.arrivals.new) == 1 and "same image" in next(iter(learned.arrivals.quarantined.values()))
     assert "merge" in {task["name"] for task in learned.outcome.tasks}
     assert [c.name.split(" of ")[0] for c in learned.outcome.gate.checks] == ["accuracy", "p-value", "p-value"]
     assert "on new images" in learned.outcome.gate.checks[2].name
-    add(tmp_path / "good.npz", home)
+    add_batch(tmp_path / "good.npz", home)
     assert retrain().name == "Unchanged"
 
 
@@ -62,8 +62,10 @@ def test_resumed_with_what_was_settled(api: str, home: Path, tmp_path: Path, dig
     folder = write_idx(tmp_path / "digits", (train_x[:1000], train_y[:1000], test_x, test_y))
     asked: list[int] = []
 
+    begin = Approver.__init__
+
     def one_run(approver: Approver, store: Store, run: str) -> None:
-        approver._store, approver._name = store, "suspended/one.json"
+        begin(approver, store, "one")
 
     def suspended(approver: Approver, version: Version) -> bool:
         asked.append(version.version)
@@ -79,7 +81,7 @@ def test_resumed_with_what_was_settled(api: str, home: Path, tmp_path: Path, dig
         with pytest.raises(KeyboardInterrupt):
             retraining(**request)
         np.savez(tmp_path / "late.npz", images=train_x[1000:1300], labels=train_y[1000:1300])
-        add(tmp_path / "late.npz", home)
+        add_batch(tmp_path / "late.npz", home)
         assert training(dataset=str(folder), seed=5, gate=Gate(min_accuracy=0.3)).promoted
         resumed = retraining(**request)
     assert asked == [1, 1] and resumed.outcome.promoted and not resumed.arrivals.accepted
