@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from graphlib import TopologicalSorter
 from pathlib import Path
 
+from artifacts.storage.settings import Settings
 from flows.cli.app import app
 from tests.command import ROOT, environment
 
@@ -101,28 +102,51 @@ def test_nothing_happens_on_import(tmp_path: Path) -> None:
     assert not list(working.iterdir()) and not home.exists()
 
 
-def typed_in_readme(program: str) -> list[list[str]]:
-    """The arguments of each command line for `program` in the README's fenced code."""
-    blocks = re.findall(r"^```\w*\n(.*?)^```", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/*.md"), ROOT / "deployments/README.md"]
+
+
+def typed(program: str) -> list[list[str]]:
+    """The arguments of each command line for `program` in the fenced code of README and docs."""
+    blocks = [
+        b for page in PAGES for b in re.findall(r"^```\w*\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
+    ]
     lines = [
-        shlex.split(line.removeprefix("$ "), comments=True)
+        shlex.split(line.removeprefix("$ ").rpartition("| ")[2], comments=True)
         for block in blocks
         for line in block.splitlines()
-        if re.match(rf"(\$ )?(\.venv/bin/)?{program}\b", line)
+        if re.match(rf"(\$ )?(.*\| )?(\.venv/bin/)?{program}\b", line)
     ]
     return [words[1:] for words in lines]
 
 
-def test_readme_digitflow_commands_exist() -> None:
-    """Each `digitflow` line of the README is understood: verbs, options and their values."""
-    lines = typed_in_readme("digitflow")
-    assert ["train"] in [line[:1] for line in lines]
+def test_digitflow_commands_of_the_docs_exist() -> None:
+    """Each `digitflow` line of README and docs is understood: verbs, options and their values."""
+    lines = typed("digitflow")
+    assert {"train", "predict", "experiment", "models"} <= {line[0] for line in lines}
     for line in lines:
         app.parse_args(line, exit_on_error=False, print_error=False)
 
 
-def test_readme_make_targets_exist() -> None:
-    """Each `make` line of the README names a target of the Makefile."""
-    lines = typed_in_readme("make")
+def test_make_targets_of_the_docs_exist() -> None:
+    """Each `make` line of README and docs names a target of the Makefile."""
+    lines = typed("make")
     targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
     assert {"run", "test"} <= {line[0] for line in lines} <= set(targets)
+
+
+def test_links_of_the_docs_lead_somewhere() -> None:
+    """Each relative link of README and docs leads to a file, and to a heading of it where it names one."""
+    for page in PAGES:
+        for target in re.findall(r"\]\((?!https?://)([^)]+)\)", page.read_text()):
+            path, _, anchor = target.partition("#")
+            file = (page.parent / path).resolve() if path else page
+            assert file.exists(), (page.name, target)
+            headings = re.findall(r"^#+ (.+)$", file.read_text(), re.MULTILINE) if anchor else []
+            assert not anchor or anchor in {re.sub(r"[^a-z0-9]+", "-", h.lower()).strip("-") for h in headings}, target
+
+
+def test_settings_are_documented_once() -> None:
+    """Each setting has one row in a table of the docs."""
+    rows = [name for page in PAGES for name in re.findall(r"^\| (?:`\w+`, )?`(DIGITFLOW_\w+)`", page.read_text(), re.MULTILINE)]
+    settings = [f"DIGITFLOW_{field.upper()}" for field in Settings.model_fields]
+    assert [name for name in settings if rows.count(name) != 1] == []
