@@ -4,8 +4,9 @@ from artifacts.storage.store import Ref, Store
 from tasks.caching import step
 from tasks.data.datasets import Split
 from tasks.evaluation.evaluate import Scored
-from tasks.evaluation.gate import Baseline, Gate, SmokeTest, decide
+from tasks.evaluation.gate import Baseline, Gate, SmokeTest, apply_gate
 from tasks.evaluation.metrics import Evaluation
+from tasks.evaluation.paired_tests import PairedCounts
 from tasks.evaluation.save_weights import Saved
 
 
@@ -14,24 +15,25 @@ def check_gate(
     scored: Scored,
     test: Split,
     saved: Saved,
-    opponent: Baseline,
-    theirs: Ref | None,
-    fresh: Ref | None,
+    *,
+    baseline: Baseline,
+    baseline_probabilities: Ref | None,
+    new_holdout: Ref | None,
     gate: Gate,
     store: Store,
 ) -> Ref:
-    """Check a scored model against the gate; the result is a `Verdict` as JSON. A rejection is not an error.
+    """Check a scored model against the gate. The result is a `Verdict` as JSON; a rejection is not an error.
 
-    `theirs` are the baseline's probabilities for the same test images, `fresh` the counts of `evaluate_new_holdout`.
+    `baseline_probabilities` are the baseline's for the same test images. `new_holdout` are `PairedCounts` as JSON.
     """
-    verdict = decide(
+    verdict = apply_gate(
         gate,
         Evaluation.model_validate(store.get_json(scored.evaluation)),
         store.get(scored.probabilities),
-        store.get(test.labels),
-        SmokeTest.model_validate(store.get_json(saved.rehearsal)),
-        opponent,
-        store.get(theirs) if theirs else None,
-        store.get_json(fresh) if fresh else None,
+        labels=store.get(test.labels),
+        smoke_test=SmokeTest.model_validate(store.get_json(saved.smoke_test)),
+        baseline=baseline,
+        baseline_probabilities=store.get(baseline_probabilities) if baseline_probabilities else None,
+        new_holdout=PairedCounts(*store.get_json(new_holdout)) if new_holdout else None,
     )
     return store.put_json(verdict.model_dump(mode="json"))

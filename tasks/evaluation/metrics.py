@@ -1,4 +1,4 @@
-"""What is known of a trained network on images that it has not seen."""
+"""Metrics of predicted probabilities: accuracy, loss, confusion, calibration."""
 
 from typing import NamedTuple
 
@@ -19,9 +19,9 @@ class ClassMetrics(BaseModel, frozen=True):
 
 
 class Evaluation(BaseModel, frozen=True):
-    """Top-1 accuracy in [0, 1] with its 95 % Wilson interval, mean cross-entropy in nats, and where the errors lie.
+    """Top-1 accuracy in [0, 1] with its 95 % Wilson interval, mean cross-entropy in nats, metrics by class.
 
-    `confusion[i][j]` counts the images of class i that were taken for class j.
+    `confusion[i][j]` counts the images of class i that were predicted as class j.
     """
 
     count: int
@@ -36,7 +36,7 @@ class Evaluation(BaseModel, frozen=True):
 
 
 def wilson(correct: int, count: int, confidence: float = 0.95) -> tuple[float, float]:
-    """The Wilson score interval of a proportion (Wilson 1927, JASA 22:209), which holds near 0 and 1 too."""
+    """The Wilson score interval of a proportion (Wilson 1927, JASA 22:209), which is valid near 0 and 1 too."""
     from scipy.stats import binomtest
 
     interval = binomtest(correct, count).proportion_ci(confidence, method="wilson")
@@ -44,7 +44,7 @@ def wilson(correct: int, count: int, confidence: float = 0.95) -> tuple[float, f
 
 
 def cross_entropy(probabilities: Probabilities, labels: Labels) -> float:
-    """Mean cross-entropy in nats, clipped as keras.losses does."""
+    """Mean cross-entropy in nats, with probabilities clipped as in keras.losses."""
     of_truth = probabilities[np.arange(len(labels)), labels].astype(np.float64)
     return float(-np.log(np.clip(of_truth, 1e-7, 1)).mean())
 
@@ -73,20 +73,20 @@ def measure(probabilities: Probabilities, labels: Labels) -> Evaluation:
 
 
 class Bin(NamedTuple):
-    """Images whose confidence falls between two bounds: their number, mean confidence and accuracy, in [0, 1]."""
+    """Images with similar confidence: their number, and their mean confidence and accuracy in [0, 1]."""
 
     images: int
     confidence: float
     accuracy: float
 
 
-def reliability(probabilities: Probabilities, labels: Labels, bins: int = 15) -> list[Bin]:
-    """Confidence beside accuracy in equal bins of confidence; empty bins are left out."""
+def reliability_bins(probabilities: Probabilities, labels: Labels, bins: int = 15) -> list[Bin]:
+    """Confidence and accuracy in bins of confidence of equal width, without the empty bins."""
     confidence = probabilities.max(axis=1).astype(np.float64)
     right = (probabilities.argmax(axis=1) == labels).astype(np.float64)
-    which = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
-    counts, sure, won = (np.bincount(which, weights, bins) for weights in (None, confidence, right))
-    return [Bin(int(n), float(s / n), float(w / n)) for n, s, w in zip(counts, sure, won, strict=True) if n]
+    numbers = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
+    sums = [np.bincount(numbers, weights, bins) for weights in (None, confidence, right)]
+    return [Bin(int(n), float(c / n), float(r / n)) for n, c, r in zip(*sums, strict=True) if n]
 
 
 def calibration_error(probabilities: Probabilities, labels: Labels) -> float:
@@ -94,5 +94,5 @@ def calibration_error(probabilities: Probabilities, labels: Labels) -> float:
 
     Guo et al. 2017, arXiv:1706.04599, equation 5, with their 15 bins.
     """
-    found = reliability(probabilities, labels)
-    return sum(bin.images * abs(bin.confidence - bin.accuracy) for bin in found) / len(labels)
+    bins = reliability_bins(probabilities, labels)
+    return sum(bin.images * abs(bin.confidence - bin.accuracy) for bin in bins) / len(labels)

@@ -1,20 +1,30 @@
 """Is one model better than another on the same images? Statistics of paired right and wrong answers."""
 
 import math
+from typing import NamedTuple
 
 from artifacts.storage.arrays import Labels, Probabilities
 
 
-def discordant(candidate: Probabilities, champion: Probabilities, labels: Labels) -> tuple[int, int, int]:
-    """Of n images, how many only the candidate got right, how many only the champion, and n."""
+class PairedCounts(NamedTuple):
+    """The images that only the candidate got right, those that only the champion got right, and all images."""
+
+    gained: int
+    lost: int
+    total: int
+
+
+def discordant(candidate: Probabilities, champion: Probabilities, labels: Labels) -> PairedCounts:
+    """Compare the probabilities (n, classes) of two models with the labels (n,)."""
     right, was_right = candidate.argmax(axis=1) == labels, champion.argmax(axis=1) == labels
-    return int((right & ~was_right).sum()), int((~right & was_right).sum()), len(labels)
+    return PairedCounts(int((right & ~was_right).sum()), int((~right & was_right).sum()), len(labels))
 
 
 def superiority(gained: int, lost: int) -> float:
-    """One-sided p-value of the exact McNemar test: that at least `gained` of the answers that differ are gains by luck.
+    """One-sided p-value of the exact McNemar test; a small one shows that the candidate is better.
 
-    Conditional on `gained + lost`, gains are binomial with 1/2 if both models are equally good (McNemar 1947).
+    If both models are equally good, gains are binomial with 1/2 among the answers that differ (McNemar 1947,
+    Psychometrika 12:153).
     """
     from scipy.stats import binomtest
 
@@ -22,7 +32,7 @@ def superiority(gained: int, lost: int) -> float:
 
 
 def non_inferiority(gained: int, lost: int, count: int, margin: float) -> float:
-    """One-sided p-value of Tango's score test: that the candidate is worse than the champion by `margin` or more.
+    """One-sided p-value of Tango's score test; a small one shows that the candidate loses less than `margin`.
 
     `margin` is a difference of accuracies in (0, 1). Tango 1998, Statistics in Medicine 17:891, equations 3 to 5.
     """
@@ -32,7 +42,7 @@ def non_inferiority(gained: int, lost: int, count: int, margin: float) -> float:
 
 
 def difference_interval(gained: int, lost: int, count: int, confidence: float = 0.95) -> tuple[float, float]:
-    """Tango's score interval of the candidate's accuracy less the champion's."""
+    """Tango's score interval of the candidate's accuracy minus the champion's."""
     from scipy.optimize import brentq
     from scipy.stats import norm
 
@@ -48,11 +58,13 @@ def difference_interval(gained: int, lost: int, count: int, confidence: float = 
 
 
 def _score(gained: int, lost: int, count: int, delta: float) -> float:
-    """Standardised distance of the observed difference from `delta`, with the variance estimated under `delta`."""
+    """The observed difference minus `delta`, in standard errors as they would be for a true difference of `delta`."""
     a = 2 * count
     b = -gained - lost + (2 * count - gained + lost) * delta
     c = -lost * delta * (1 - delta)
-    share = (math.sqrt(max(b * b - 4 * a * c, 0)) - b) / (2 * a)  # of images that only the champion gets right
+    share = (math.sqrt(max(b * b - 4 * a * c, 0)) - b) / (
+        2 * a
+    )  # estimated share of images that only the champion gets right
     variance = count * (2 * share + delta * (1 - delta))
     distance = gained - lost - count * delta
     return distance / math.sqrt(variance) if variance > 0 else math.copysign(math.inf, distance) if distance else 0.0

@@ -1,82 +1,81 @@
-"""A fresh process that loads stored weights, predicts golden images from raw pixels, and measures speed.
+"""The smoke test: a new process loads stored weights, predicts from raw pixels as production does, and is timed.
 
-It can be started ahead, and imports Keras while it waits. Run as a module, this file is that process.
+Run as a module, this file is that process. It can be started ahead of need, and imports Keras while it waits.
 """
 
-import json
 import os
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from statistics import median
-from typing import Any
 
-from artifacts.errors import ArtifactLost
 from artifacts.storage.remote import Remote
 from artifacts.storage.store import Ref, Store
 from tasks.data.images import rescale
 from tasks.evaluation.gate import SmokeTest
-from tasks.model.forward import BATCH, load, probabilities
+from tasks.model.forward import BATCH, load_network, predict_probabilities
 from tasks.model.hyperparameters import Hyperparameters
+from tasks.training.workers import Reply, Request, Worker, serve
 
 SINGLES, BATCHES = 30, 3
+"""Timed predictions of one image, and of BATCH images."""
 
-_waiting: dict[Store, subprocess.Popen[str]] = {}
-
-
-def stand_by(store: Store) -> None:
-    """Start the process that the next `ask` will use. It ends with this one, however that ends."""
-    module = answer.__module__  # named, so that its code counts as reached
-    command = [sys.executable, "-m", module, str(store.home), store.remote.url if store.remote else ""]
-    pipe = subprocess.PIPE
-    _waiting[store] = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True)  # noqa: S603  # this interpreter on this file
+_waiting: list[Worker] = []
 
 
-def ask(request: dict[str, Any], store: Store) -> dict[str, Any]:
-    """The answer of a process that has done nothing before. Raises ArtifactLost if it fails."""
-    if store not in _waiting:
-        stand_by(store)
-    process = _waiting.pop(store)
-    told, complaint = process.communicate(json.dumps(request))
-    if process.returncode:
-        raise ArtifactLost((complaint.strip() or f"exit status {process.returncode}").splitlines()[-1])
-    answered: dict[str, Any] = json.loads(told.splitlines()[-1])
-    return answered
+def start_ahead() -> None:
+    """Start the process that the next `run_smoke_test` uses."""
+    if not _waiting:
+        _waiting.append(_new_process())
 
 
-def answer(request: dict[str, Any], store: Store) -> dict[str, Any]:
-    """Probabilities of the golden images, and the fields of a `SmokeTest`: medians after one call to warm up."""
+def run_smoke_test(request: Request, store: Store) -> Reply:
+    """The reply of `answer_smoke_test` in a process that did nothing before. Raises DigitflowError if it fails."""
+    process = _waiting.pop() if _waiting else _new_process()
+    place = {"home": str(store.home), "remote": store.remote.url if store.remote else None}
+    try:
+        return process.ask(request | place)
+    finally:
+        process.stop()
+
+
+def answer_smoke_test(request: Request, store: Store) -> Reply:
+    """Probabilities of the `golden` first images, and the fields of a `SmokeTest`: medians after one warm-up call."""
     weights, raw = Ref.model_validate(request["weights"]), store.get(Ref.model_validate(request["images"]))
-    hyperparameters = Hyperparameters.model_validate(request["hyperparameters"])
-    network = load(weights, (*raw.shape[1:], 1), request["classes"], hyperparameters, store)
-    golden = probabilities(network, rescale(raw[: request["golden"]]))
+    shape, hp = (*raw.shape[1:], 1), Hyperparameters.model_validate(request["hyperparameters"])
+    network = load_network(weights, shape, request["classes"], hyperparameters=hp, store=store)
+    golden = predict_probabilities(network, rescale(raw[: request["golden"]]))
     batch = raw[:BATCH]
-    single = [_seconds(lambda: probabilities(network, rescale(raw[:1]))) for _ in range(SINGLES + 1)][1:]
-    batches = [_seconds(lambda: probabilities(network, rescale(batch))) for _ in range(BATCHES + 1)][1:]
-    measured = SmokeTest(
-        weights_bytes=store.path(weights).stat().st_size,
-        latency_ms=1000 * median(single),
-        throughput=len(batch) / median(batches),
-    )
+    single = _median_seconds(lambda: predict_probabilities(network, rescale(raw[:1])), SINGLES)
+    several = _median_seconds(lambda: predict_probabilities(network, rescale(batch)), BATCHES)
+    size = store.path(weights).stat().st_size
+    measured = SmokeTest(weights_bytes=size, latency_ms=1000 * single, throughput=len(batch) / several)
     return measured.model_dump() | {"probabilities": golden.tolist()}
 
 
-def _seconds(call: Callable[[], object]) -> float:
-    started = time.perf_counter()
+def _new_process() -> Worker:
+    return Worker(answer_smoke_test.__module__)  # named, so that its code counts as reached
+
+
+def _median_seconds(call: Callable[[], object], times: int) -> float:
     call()
-    return time.perf_counter() - started
+    seconds = []
+    for _ in range(times):
+        started = time.perf_counter()
+        call()
+        seconds.append(time.perf_counter() - started)
+    return median(seconds)
 
 
-def _main() -> None:
-    os.nice(5)  # whoever started us ahead has more urgent work
-    import tasks.model.keras_setup  # noqa: F401  # the slow part, while nobody waits
+def _answer(request: Request) -> Reply:
+    store = Store(Path(request["home"]), Remote(request["remote"]) if request["remote"] else None)
+    return answer_smoke_test(request, store)
 
-    if text := sys.stdin.read():  # else nobody asked
-        store = Store(Path(sys.argv[1]), Remote(sys.argv[2]) if sys.argv[2] else None)
-        sys.stdout.write(json.dumps(answer(json.loads(text), store)))
+
+def _start_up() -> None:
+    os.nice(5)  # the process that started this one has more urgent work
+    import tasks.model.keras_setup  # noqa: F401  # the slow part
 
 
 if __name__ == "__main__":
-    _main()
+    serve(_answer, _start_up)

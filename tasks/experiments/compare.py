@@ -1,17 +1,31 @@
-"""Set out for people how the variants of an experiment compare."""
+"""Show people how the variants of an experiment compare."""
 
 from artifacts.storage.store import Ref, Store
 from tasks.caching import step
-from tasks.experiments.comparison import Row
-from tasks.reporting.comparison_page import render_html, render_markdown
+from tasks.experiments.comparison import Row, ranked
+from tasks.reporting.comparison_page import VariantSummary, comparison_html, comparison_markdown
 from tasks.reporting.report import Reported
 
 
 @step("compare", shaped_by=("matplotlib", "jinja2", "scipy"))
 def compare(title: str, rows: Ref, store: Store) -> Reported:
     """Compose the page of an experiment from its rows, a list of `Row` as JSON."""
-    found = [Row.model_validate(row) for row in store.get_json(rows)]
+    variants = [_summary(row) for row in ranked([Row.model_validate(row) for row in store.get_json(rows)])]
     return Reported(
-        html=store.put_bytes(render_html(title, found).encode(), "html"),
-        markdown=store.put_json({"experiment": render_markdown(title, found)}),
+        html=store.put_bytes(comparison_html(title, variants).encode(), "html"),
+        markdown=store.put_json({"experiment": comparison_markdown(title, variants)}),
+    )
+
+
+def _summary(row: Row) -> VariantSummary:
+    return VariantSummary(
+        name=row.name,
+        hyperparameters=row.hyperparameters.model_dump(mode="json"),
+        seeds=len(row.trials),
+        parameters=row.parameters,
+        seconds=row.seconds,
+        accuracy=None if row.failure else row.accuracy,
+        interval=None if row.failure else row.interval,
+        loss=None if row.failure else row.loss,
+        failure=row.failure,
     )

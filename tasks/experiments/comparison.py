@@ -1,4 +1,4 @@
-"""How variants compare: a row for each, with what its seeds came to, as Markdown and as a page with a plot."""
+"""The comparison of variants: each variant's trials, their means and intervals, and the ranking."""
 
 import math
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from tasks.model.hyperparameters import Hyperparameters
 
 
 class Row(BaseModel, frozen=True):
-    """A variant and its trials, by seed. It is scored if each of them was finished."""
+    """A variant and its trials by seed. It has a score only if every trial was finished."""
 
     name: str
     hyperparameters: Hyperparameters
@@ -19,11 +19,12 @@ class Row(BaseModel, frozen=True):
 
     @property
     def failure(self) -> str:
-        return next((tried.failure or "given up" for tried in self.trials.values() if tried.accuracy is None), "")
+        """Why the variant has no score; empty if it has one."""
+        return next((trial.failure or "pruned" for trial in self.trials.values() if trial.accuracy is None), "")
 
     @property
     def accuracies(self) -> list[float]:
-        return [tried.accuracy for tried in self.trials.values() if tried.accuracy is not None]
+        return [trial.accuracy for trial in self.trials.values() if trial.accuracy is not None]
 
     @property
     def accuracy(self) -> float:
@@ -32,8 +33,8 @@ class Row(BaseModel, frozen=True):
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        """In which the mean over all seeds lies with 95 % confidence (Student's t); None for one seed."""
-        return interval(self.accuracies)
+        """The 95 % confidence interval of the mean accuracy; None for a single seed."""
+        return mean_interval(self.accuracies)
 
     @property
     def parameters(self) -> int:
@@ -41,26 +42,27 @@ class Row(BaseModel, frozen=True):
 
     @property
     def seconds(self) -> float:
-        return mean(tried.seconds for tried in self.trials.values())
+        """Mean time of a fit."""
+        return mean(trial.seconds for trial in self.trials.values())
 
     @property
     def loss(self) -> float:
         """Mean cross-entropy on the held-out images, in nats."""
-        return mean(tried.loss or 0.0 for tried in self.trials.values())
+        return mean(trial.loss or 0.0 for trial in self.trials.values())
 
 
-def interval(values: Sequence[float]) -> tuple[float, float] | None:
-    """The 95 % confidence interval of the mean of shares by Student's t, within [0, 1]; None below two values."""
-    if len(values) < 2:
+def mean_interval(shares: Sequence[float]) -> tuple[float, float] | None:
+    """The 95 % confidence interval of the mean by Student's t, within [0, 1]; None for fewer than two values."""
+    if len(shares) < 2:
         return None
     from scipy.stats import t
 
-    half = float(t.ppf(0.975, len(values) - 1)) * stdev(values) / math.sqrt(len(values))
-    return max(0.0, mean(values) - half), min(1.0, mean(values) + half)
+    half = float(t.ppf(0.975, len(shares) - 1)) * stdev(shares) / math.sqrt(len(shares))
+    return max(0.0, mean(shares) - half), min(1.0, mean(shares) + half)
 
 
 def ranked(rows: Sequence[Row]) -> list[Row]:
-    """Those with most seeds first, of these the most accurate, of these the smallest; failed ones last."""
+    """Rows with the most seeds first, then the most accurate, then the smallest; rows that failed come last."""
     scored = [row for row in rows if not row.failure]
     order = sorted(scored, key=lambda row: (-len(row.trials), -row.accuracy, row.parameters))
     return order + [row for row in rows if row.failure]

@@ -1,4 +1,8 @@
-"""Set aside a part of the training images, on which models can be compared without a look at the test images."""
+"""Divide the training images for experiments. `held_out` in this folder means the validation split made here.
+
+Models are compared on it, so that the test images stay unseen. It has nothing to do with the `new_holdout` of
+retraining, which are newly arrived images that the champion and a candidate are compared on.
+"""
 
 import numpy as np
 
@@ -8,23 +12,23 @@ from tasks.caching import step
 from tasks.data.datasets import Split, Splits
 
 SHARE = 6
-"""One training image in so many is held out: 10,000 of MNIST's 60,000."""
+"""One training image in SHARE is held out: 10,000 of MNIST's 60,000."""
 
 SEED = 20190808
-"""Decides which; it never changes, so that all experiments compare on the same images."""
+"""Decides which images are held out. It never changes, so that all experiments compare on the same images."""
 
 
 @step("hold-out", shaped_by=("numpy",))
 def hold_out(train: Split, store: Store) -> Splits:
-    """Divide training images (n, height, width) and labels (n,) into `train` and, as `test`, the held-out ones."""
+    """Divide images (n, height, width) and labels (n,) into `train` and, as `test`, the held-out validation split."""
     count = train.labels.shape[0]
     order = np.random.default_rng(SEED).permutation(count)
-    held, kept = np.sort(order[: count // SHARE]), np.sort(order[count // SHARE :])
-    refs = [_chosen(ref, which, store) for which in (kept, held) for ref in (train.images, train.labels)]
+    held_out, remaining = np.sort(order[: count // SHARE]), np.sort(order[count // SHARE :])
+    refs = [_select(ref, rows, store) for rows in (remaining, held_out) for ref in (train.images, train.labels)]
     return Splits.of(*refs)
 
 
-def _chosen(ref: Ref, which: np.ndarray, store: Store) -> Ref:
+def _select(ref: Ref, rows: np.ndarray, store: Store) -> Ref:
     array = store.get(ref)
-    parts = (array[which[i : i + CHUNK]] for i in range(0, len(which), CHUNK))
-    return store.put_chunks((len(which), *array.shape[1:]), array.dtype, parts)
+    parts = (array[rows[i : i + CHUNK]] for i in range(0, len(rows), CHUNK))
+    return store.put_chunks((len(rows), *array.shape[1:]), array.dtype, parts)

@@ -1,12 +1,8 @@
-"""Try hyperparameters: fit on a part of the training images, score on the part that was held out.
-
-Run as a module, this file is a process that does so for whoever asks; see `artifacts.children`. It imports no Prefect,
-which would take it a second.
-"""
+"""Run trials in a worker process. Run as a module, this file is that process; see `tasks.training.workers`."""
 
 import logging
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from pydantic import BaseModel
@@ -16,20 +12,20 @@ from artifacts.storage.settings import Settings
 from artifacts.storage.store import Store
 from tasks.data.datasets import Split
 from tasks.evaluation.metrics import cross_entropy
-from tasks.model.forward import probabilities
+from tasks.model.forward import predict_probabilities
 from tasks.model.hyperparameters import Hyperparameters
-from tasks.training.fit import fit
-from tasks.training.workers import serve
+from tasks.training.fit import fit_network
+from tasks.training.workers import Reply, Request, serve
 
 if TYPE_CHECKING:
     import keras
 
 
 class TrialResult(BaseModel, frozen=True):
-    """What hyperparameters came to on held-out training images. `seconds` are those of the fit.
+    """The scores of hyperparameters on the held-out images. `seconds` is the time of the fit.
 
-    `epochs` has the accuracy after each epoch, if that was asked for. Without an `accuracy`, the trial was given up, or
-    could not be made, as `failure` says.
+    `epochs` is the accuracy after each epoch, if it was measured. A trial without an `accuracy` was pruned, or failed
+    for the reason in `failure`.
     """
 
     accuracy: float | None = None
@@ -41,72 +37,77 @@ class TrialResult(BaseModel, frozen=True):
     failure: str = ""
 
 
-def attempt(
+def run_trial(
     train: Split,
     held_out: Split,
     hyperparameters: Hyperparameters,
+    *,
     seed: int,
-    floors: tuple[float, ...] | None,
+    pruning_thresholds: tuple[float, ...] | None,
     store: Store,
 ) -> TrialResult:
-    """Fit on images (n, height, width, 1) and targets (n, classes), and score the held-out ones.
+    """Fit on images (n, height, width, 1) and targets (n, classes), and score on the held-out ones.
 
-    With `floors`, the accuracy is measured after each epoch, and the trial given up once its best is below the floor
-    of that epoch. Hyperparameters that cannot be trained are a result too: `failure` says why.
+    With `pruning_thresholds`, the accuracy is measured after each epoch, and the trial is pruned once its best accuracy
+    is below the threshold of that epoch. A trial that cannot be trained is a result with a `failure`.
     """
     images, targets = store.get(held_out.images), store.get(held_out.labels)
     labels = targets.argmax(axis=1).astype(np.uint8)
     epochs: list[float] = []
 
-    def watch(network: "keras.Model") -> None:
-        epochs.append(float((probabilities(network, images).argmax(axis=1) == labels).mean()))
-        if len(epochs) <= len(floors or ()) and max(epochs) < (floors or ())[len(epochs) - 1]:
-            raise _GivenUp
+    def prune(network: "keras.Model") -> None:
+        epochs.append(float((predict_probabilities(network, images).argmax(axis=1) == labels).mean()))
+        if max(epochs) < dict(enumerate(pruning_thresholds or (), 1)).get(len(epochs), 0.0):
+            raise _Pruned
 
     started = time.perf_counter()
     try:
         arrays = store.get(train.images), store.get(train.labels)
-        network, _ = fit(*arrays, hyperparameters, seed, after_epoch=None if floors is None else watch)
-    except _GivenUp:
+        after_epoch = None if pruning_thresholds is None else prune
+        network, _ = fit_network(*arrays, hyperparameters, seed=seed, after_epoch=after_epoch)
+    except _Pruned:
         return TrialResult(epochs=tuple(epochs), seconds=time.perf_counter() - started)
     except (TrainingDiverged, UsageError) as error:
         return TrialResult(epochs=tuple(epochs), failure=str(error))
-    seconds = time.perf_counter() - started
-    guesses = probabilities(network, images)
-    right = guesses.argmax(axis=1) == labels
-    return TrialResult(
-        accuracy=float(right.mean()),
-        correct=int(right.sum()),
-        loss=cross_entropy(guesses, labels),
-        parameters=network.count_params(),
-        seconds=round(seconds, 3),
-        epochs=tuple(epochs),
-    )
+    seconds = round(time.perf_counter() - started, 3)
+    scores = _score(network, images, labels)
+    return scores.model_copy(update={"seconds": seconds, "epochs": tuple(epochs)})
 
 
-def answer(request: dict[str, Any]) -> dict[str, Any]:
-    """`attempt`, from JSON to JSON, in a process that forgets the networks before."""
+def answer_trial(request: Request) -> Reply:
+    """`run_trial`, from JSON to JSON."""
     from tasks.model.keras_setup import keras
 
-    keras.utils.clear_session()
-    tried = attempt(
+    keras.utils.clear_session()  # frees the networks of earlier trials
+    result = run_trial(
         Split.model_validate(request["train"]),
         Split.model_validate(request["held_out"]),
         Hyperparameters.model_validate(request["hyperparameters"]),
-        request["seed"],
-        request["floors"],
-        Settings.load().artifacts,
+        seed=request["seed"],
+        pruning_thresholds=request["pruning_thresholds"],
+        store=Settings.load().artifacts,
     )
-    return tried.model_dump(mode="json")
+    return result.model_dump(mode="json")
 
 
-class _GivenUp(Exception):
-    """The trial is below the floor of its epoch."""
+class _Pruned(Exception):
+    """The trial is below the pruning threshold of its epoch."""
+
+
+def _score(network: "keras.Model", images: np.ndarray, labels: np.ndarray) -> TrialResult:
+    probabilities = predict_probabilities(network, images)
+    right = probabilities.argmax(axis=1) == labels
+    return TrialResult(
+        accuracy=float(right.mean()),
+        correct=int(right.sum()),
+        loss=cross_entropy(probabilities, labels),
+        parameters=network.count_params(),
+    )
 
 
 def _main() -> None:
-    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # each new network is "retracing"
-    serve(answer)
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # it warns of retracing with each new network
+    serve(answer_trial)
 
 
 if __name__ == "__main__":

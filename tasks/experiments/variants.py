@@ -1,4 +1,4 @@
-"""Which hyperparameters an experiment compares: the tutorial's extensions, a file's grid or list, a search space."""
+"""The variants of an experiment: the tutorial's extensions, the grid or list of a file, or a search space."""
 
 import itertools
 import math
@@ -20,9 +20,9 @@ EXTENSIONS: dict[str, dict[str, Any]] = {
     "two convolutions": {"filters": (8, 8), "pool": (1, 2)},
     "three convolutions": {"filters": (8, 8, 8), "pool": (1, 1, 2)},
     "dropout": {"dropout": 0.5},
-    # a dense layer, whose ReLU is also the convolution's: beside "relu", the layer's own effect shows
+    # a dense layer with ReLU, which the convolution gets too: compare with "relu" for the effect of the layer alone
     "dense layer": {"dense": (64,), "activation": "relu"},
-    # the convolution's parameters, one by one, then as the tutorial combines them
+    # the convolution's parameters, one by one and then as the tutorial combines them
     "32 filters": {"filters": (32,)},
     "5 by 5 kernel": {"kernel_size": (5,)},
     "strides 2": {"strides": (2,)},
@@ -33,11 +33,11 @@ EXTENSIONS: dict[str, dict[str, Any]] = {
 """The tutorial's section "Extensions", as changes to a recipe."""
 
 LIMIT = 1000
-"""Variants in one experiment."""
+"""Most variants in one experiment."""
 
 
 class Between(BaseModel, frozen=True, extra="forbid"):
-    """A range of numbers, ends included; `log`: small ones are as likely as large."""
+    """A range of numbers with its ends. With `log`, each order of magnitude is equally likely."""
 
     low: int | float
     high: int | float
@@ -64,11 +64,11 @@ SPACE: Space = {
     "batch_size": (32, 64, 128),
     "learning_rate": Between(low=0.001, high=0.03, log=True),
 }
-"""What a search looks through, unless a file says otherwise."""
+"""The search space, unless a file declares another."""
 
 
 class ExperimentFile(BaseModel, extra="forbid"):
-    """A file's content: exactly one of the three."""
+    """The content of a file: exactly one of the three fields."""
 
     grid: dict[str, Choices] | None = Field(None, min_length=1)
     sets: list[dict[str, Any]] | None = Field(None, min_length=1, max_length=LIMIT, alias="list")
@@ -81,13 +81,13 @@ class ExperimentFile(BaseModel, extra="forbid"):
         return self
 
     def variants(self) -> dict[str, dict[str, Any]]:
-        """Each variant's changes, by its name. Raises UsageError for two of one name, or too many."""
+        """The changes of each variant by its name. Raises UsageError for two variants of one name, or for too many."""
         if math.prod(map(len, (self.grid or {}).values())) > LIMIT:
             raise UsageError(f"the grid has more than {LIMIT} variants; leave out some values")
         variants: dict[str, dict[str, Any]] = {}
         for entry in self.sets or self._product():
             changes = {key: value for key, value in entry.items() if key != "name"}
-            name = str(entry.get("name", describe(changes)))
+            name = str(entry.get("name", describe_changes(changes)))
             if name in variants:
                 raise UsageError(f"{name!r} is there twice")
             variants[name] = changes
@@ -99,16 +99,16 @@ class ExperimentFile(BaseModel, extra="forbid"):
         return [dict(zip(self.grid, values, strict=True)) for values in itertools.product(*self.grid.values())]
 
 
-def read(path: Path, base: Hyperparameters) -> ExperimentFile:
-    """What a YAML or TOML file declares, held against what hyperparameters can be. Raises UsageError."""
+def read_variants(path: Path, base: Hyperparameters) -> ExperimentFile:
+    """Read a YAML or TOML file, and check that each variant has valid hyperparameters. Raises UsageError."""
     try:
-        declared = ExperimentFile.model_validate(_parsed(path))
+        declared = ExperimentFile.model_validate(_parse(path))
         for name, options in (declared.space or {}).items():
             field = Hyperparameters.model_fields.get(name)
             if isinstance(options, Between) and field and field.annotation not in (int, float):
                 raise UsageError(f"{name} is no number, so it has no range; give a list of values")
         for name, changes in [*declared.variants().items(), *_corners(declared.space or {})]:
-            changed(base, name, changes)
+            apply_changes(base, name, changes)
         return declared
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}") from None
@@ -118,10 +118,10 @@ def read(path: Path, base: Hyperparameters) -> ExperimentFile:
         raise UsageError(f"{path} declares no experiment: {error}") from None
 
 
-def changed(base: Hyperparameters, name: str, changes: Mapping[str, Any]) -> Hyperparameters:
-    """`base` with `changes`; with fewer filters, the base's lists end where they do.
+def apply_changes(base: Hyperparameters, name: str, changes: Mapping[str, Any]) -> Hyperparameters:
+    """`base` with `changes`. If these have fewer filters, the base's other lists are cut to the same length.
 
-    Raises UsageError that names the variant and what is wrong.
+    Raises UsageError, which names the variant and what is wrong with it.
     """
     values = base.model_dump()
     if isinstance(filters := changes.get("filters"), list | tuple) and filters:
@@ -132,20 +132,21 @@ def changed(base: Hyperparameters, name: str, changes: Mapping[str, Any]) -> Hyp
         raise UsageError(f"{name}: {describe_validation_error(error)}") from None
 
 
-def describe(changes: Mapping[str, Any]) -> str:
+def describe_changes(changes: Mapping[str, Any]) -> str:
     """A name for changes: `learning_rate 0.01, filters 8 16`."""
-    return ", ".join(f"{name.replace('_', ' ')} {_plain(value)}" for name, value in changes.items()) or AS_IS
+    return ", ".join(f"{name.replace('_', ' ')} {_as_text(value)}" for name, value in changes.items()) or AS_IS
 
 
-def _plain(value: Any) -> str:
+def _as_text(value: Any) -> str:
     if isinstance(value, list | tuple):
         return " ".join(map(str, value)) or "none"
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _corners(space: Space) -> list[tuple[str, dict[str, Any]]]:
-    """Each value that a space can take, and both ends of each range, as a change; beside the fewest convolutions, so
-    that each combination is as good.
+    """Each value of a space and both ends of each range as a change, to check them one by one.
+
+    Each comes with the fewest convolutions of the space. What is valid then is valid in every combination.
     """
     filters = space.get("filters", ())
     fewest = {"filters": min(filters, key=len)} if isinstance(filters, tuple) and filters else {}
@@ -156,7 +157,7 @@ def _corners(space: Space) -> list[tuple[str, dict[str, Any]]]:
     ]
 
 
-def _parsed(path: Path) -> Any:
+def _parse(path: Path) -> Any:
     import yaml
 
     text = path.read_bytes()

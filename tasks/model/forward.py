@@ -1,4 +1,4 @@
-"""From pixels and saved weights to probabilities, the same way wherever they are used."""
+"""Load stored weights into a network, and predict the class probabilities of images with it."""
 
 from typing import TYPE_CHECKING
 
@@ -13,31 +13,33 @@ if TYPE_CHECKING:
     from tasks.model.keras_setup import keras
 
 BATCH = 1024
+"""Images in one forward pass."""
 
 
-def load(
-    weights: Ref, shape: tuple[int, ...], classes: int, hyperparameters: Hyperparameters, store: Store
+def load_network(
+    weights: Ref, shape: tuple[int, ...], classes: int, *, hyperparameters: Hyperparameters, store: Store
 ) -> "keras.Model":
     """A new network for images of `shape` (height, width, 1), with the stored weights. Raises ArtifactLost."""
-    from tasks.model.network import build
+    from tasks.model.network import build_network
 
-    network = build(hyperparameters, shape, classes)
+    network = build_network(hyperparameters, shape, classes)
     try:
         network.load_weights(store.path(weights))
     except (OSError, ValueError, KeyError) as error:
-        what = " ".join(str(error).split())
-        raise ArtifactLost(f"the weights {weights.sha256[:12]}… do not fit the network: {what}") from None
+        reason = " ".join(str(error).split())
+        raise ArtifactLost(f"the weights {weights.sha256[:12]}… do not fit the network: {reason}") from None
     return network
 
 
-def predict(
-    weights: Ref, images: Images, classes: int, hyperparameters: Hyperparameters, store: Store
+def load_and_predict(
+    weights: Ref, images: Images, classes: int, *, hyperparameters: Hyperparameters, store: Store
 ) -> Probabilities:
-    """Probabilities (n, classes) of a new network with the stored weights. Raises ArtifactLost."""
-    return probabilities(load(weights, images.shape[1:], classes, hyperparameters, store), images)
+    """Probabilities (n, classes) that a new network with the stored weights predicts. Raises ArtifactLost."""
+    network = load_network(weights, images.shape[1:], classes, hyperparameters=hyperparameters, store=store)
+    return predict_probabilities(network, images)
 
 
-def probabilities(network: "keras.Model", images: Images) -> Probabilities:
-    """Probabilities (n, classes) float32 of a network in memory, a batch at a time."""
+def predict_probabilities(network: "keras.Model", images: Images) -> Probabilities:
+    """Probabilities (n, classes) float32 that a network in memory predicts, BATCH images at a time."""
     batches = [network.predict_on_batch(images[i : i + BATCH]) for i in range(0, len(images), BATCH)]
     return np.concatenate(batches)

@@ -1,4 +1,4 @@
-"""What to learn: the hyperparameters of a run, and the named recipes that choose them."""
+"""The hyperparameters of a network and of its training, with their bounds and defaults."""
 
 from typing import Annotated, Any, Literal
 
@@ -9,14 +9,14 @@ Share = Annotated[float, Field(ge=0, lt=1)]
 
 
 def _several(value: object) -> object:
-    return (value,) if isinstance(value, str) else value  # one word means it for all
+    return (value,) if isinstance(value, str) else value  # one word counts for all convolutions
 
 
 class Hyperparameters(BaseModel, frozen=True, extra="forbid"):
-    """One convolution per entry of `filters`, then dense layers, then softmax; trained by Adam on cross-entropy.
+    """One convolution per entry of `filters`, then dense layers, then softmax; Adam minimises the cross-entropy.
 
-    A list shorter than `filters` repeats its last entry. The defaults are the tutorial's network. Training images are
-    moved at random, each in its own way, by up to `rotation`, `zoom`, `shear` and `shift`.
+    A list that is shorter than `filters` repeats its last entry. The defaults are the tutorial's network. Augmentation
+    transforms each training image at random, by up to `rotation`, `zoom`, `shear` and `shift`.
     """
 
     filters: tuple[Size, ...] = Field((8,), min_length=1, max_length=16, description="Width of each convolution")
@@ -28,12 +28,12 @@ class Hyperparameters(BaseModel, frozen=True, extra="forbid"):
         (2,), min_length=1, description="Side of the max-pool after each convolution; 1: none"
     )
     padding: Annotated[tuple[Literal["valid", "same"], ...], BeforeValidator(_several)] = Field(
-        ("valid",), min_length=1, description="What each convolution does at the border"
+        ("valid",), min_length=1, description="Padding of each convolution"
     )
     activation: Literal["linear", "relu", "gelu", "silu", "tanh"] = Field(
         "linear", description="Activation of convolutions and hidden dense layers"
     )
-    batch_norm: bool = Field(False, description="Whether the inputs of activations are normalised over each batch")
+    batch_norm: bool = Field(False, description="Whether each batch is normalised before the activations")
     dense: tuple[Size, ...] = Field((), description="Width of each hidden dense layer")
     dropout: float = Field(0, ge=0, lt=1, description="Share of the features dropped before the last layer")
 
@@ -43,18 +43,18 @@ class Hyperparameters(BaseModel, frozen=True, extra="forbid"):
         0.03, gt=0, le=10, description="Adam's learning rate; the peak of a one-cycle schedule"
     )
     schedule: Literal["constant", "one-cycle"] = Field(
-        "one-cycle", description="How the learning rate moves (one-cycle: linear warm-up, cosine to almost zero)"
+        "one-cycle", description="Schedule of the learning rate (one-cycle: linear warm-up, then cosine to almost zero)"
     )
-    warmup: Share = Field(0.2, description="Share of a one-cycle schedule spent warming up")
+    warmup: Share = Field(0.2, description="Share of a one-cycle schedule that is warm-up")
     beta_1: Share = Field(0.7, description="Adam's decay of the mean of the gradients")
     beta_2: Share = Field(0.9, description="Adam's decay of the mean of their squares")
-    label_smoothing: Share = Field(0, description="Share of each target spread over all classes")
+    label_smoothing: Share = Field(0, description="Share of each target that is spread over all classes")
     rotation: float = Field(0, ge=0, le=180, description="Augmentation: largest rotation, in degrees")
     zoom: Share = Field(0, description="Augmentation: largest change of scale, as a share")
     shear: Share = Field(0, description="Augmentation: largest shear, in pixels a pixel")
     shift: float = Field(0, ge=0, le=1024, description="Augmentation: largest shift along each axis, in pixels")
     precision: Literal["float32", "bfloat16"] = Field(
-        "float32", description="What training computes with; weights and predictions are float32"
+        "float32", description="Number format of training; weights and predictions are float32"
     )
 
     @model_validator(mode="after")
@@ -76,6 +76,6 @@ _FIELDS: Any = {name: _optional(name) for name in Hyperparameters.model_fields}
 Overrides = create_model(
     "Overrides",
     __config__=ConfigDict(frozen=True, extra="forbid"),
-    __doc__="Hyperparameters that replace the recipe's own; unset ones keep it.",
+    __doc__="Hyperparameters that replace the recipe's own; unset fields keep the recipe's.",
     **_FIELDS,
 )

@@ -1,4 +1,4 @@
-"""Keras, after the settings that TensorFlow reads only while it is imported. Import Keras from here."""
+"""Imports Keras once its settings are made, which TensorFlow reads only at import. Import Keras from here."""
 
 import contextlib
 import gc
@@ -10,10 +10,10 @@ from importlib.abc import MetaPathFinder
 
 from artifacts.lineage.environment import backend
 
-os.environ["KERAS_BACKEND"] = backend()  # whatever ~/.keras/keras.json says
+os.environ["KERAS_BACKEND"] = backend()  # overrides ~/.keras/keras.json
 # without oneDNN, which TensorFlow leaves off on processors without AVX-512, a fit takes three to five times as long
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
-# how many threads share an operation decides the order of its sums, and so the last bits of the weights
+# the number of threads of an operation decides the order of its sums, and so the last bits of the weights
 os.environ.setdefault(
     "TF_NUM_INTRAOP_THREADS", str(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count())
 )
@@ -21,7 +21,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 
 class _Hidden(MetaPathFinder):
-    """While this is the first finder, the thread that made it cannot find `names`, unless they are imported already."""
+    """An import hook that hides `names` from the thread that creates it. Modules imported before stay visible."""
 
     def __init__(self, *names: str):
         self._names, self._thread = names, threading.get_ident()
@@ -32,12 +32,12 @@ class _Hidden(MetaPathFinder):
 
 
 @contextlib.contextmanager
-def _hastened() -> Iterator[None]:
-    """Inside, Keras is imported in three fifths of the time, and with three quarters of the memory.
+def _fast_import() -> Iterator[None]:
+    """Inside, the import of Keras takes three fifths of the time and three quarters of the memory.
 
-    Keras and TensorFlow import the hidden libraries where they find them, for parts that are not used here; Keras does
-    without them from then on. The garbage collector skips what the import made, then and later: looking through it
-    frees nothing, and cost a tenth of a short fit.
+    Keras and TensorFlow import the hidden libraries if they are installed, for parts that are not used here. The
+    garbage collector is off during the import and ignores the imported objects later: it would find nothing to free
+    among them, and scanning them took a tenth of a short fit.
     """
     hidden = _Hidden("sklearn", "pandas", *(["jax"] if os.environ["KERAS_BACKEND"] == "tensorflow" else []))
     sys.meta_path.insert(0, hidden)
@@ -52,7 +52,7 @@ def _hastened() -> Iterator[None]:
         sys.meta_path.remove(hidden)
 
 
-with _hastened():
+with _fast_import():
     import keras
 
 __all__ = ["keras"]

@@ -15,19 +15,21 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-def build(
+def build_network(
     hyperparameters: Hyperparameters,
     image_shape: "Sequence[int]",
     classes: int,
+    *,
     seed: int = 0,
     training: bool = False,
 ) -> keras.Sequential:
     """An untrained network from images of `image_shape` (height, width, channels) to `classes` probabilities.
 
-    With `training` it moves its images and has the precision that training asks for; its weights are the same.
+    With `training`, the network augments its images and computes in the `precision` of the hyperparameters. Both kinds
+    have the same weights.
 
-    Every layer draws from a seed of its own: Keras would take one from Python's global generator, which other threads
-    use too. Every name is given, because the weights file holds it, and Keras would number it through the process.
+    Every layer gets its own seed, because Keras would draw one from Python's global generator, which other threads use
+    too. Every layer gets a name, because the weights file holds it and Keras would count names through the process.
     Raises UsageError if the images are too small for the network.
     """
     network = keras.Sequential([keras.Input(tuple(image_shape))], name="network")
@@ -47,11 +49,11 @@ def build(
 
 def _layers(hp: Hyperparameters, classes: int, seed: int, training: bool) -> Iterator[keras.Layer]:
     layers, seeds = keras.layers, np.random.SeedSequence(seed).generate_state(len(hp.filters) + len(hp.dense) + 3)
-    moves, drops, *starts = map(int, seeds)
+    augmentation_seed, dropout_seed, *weight_seeds = map(int, seeds)
     inner = {"dtype": "mixed_bfloat16" if training and hp.precision == "bfloat16" else "float32"}
 
     def weighted(kind: type[keras.Layer], *sizes: object, **options: object) -> keras.Layer:
-        return kind(*sizes, kernel_initializer=keras.initializers.GlorotUniform(starts.pop()), **options)
+        return kind(*sizes, kernel_initializer=keras.initializers.GlorotUniform(weight_seeds.pop()), **options)
 
     def activated(name: str) -> Iterator[keras.Layer]:
         if hp.batch_norm:
@@ -59,39 +61,40 @@ def _layers(hp: Hyperparameters, classes: int, seed: int, training: bool) -> Ite
         if hp.activation != "linear":
             yield layers.Activation(hp.activation, name=f"activation_{name}", **inner)
 
-    shifted = {"use_bias": not hp.batch_norm} | inner  # what is normalised next needs no bias
+    before_norm = {"use_bias": not hp.batch_norm} | inner  # batch normalisation adds a bias of its own
     if training and (hp.rotation or hp.zoom or hp.shear or hp.shift):
-        yield Moved.by(hp, moves)
+        yield RandomAffine.of(hp, augmentation_seed)
     for i, filters in enumerate(hp.filters):
         size, stride, pool = (at(sizes, i) for sizes in (hp.kernel_size, hp.strides, hp.pool))
-        yield weighted(layers.Conv2D, filters, size, stride, at(hp.padding, i), name=f"convolution_{i}", **shifted)
-        if pool > 1:  # before the activation: the same where that never falls, and fewer values to compute
+        yield weighted(layers.Conv2D, filters, size, stride, at(hp.padding, i), name=f"convolution_{i}", **before_norm)
+        if pool > 1:  # before the activation: equal for an activation that never falls, and cheaper
             yield layers.MaxPooling2D(pool, name=f"pool_{i}", **inner)
         yield from activated(f"{i}")
     yield layers.Flatten(name="flatten")
     for i, width in enumerate(hp.dense):
-        yield weighted(layers.Dense, width, name=f"dense_{i}", **shifted)
+        yield weighted(layers.Dense, width, name=f"dense_{i}", **before_norm)
         yield from activated(f"dense_{i}")
     if hp.dropout:
-        yield layers.Dropout(hp.dropout, seed=drops, name="dropout", **inner)
+        yield layers.Dropout(hp.dropout, seed=dropout_seed, name="dropout", **inner)
     yield weighted(layers.Dense, classes, activation="softmax", name="classes")
 
 
 T = TypeVar("T")
 
 
-class Moved(keras.layers.Layer):  # type: ignore[misc]
-    """Images (n, height, width, channels); in training each is turned, scaled, sheared and shifted about its middle.
+class RandomAffine(keras.layers.Layer):  # type: ignore[misc]
+    """Augmentation: rotates, scales, shears and shifts each of the images (n, height, width, channels) in training.
 
-    Each amount is uniform up to its limit (degrees, share, pixels a pixel, pixels); what comes in is black (-0.5).
+    Each amount is uniform up to its limit (degrees, share, pixels per pixel, pixels). The centre of the image is the
+    origin, and pixels from beyond the border are black (-0.5).
     """
 
     @classmethod
-    def by(cls, hp: Hyperparameters, seed: int) -> "Moved":
-        layer = cls(name="moved")
+    def of(cls, hp: Hyperparameters, seed: int) -> "RandomAffine":
+        layer = cls(name="augmentation")
         limits = [math.radians(hp.rotation), hp.zoom, hp.zoom, hp.shear, hp.shift, hp.shift]
         layer.limits = np.array(limits, np.float32)[:, np.newaxis]
-        layer.draws = keras.random.SeedGenerator(seed)
+        layer.generator = keras.random.SeedGenerator(seed)
         return layer
 
     def call(self, images: Any, training: bool = False) -> Any:
@@ -99,18 +102,18 @@ class Moved(keras.layers.Layer):  # type: ignore[misc]
             return images
         ops = keras.ops
         count, height, width = ops.shape(images)[:3]
-        amounts = self.limits * keras.random.uniform((6, count), -1, 1, seed=self.draws)
+        amounts = self.limits * keras.random.uniform((6, count), -1, 1, seed=self.generator)
         angle, wide, high, slant, right, down = ops.unstack(amounts)
         cosine, sine = ops.cos(angle), ops.sin(angle)
         a, b, c, d = (1 + wide) * cosine, slant - sine, sine, (1 + high) * cosine
-        x, y, none = (width - 1) / 2, (height - 1) / 2, ops.zeros_like(a)
-        moves = ops.stack([a, b, x - a * x - b * y + right, c, d, y - c * x - d * y + down, none, none], axis=1)
-        return ops.image.affine_transform(images, moves, "bilinear", fill_mode="constant", fill_value=-0.5)
+        x, y, zero = (width - 1) / 2, (height - 1) / 2, ops.zeros_like(a)
+        transforms = ops.stack([a, b, x - a * x - b * y + right, c, d, y - c * x - d * y + down, zero, zero], axis=1)
+        return ops.image.affine_transform(images, transforms, "bilinear", fill_mode="constant", fill_value=-0.5)
 
 
 @contextlib.contextmanager
 def distributed() -> Iterator[int]:
-    """Inside, all devices that Keras can distribute to (with JAX) share each batch; yields how many there are."""
+    """With JAX and several devices, each batch inside is divided among all devices. Yields their number."""
     devices = keras.distribution.list_devices() if keras.backend.backend() == "jax" else []
     if len(devices) < 2:
         yield 1
@@ -120,13 +123,13 @@ def distributed() -> Iterator[int]:
 
 
 def at(values: tuple[T, ...], i: int) -> T:
-    """Entry `i`, or the last one where there are fewer."""
+    """Entry `i`, or the last entry if there are fewer."""
     return values[min(i, len(values) - 1)]
 
 
 @keras.saving.register_keras_serializable("digitflow")
 class OneCycle(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]
-    """A linear rise from peak/25 to `peak`, then a cosine to peak/10⁴, over `steps` in all.
+    """A linear rise from peak/25 to `peak`, then a cosine to peak/10⁴; both together take `steps` steps.
 
     After Smith & Topin 2018, "Super-Convergence" (arXiv:1708.07120).
     """
@@ -149,7 +152,7 @@ class OneCycle(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore
 
 
 def compile_for_training(network: keras.Model, hyperparameters: Hyperparameters, steps_per_epoch: int) -> None:
-    """Attach loss, optimiser and schedule. Metrics are left out: computing them on each step costs a fifth."""
+    """Attach loss, optimiser and schedule. There are no metrics: computing them on each step costs a fifth."""
     hp = hyperparameters
     rate = (
         OneCycle(hp.learning_rate, hp.epochs * steps_per_epoch, hp.warmup)

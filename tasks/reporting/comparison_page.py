@@ -1,52 +1,67 @@
 """The comparison of an experiment's variants, as Markdown and as a page with plots."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
-from tasks.experiments.comparison import Row, ranked
-from tasks.reporting.figures import Figure, Point, draw_cost
+from tasks.reporting.figures import CostPoint, Figure, draw_cost
 from tasks.reporting.model_card import percent, span
-from tasks.reporting.page import Table, as_markdown, plain, render_page
+from tasks.reporting.page import Table, as_markdown, format_value, render_page
 
 
-def render_markdown(title: str, rows: Sequence[Row]) -> str:
-    """The comparison as Markdown. Equal arguments give equal text."""
-    return f"## {title}\n\n{as_markdown(_table(rows))}\n"
+class VariantSummary(NamedTuple):
+    """A variant with its means over so many `seeds`: accuracy in [0, 1] with its 95 % interval, loss in nats, seconds.
+
+    A variant that failed has no accuracy and no loss; one with a single seed has no interval.
+    """
+
+    name: str
+    hyperparameters: Mapping[str, object]
+    seeds: int
+    parameters: int
+    seconds: float
+    accuracy: float | None
+    interval: tuple[float, float] | None
+    loss: float | None
+    failure: str
 
 
-def render_html(title: str, rows: Sequence[Row]) -> str:
-    """The comparison as a page that needs neither network nor scripts. Equal arguments give equal bytes."""
-    order = ranked(rows)
-    hyperparameters = [row.hyperparameters.model_dump(mode="json") for row in order]
-    head = ("variant", *(name.replace("_", " ") for name in hyperparameters[0]))
-    details = [(r.name, *map(plain, values.values())) for r, values in zip(order, hyperparameters, strict=True)]
+def comparison_markdown(title: str, variants: Sequence[VariantSummary]) -> str:
+    """The comparison as Markdown; `variants` come in the order of their rank. Equal arguments give equal text."""
+    return f"## {title}\n\n{as_markdown(_table(variants))}\n"
+
+
+def comparison_html(title: str, variants: Sequence[VariantSummary]) -> str:
+    """The comparison as a page; `variants` come in the order of their rank. Equal arguments give equal bytes."""
+    names = [name.replace("_", " ") for name in variants[0].hyperparameters]
+    rows = [(v.name, *map(format_value, v.hyperparameters.values())) for v in variants]
     return render_page(
         "comparison.html.j2",
         title=title,
-        winner=order[0],
-        table=_table(rows),
-        figures=_pictures(order),
-        details=Table(head, details),
+        winner=variants[0],
+        table=_table(variants),
+        figures=_cost_figures(variants),
+        details=Table(("variant", *names), rows),
     )
 
 
-def _pictures(order: Sequence[Row]) -> list[Figure]:
-    scored = [(number, row) for number, row in enumerate(order, 1) if not row.failure]
-    sizes = [Point(number, row.accuracy, row.interval, row.parameters) for number, row in scored]
-    times = [Point(number, row.accuracy, row.interval, row.seconds) for number, row in scored]
+def _cost_figures(variants: Sequence[VariantSummary]) -> list[Figure]:
+    scored = [(number, v, v.accuracy) for number, v in enumerate(variants, 1) if v.accuracy is not None]
+    sizes = [CostPoint(number, accuracy, v.interval, v.parameters) for number, v, accuracy in scored]
+    times = [CostPoint(number, accuracy, v.interval, v.seconds) for number, v, accuracy in scored]
     return [draw_cost(sizes, "parameters", is_log=True), draw_cost(times, "seconds of training")]
 
 
-def _table(rows: Sequence[Row]) -> Table:
+def _table(variants: Sequence[VariantSummary]) -> Table:
     head = (
         *("variant", "accuracy on held-out images, mean (95\u00a0% interval)"),
         *("seeds", "loss", "parameters", "fit, s"),
     )
-    return Table(head, [(f"{number}. {row.name}", *_cells(row)) for number, row in enumerate(ranked(rows), 1)])
+    return Table(head, [(f"{number}. {v.name}", *_cells(v)) for number, v in enumerate(variants, 1)])
 
 
-def _cells(row: Row) -> tuple[str, ...]:
-    seeds = str(len(row.trials))
-    if row.failure:
-        return row.failure, seeds, "", "", ""
-    score = percent(row.accuracy) + (f" ({span(row.interval)})" if row.interval else "")
-    return score, seeds, f"{row.loss:.4f}", f"{row.parameters:,}", f"{row.seconds:.1f}"
+def _cells(variant: VariantSummary) -> tuple[str, ...]:
+    seeds = str(variant.seeds)
+    if variant.accuracy is None:
+        return variant.failure, seeds, "", "", ""
+    score = percent(variant.accuracy) + (f" ({span(variant.interval)})" if variant.interval else "")
+    return score, seeds, f"{variant.loss:.4f}", f"{variant.parameters:,}", f"{variant.seconds:.1f}"

@@ -1,4 +1,4 @@
-"""What a report shows: each figure is drawn once, as PNG and in words; equal arguments give equal bytes."""
+"""The figures of a report, each as PNG and in words. Equal arguments give equal bytes."""
 
 import base64
 import io
@@ -11,19 +11,19 @@ from tasks.evaluation.gate import Check
 from tasks.evaluation.metrics import Bin, Evaluation
 from tasks.reporting.model_card import LEGIBLE_CLASSES, Mistake, ModelCard, frequent_errors, percent
 
-if TYPE_CHECKING:  # its import takes a second, and a cached run draws nothing
+if TYPE_CHECKING:  # the import takes a second, and a cached run draws nothing
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure as Canvas
 
 BLUE, RED, INK = "#2b6cb0", "#b42318", "#1b1f24"
 COLUMNS = 4
-"""Mistakes side by side."""
+"""Mistakes in one row of their figure."""
 PNG_LIMIT = 100_000
-"""Bytes of a figure that is to fit, in base64, into a markdown piece of 150 kB."""
+"""Largest PNG, in bytes, that fits as base64 into a Markdown piece of 150 kB."""
 
 
 class Figure(NamedTuple):
-    """A PNG and what it shows, in words."""
+    """A PNG, and a description in words of what it shows."""
 
     alt: str
     png: bytes
@@ -34,7 +34,7 @@ class Figure(NamedTuple):
 
 
 class Figures(NamedTuple):
-    """Everything that is drawn, so that page and pieces share it; `champions` and `lost` only if there is one."""
+    """All figures of a report. `champions` and `lost` are there only if there is a champion."""
 
     intervals: tuple[Figure, ...]
     curves: tuple[Figure, ...]
@@ -45,37 +45,36 @@ class Figures(NamedTuple):
     lost: Figure | None
 
 
-def draw(facts: ModelCard) -> Figures:
-    """Draw everything once; equal arguments give equal bytes."""
-    series = {name.replace("_", " "): values for name, values in facts.history.items() if values}
+def draw_figures(card: ModelCard) -> Figures:
+    """Draw each figure once, for the page and the Markdown pieces."""
+    series = {name.replace("_", " "): values for name, values in card.history.items() if values}
     return Figures(
-        intervals=tuple(_draw_interval(check) for check in facts.verdict.checks if check.interval),
+        intervals=tuple(_draw_interval(check) for check in card.verdict.checks if check.interval),
         curves=tuple(_draw_curve(name, values, PNG_LIMIT // len(series)) for name, values in series.items()),
-        confusion=_draw_confusion(facts.evaluation),
-        champions=_draw_confusion(facts.champion) if facts.champion else None,
-        reliability=_draw_reliability(facts.reliability),
-        mistakes=_draw_mistakes(facts.mistakes) if facts.mistakes else None,
-        lost=_draw_mistakes(facts.lost) if facts.lost else None,
+        confusion=_draw_confusion(card.evaluation),
+        champions=_draw_confusion(card.champion) if card.champion else None,
+        reliability=_draw_reliability(card.reliability),
+        mistakes=_draw_mistakes(card.mistakes) if card.mistakes else None,
+        lost=_draw_mistakes(card.lost) if card.lost else None,
     )
 
 
 def _draw_interval(check: Check) -> Figure:
-    """An estimate with its interval, beside the limit that it should be above."""
+    """An estimate with its interval, and the limit above which it should be."""
     figure, axes = _blank(4.6, 1.5)
-    what = "accuracy" if check.name.startswith("accuracy") else "difference to the champion"
-    unit = "percent" if what == "accuracy" else "percent points"
+    unit = "percent" if check.quantity == "accuracy" else "percent points"
     low, high, value, gate = (100 * x for x in (*(check.interval or (0, 0)), check.estimate or 0, check.limit or 0))
     axes.barh([0], [high - low], left=[low], height=0.4, color=BLUE, alpha=0.35)
     axes.plot([value], [0], "o", color=BLUE)
     axes.axvline(gate, color=RED, linestyle="--")
     margin = max(0.25 * (max(high, gate) - min(low, gate)), 0.05)
     left, right = max(-100, min(low, gate) - margin), min(100, max(high, gate) + margin)
-    axes.set(xlim=(left, right), ylim=(-0.8, 0.8), yticks=[], xlabel=f"{what} in {unit}")
+    axes.set(xlim=(left, right), ylim=(-0.8, 0.8), yticks=[], xlabel=f"{check.quantity} in {unit}")
     texts = (value, 0.5, f"{value:.2f}", BLUE), (gate, -0.6, f" limit {gate:.2f} ", RED)
     for x, y, text, color in texts:
         side = "right" if x > (left + right) / 2 else "left"
         axes.text(x, y, text, color=color, fontsize=9, ha=side, va="center")
-    alt = f"{what.capitalize()} {value:.2f}, 95 % interval {low:.2f} to {high:.2f}, limit {gate:.2f} {unit}"
+    alt = f"{check.quantity.capitalize()} {value:.2f}, 95 % interval {low:.2f} to {high:.2f}, limit {gate:.2f} {unit}"
     return Figure(alt, _png(figure))
 
 
@@ -104,18 +103,18 @@ def _draw_curve(name: str, values: Sequence[float], limit: int) -> Figure:
 def _draw_confusion(evaluation: Evaluation) -> Figure:
     matrix = np.array(evaluation.confusion)
     errors = np.where(np.eye(len(matrix), dtype=bool), 0, matrix)
-    # the logarithm lets a single error show beside a hundred of another kind
+    # on a logarithmic scale, a single error stays visible beside a hundred of another kind
     depth = np.log1p(errors) / np.log1p(max(errors.max(), 1))
     figure, axes = _blank(5.0, 5.0)
     axes.imshow(_shades(depth), interpolation="nearest")
-    axes.set(xlabel="taken for", ylabel="true class")
+    axes.set(xlabel="predicted class", ylabel="true class")
     if len(matrix) <= LEGIBLE_CLASSES:
         axes.set(xticks=range(len(matrix)), yticks=range(len(matrix)))
         for i, j in np.argwhere(matrix):
             color = "white" if depth[i, j] > 0.6 else INK
             axes.text(j, i, str(matrix[i, j]), ha="center", va="center", color=color, fontsize=min(9, 80 / len(matrix)))
-    often = ", ".join(f"{i} for {j} ({count})" for i, j, count in frequent_errors(evaluation)[:3])
-    alt = f"Confusion matrix of {len(matrix)} classes; most often taken, with counts: {often or 'nothing'}"
+    often = ", ".join(f"{i} as {j} ({count})" for i, j, count in frequent_errors(evaluation)[:3])
+    alt = f"Confusion matrix of {len(matrix)} classes; most frequent errors, with counts: {often or 'none'}"
     return Figure(alt, _png(figure))
 
 
@@ -129,14 +128,14 @@ def _shades(depth: np.ndarray) -> np.ndarray:
 
 
 def _draw_mistakes(mistakes: Sequence[Mistake]) -> Figure:
-    """A contact sheet on a single pair of axes: one pair for each image would take ten times as long."""
+    """All images on a single pair of axes: a pair for each image would take ten times as long."""
     from matplotlib.figure import Figure as Canvas
 
     rows = -(-len(mistakes) // COLUMNS)
     figure = Canvas(figsize=(4.6, 1.15 * 1.45 * rows))
     axes = figure.add_axes((0, 0, 1, 1))
-    for place, mistake in enumerate(mistakes):
-        x, y = place % COLUMNS + 0.5, 1.45 * (place // COLUMNS) + 0.05
+    for i, mistake in enumerate(mistakes):
+        x, y = i % COLUMNS + 0.5, 1.45 * (i // COLUMNS) + 0.05
         image = mistake.image[:: max(1, len(mistake.image) // 64), :: max(1, mistake.image.shape[1] // 64)]
         height, width = (0.9 * side / max(mistake.image.shape) for side in mistake.image.shape)
         extent = (x - width / 2, x + width / 2, y + height, y)
@@ -148,8 +147,8 @@ def _draw_mistakes(mistakes: Sequence[Mistake]) -> Figure:
     return Figure(f"{len(mistakes)} mistakes, the most confident first, listed below in words", _png(figure))
 
 
-class Point(NamedTuple):
-    """A variant in a plot: its number, its accuracy in [0, 1] with an interval if there is one, and what it costs."""
+class CostPoint(NamedTuple):
+    """A variant in a plot: its number, its accuracy in [0, 1] with an interval if there is one, and its cost."""
 
     number: int
     accuracy: float
@@ -157,8 +156,8 @@ class Point(NamedTuple):
     cost: float
 
 
-def draw_cost(points: Sequence[Point], cost: str, is_log: bool = False) -> Figure:
-    """Accuracy against a cost, each point with its number."""
+def draw_cost(points: Sequence[CostPoint], cost: str, is_log: bool = False) -> Figure:
+    """Plot accuracy against a cost, and label each point with its number."""
     figure, axes = _blank(4.6, 3.4)
     for point in points:
         low, high = point.interval or (point.accuracy, point.accuracy)
@@ -175,7 +174,7 @@ def draw_cost(points: Sequence[Point], cost: str, is_log: bool = False) -> Figur
 
 
 def _blank(width: float, height: float) -> "tuple[Canvas, Axes]":
-    """A figure of its own, in inches, that no global state knows of."""
+    """An empty figure of this size in inches, without pyplot, whose state is global."""
     from matplotlib.figure import Figure as Canvas
 
     figure = Canvas(figsize=(width, height), layout="constrained")
@@ -186,7 +185,7 @@ def _blank(width: float, height: float) -> "tuple[Canvas, Axes]":
 
 
 def _png(figure: "Canvas", limit: int = PNG_LIMIT) -> bytes:
-    """The figure as PNG, coarser if it would else exceed `limit` bytes; neither date nor version is written."""
+    """The figure as PNG without date and version, at a lower resolution if it would exceed `limit` bytes."""
     for dpi in (128, 96, 64, 32):
         buffer = io.BytesIO()
         figure.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})

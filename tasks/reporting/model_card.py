@@ -1,4 +1,4 @@
-"""What a report is about: the facts of a run, the mistakes of its network, and how shares are put in words."""
+"""The content of a report, the mistakes that it shows, and numbers as text."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -11,26 +11,29 @@ from tasks.evaluation.gate import Verdict
 from tasks.evaluation.metrics import Bin, Evaluation
 
 LEGIBLE_CLASSES = 20
+"""Most classes for which a figure shows numbers and a table is open."""
 
 
 class Mistake(NamedTuple):
-    """A test image that was taken for another class, with the probability in [0, 1] that the guess was given."""
+    """A test image that was predicted as another class, with the probability in [0, 1] of the prediction."""
 
-    index: int  # type: ignore[assignment]  # hides tuple.index, which nobody needs here
+    index: int  # type: ignore[assignment]  # hides tuple.index, which is not used
     image: UInt8[np.ndarray, "height width"]
     truth: int
-    guess: int
+    predicted: int
     probability: float
 
     @property
     def caption(self) -> str:
-        return f"true {self.truth}, taken for {self.guess} ({percent(self.probability, 1)})"
+        return f"true {self.truth}, predicted {self.predicted} ({percent(self.probability, 1)})"
 
 
 @dataclass(frozen=True)
 class ModelCard:
-    """What a run was asked for and what came of it. `history` has one value per epoch, `lineage` digests by label;
-    `champion` and `lost`, images that it got right and the candidate wrong, are there if one was held against it.
+    """The request and the results of a run. `history` has one value per epoch; `lineage` are digests by label.
+
+    `champion` is its evaluation on the same images, and `lost` are images that only the champion got right; both are
+    empty without a champion.
     """
 
     dataset: str
@@ -48,21 +51,21 @@ class ModelCard:
     lost: list[Mistake]
 
 
-def mistakes(
+def worst_mistakes(
     images: RawImages, labels: Labels, probabilities: Probabilities, among: np.ndarray | None = None
 ) -> list[Mistake]:
-    """24 wrong predictions, the most confident first; equally confident ones in their own order.
+    """The 24 most confident wrong predictions, most confident first; equally confident ones in the order of the images.
 
-    `among` (n,) bool limits them to some images.
+    `among` (n,) bool selects the images to consider.
     """
-    guesses = probabilities.argmax(axis=1)
-    wrong = np.flatnonzero((guesses != labels) & (True if among is None else among))
-    worst = wrong[np.argsort(-probabilities[wrong, guesses[wrong]], kind="stable")[:24]]
-    return [Mistake(int(i), images[i], int(labels[i]), int(guesses[i]), float(probabilities[i].max())) for i in worst]
+    predicted = probabilities.argmax(axis=1)
+    wrong = np.flatnonzero((predicted != labels) & (True if among is None else among))
+    worst = wrong[np.argsort(-probabilities[wrong, predicted[wrong]], kind="stable")[:24]]
+    return [Mistake(int(i), images[i], int(labels[i]), int(predicted[i]), float(probabilities[i].max())) for i in worst]
 
 
 def frequent_errors(evaluation: Evaluation) -> list[tuple[int, int, int]]:
-    """(true class, guessed class, count) of the ten most frequent errors."""
+    """True class, predicted class and count of the ten most frequent errors."""
     errors = np.array(evaluation.confusion)
     np.fill_diagonal(errors, 0)
     order = np.argsort(-errors, axis=None, kind="stable")[:10]
@@ -70,10 +73,10 @@ def frequent_errors(evaluation: Evaluation) -> list[tuple[int, int, int]]:
 
 
 def percent(share: float, digits: int = 2) -> str:
-    """A share in [0, 1] as percent that do not break from their sign."""
+    """A share in [0, 1] as percent, with a no-break space before the sign."""
     return f"{100 * share:.{digits}f}\u00a0%"
 
 
 def span(interval: tuple[float, float]) -> str:
-    """Both ends of an interval of shares."""
+    """Both ends of an interval of shares, as percent."""
     return " to ".join(map(percent, interval))

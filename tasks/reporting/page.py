@@ -1,4 +1,4 @@
-"""The report of one training run, for people: a page that needs neither network nor scripts, and pieces for Prefect."""
+"""The report of a training run, as an HTML page and as Markdown pieces for Prefect; and what all pages share."""
 
 import html
 import re
@@ -13,33 +13,33 @@ from tasks.reporting.model_card import LEGIBLE_CLASSES, Mistake, ModelCard, freq
 
 
 class Table(NamedTuple):
-    """Cells as text; the first of each row names the row."""
+    """Cells as text. The first cell of a row names the row."""
 
     head: Sequence[str]
     rows: Sequence[Sequence[str]]
 
 
-def render_html(facts: ModelCard, figures: Figures) -> str:
-    """The whole report as one page. Equal arguments give equal bytes."""
+def report_html(card: ModelCard, figures: Figures) -> str:
+    """The report as one page. Equal arguments give equal bytes."""
     return render_page(
         "report.html.j2",
-        facts=facts,
+        card=card,
         figures=figures,
-        headline=headline(facts),
-        checks=_checks(facts.verdict),
-        classes=_classes(facts.evaluation),
-        confusions=frequent_errors(facts.evaluation),
-        epochs=_epochs(facts.history),
-        problems=_problems(facts.data_report),
-        data=_data(facts.data_report),
-        hyperparameters=Table(("name", "value"), [(k, plain(v)) for k, v in facts.hyperparameters.items()]),
-        lineage=Table(("what", "SHA-256"), list(facts.lineage.items())),
-        few_classes=len(facts.evaluation.per_class) <= LEGIBLE_CLASSES,
+        headline=headline(card),
+        checks=_checks(card.verdict),
+        classes=_classes(card.evaluation),
+        confusions=frequent_errors(card.evaluation),
+        epochs=_epochs(card.history),
+        problems=_problems(card.data_report),
+        statistics=_statistics(card.data_report),
+        hyperparameters=Table(("name", "value"), [(k, format_value(v)) for k, v in card.hyperparameters.items()]),
+        lineage=Table(("what", "SHA-256"), list(card.lineage.items())),
+        few_classes=len(card.evaluation.per_class) <= LEGIBLE_CLASSES,
     )
 
 
 def render_page(template: str, **values: object) -> str:
-    """A page from a template of this folder, which finds the name of the one with what pages share in `parts`."""
+    """A page from a template of this folder. The template gets the name of the shared macros' template as `parts`."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     loader = FileSystemLoader(Path(__file__).parent)
@@ -49,51 +49,52 @@ def render_page(template: str, **values: object) -> str:
     return environment.get_template(template).render(values, parts="page.html.j2")
 
 
-def render_markdown(facts: ModelCard, figures: Figures) -> dict[str, str]:
-    """Pieces under 150 kB each, by the key of the Prefect artifact that each becomes."""
-    title = f"{_escaped(facts.dataset)}, recipe {_escaped(facts.recipe)}, seed {facts.seed}"
+def report_markdown(card: ModelCard, figures: Figures) -> dict[str, str]:
+    """The report as pieces of less than 150 kB, by the keys of the Prefect artifacts that they become."""
+    title = f"{_escaped(card.dataset)}, recipe {_escaped(card.recipe)}, seed {card.seed}"
     pieces = {
         "metrics": [
-            _escaped(headline(facts)),
-            as_markdown(_checks(facts.verdict)),
+            _escaped(headline(card)),
+            as_markdown(_checks(card.verdict)),
             *map(_image, figures.intervals),
-            as_markdown(_classes(facts.evaluation)),
+            as_markdown(_classes(card.evaluation)),
         ],
         "learning-curves": [_image(figure) for figure in figures.curves] or ["No epoch was recorded."],
         "confusion-matrix": [_image(figures.confusion), _image(figures.reliability)],
-        "mistakes": _gallery(figures.mistakes, facts.mistakes),
+        "mistakes": _gallery(figures.mistakes, card.mistakes),
         "validation": [
             *(
                 f"### {name.capitalize()}\n\n{as_markdown(table)}"
-                for name, table in _problems(facts.data_report).items()
+                for name, table in _problems(card.data_report).items()
             ),
-            f"### ModelCard\n\n{as_markdown(_data(facts.data_report))}",
+            f"### Statistics\n\n{as_markdown(_statistics(card.data_report))}",
         ],
     }
     if figures.champions:
-        pieces["champion"] = [_escaped(facts.verdict.stance), "Its confusion matrix:", _image(figures.champions)]
-        pieces["lost-to-champion"] = _gallery(figures.lost, facts.lost)
+        pieces["champion"] = [_escaped(card.verdict.comparison), "Its confusion matrix:", _image(figures.champions)]
+        pieces["lost-to-champion"] = _gallery(figures.lost, card.lost)
     return {
         key: "\n\n".join([f"## {key.replace('-', ' ').capitalize()}: {title}", *piece]) + "\n"
         for key, piece in pieces.items()
     }
 
 
-def headline(facts: ModelCard) -> str:
-    """Verdict, accuracy and its interval in one sentence."""
-    measured, word = facts.evaluation, "Passed" if facts.verdict.passed else "Rejected"
+def headline(card: ModelCard) -> str:
+    """The verdict, the accuracy and its interval in one line."""
+    evaluation, word = card.evaluation, "Passed" if card.verdict.passed else "Rejected"
     return (
-        f"{word}: {facts.verdict.reason}. Accuracy {percent(measured.accuracy)} (95\u00a0% interval "
-        f"{span(measured.interval)}): {measured.correct:,} of {measured.count:,} test images. {facts.verdict.stance}."
+        f"{word}: {card.verdict.reason}. Accuracy {percent(evaluation.accuracy)} (95\u00a0% interval "
+        f"{span(evaluation.interval)}): {evaluation.correct:,} of {evaluation.count:,} test images. "
+        f"{card.verdict.comparison}."
     )
 
 
-def plain(value: object) -> str:
-    """A JSON value for a table cell: mappings and the first 20 of a list inline, fractions to six digits."""
+def format_value(value: object) -> str:
+    """A JSON value as the text of a table cell: at most 20 items of a list, fractions to six digits."""
     if isinstance(value, Mapping):
-        return "; ".join(f"{key}: {plain(item)}" for key, item in value.items()) or "none"
+        return "; ".join(f"{key}: {format_value(item)}" for key, item in value.items()) or "none"
     if isinstance(value, list | tuple):
-        shown = ", ".join(map(plain, value[:20])) or "none"
+        shown = ", ".join(map(format_value, value[:20])) or "none"
         return f"{shown} and {len(value) - 20} more" if len(value) > 20 else shown
     if isinstance(value, bool) or value is None:
         return {True: "yes", False: "no", None: "none"}[value]
@@ -109,7 +110,7 @@ def _checks(verdict: Verdict) -> Table:
 def _check(check: Check) -> tuple[str, ...]:
     word = "passed" if check.passed else "rejected"
     interval = "none" if check.interval is None else f"{percent(check.estimate or 0.0)} ({span(check.interval)})"
-    return check.name, plain(check.value), f"{check.asked} {plain(check.threshold)}", interval, word
+    return check.name, format_value(check.value), f"{check.asked} {format_value(check.threshold)}", interval, word
 
 
 def _classes(evaluation: Evaluation) -> Table:
@@ -129,26 +130,27 @@ def _epochs(history: Mapping[str, Sequence[float]]) -> Table:
 
 
 def _problems(report: Mapping[str, Any]) -> dict[str, Table]:
-    """The errors and the warnings of a data report, each with the first of its images."""
+    """The errors and the warnings of a data report, each with its first images."""
     tables = {}
     for kind in ("errors", "warnings"):
         rows = [
-            (p["check"], p["split"], p["message"], plain(p["count"]), plain(p["images"])) for p in report.get(kind, ())
+            (p["check"], p["split"], p["message"], format_value(p["count"]), format_value(p["images"]))
+            for p in report.get(kind, ())
         ]
         tables[kind] = Table(("check", "split", "problem", "count", "images"), rows)
     return tables
 
 
-def _data(report: Mapping[str, Any]) -> Table:
-    """The facts of a data report, one column per split; a list has one value per class."""
+def _statistics(report: Mapping[str, Any]) -> Table:
+    """The statistics of a data report, one column per split. A list has one value per class."""
     splits = {name: value for name, value in report.items() if isinstance(value, Mapping)}
-    names = dict.fromkeys(name for facts in splits.values() for name in facts)
-    rows = [(name.replace("_", " "), *(_fact(facts.get(name)) for facts in splits.values())) for name in names]
-    return Table(("fact", *splits), rows)
+    names = dict.fromkeys(name for values in splits.values() for name in values)
+    rows = [(name.replace("_", " "), *(_statistic(values.get(name)) for values in splits.values())) for name in names]
+    return Table(("statistic", *splits), rows)
 
 
-def _fact(value: object) -> str:
-    return plain(dict(enumerate(value))) if isinstance(value, list | tuple) else plain(value)
+def _statistic(value: object) -> str:
+    return format_value(dict(enumerate(value))) if isinstance(value, list | tuple) else format_value(value)
 
 
 def as_markdown(table: Table) -> str:
@@ -168,5 +170,5 @@ def _image(figure: Figure) -> str:
 
 
 def _escaped(text: str) -> str:
-    """Text that Markdown shows as it is, on one line."""
+    """Text that Markdown shows unchanged, on one line."""
     return re.sub(r"([\\`*_\[\]|~#!])", r"\\\1", html.escape(re.sub(r"[\r\n]+", " ", text)))

@@ -1,4 +1,4 @@
-"""Set out for people what a run found and how it was decided."""
+"""Report a training run to people: how the model did, and why it passed or was rejected."""
 
 from pydantic import BaseModel
 
@@ -7,13 +7,16 @@ from tasks.caching import step
 from tasks.data.validate import Validated
 from tasks.evaluation.evaluate import Scored
 from tasks.evaluation.gate import Verdict
-from tasks.evaluation.metrics import Evaluation, measure, reliability
+from tasks.evaluation.metrics import Evaluation, measure, reliability_bins
 from tasks.model.hyperparameters import Hyperparameters
+from tasks.reporting.figures import draw_figures
+from tasks.reporting.model_card import ModelCard, worst_mistakes
+from tasks.reporting.page import report_html, report_markdown
 from tasks.training.train import Trained
 
 
 class Reported(BaseModel, frozen=True):
-    """The report as one HTML page, and its parts as Markdown (JSON: key to text) for Prefect's UI."""
+    """The report as one HTML page, and its pieces as Markdown (JSON: key to text) for Prefect's UI."""
 
     html: Ref
     markdown: Ref
@@ -24,45 +27,47 @@ def report(
     title: tuple[str, str, int],
     hyperparameters: Hyperparameters,
     validated: Validated,
+    *,
     trained: Trained,
     scored: Scored,
-    theirs: Ref | None,
+    baseline_probabilities: Ref | None,
     verdict: Ref,
     store: Store,
 ) -> Reported:
-    """Compose the decision card of a run whose data set, recipe and seed are `title`; `theirs` are the probabilities
-    that the champion gave the test images.
-    """
-    from tasks.reporting.figures import draw
-    from tasks.reporting.model_card import ModelCard, mistakes
-    from tasks.reporting.page import render_html, render_markdown
+    """Compose the report of a run. `title` is its data set, recipe and seed.
 
+    `baseline_probabilities` (n, classes) are the champion's for the test images, if there is one.
+    """
     dataset, recipe, seed = title
     test = validated.data.test
-    images, labels, guesses = store.get(test.images), store.get(test.labels), store.get(scored.probabilities)
-    others = store.get(theirs) if theirs else None
-    facts = ModelCard(
+    images, labels, probabilities = store.get(test.images), store.get(test.labels), store.get(scored.probabilities)
+    baseline = store.get(baseline_probabilities) if baseline_probabilities else None
+    lost = [] if baseline is None else worst_mistakes(images, labels, probabilities, baseline.argmax(axis=1) == labels)
+    card = ModelCard(
         dataset=dataset,
         recipe=recipe,
         seed=seed,
         hyperparameters=hyperparameters.model_dump(mode="json"),
         evaluation=Evaluation.model_validate(store.get_json(scored.evaluation)),
-        champion=None if others is None else measure(others, labels),
-        reliability=reliability(guesses, labels),
+        champion=None if baseline is None else measure(baseline, labels),
+        reliability=reliability_bins(probabilities, labels),
         history=store.get_json(trained.history),
         verdict=Verdict.model_validate(store.get_json(verdict)),
         data_report=store.get_json(validated.report),
-        lineage={
-            "training images": validated.data.train.images.sha256,
-            "test images": test.images.sha256,
-            "weights": trained.weights.sha256,
-            "probabilities": scored.probabilities.sha256,
-        },
-        mistakes=mistakes(images, labels, guesses),
-        lost=[] if others is None else mistakes(images, labels, guesses, others.argmax(axis=1) == labels),
+        lineage=_lineage(validated, trained, scored),
+        mistakes=worst_mistakes(images, labels, probabilities),
+        lost=lost,
     )
-    figures = draw(facts)
-    return Reported(
-        html=store.put_bytes(render_html(facts, figures).encode(), "html"),
-        markdown=store.put_json(render_markdown(facts, figures)),
-    )
+    figures = draw_figures(card)
+    html = store.put_bytes(report_html(card, figures).encode(), "html")
+    return Reported(html=html, markdown=store.put_json(report_markdown(card, figures)))
+
+
+def _lineage(validated: Validated, trained: Trained, scored: Scored) -> dict[str, str]:
+    """The digests of the artifacts that the report is about, by a label for people."""
+    return {
+        "training images": validated.data.train.images.sha256,
+        "test images": validated.data.test.images.sha256,
+        "weights": trained.weights.sha256,
+        "probabilities": scored.probabilities.sha256,
+    }

@@ -1,25 +1,24 @@
-"""Where a training that was cut short goes on."""
+"""Checkpoints, from which a training that was killed continues."""
 
-import contextlib
 import hashlib
 import io
 import json
 import logging
+import os
 import time
-from collections.abc import Iterator
-from contextvars import ContextVar
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from pydantic import BaseModel
 
-from artifacts.storage.store import Store
+from artifacts.storage.home import disk_errors
 
 if TYPE_CHECKING:
     from tasks.model.keras_setup import keras
 
-EVERY = 60
-"""Seconds after which a checkpoint is written within an epoch; at its end one is written in any case."""
+INTERVAL = 60
+"""Seconds between two checkpoints within an epoch. The end of an epoch always writes one."""
 
 _log = logging.getLogger(__name__)
 
@@ -27,7 +26,7 @@ History = dict[str, list[float]]
 
 
 class Progress(BaseModel):
-    """How far a training is: `batch` batches into `epoch`, with their mean `loss`, and what the epochs before gave."""
+    """How far a training is: `batch` batches into `epoch`, their mean `loss`, and the history of the epochs before."""
 
     epoch: int = 0
     batch: int = 0
@@ -35,81 +34,73 @@ class Progress(BaseModel):
     history: History = {"loss": [], "accuracy": []}
 
     def after_epoch(self, loss: float, accuracy: float) -> "Progress":
-        """At the start of the next epoch."""
-        news = {"loss": loss, "accuracy": accuracy}
-        history = {name: [*values, news[name]] for name, values in self.history.items()}
+        """The progress at the start of the next epoch."""
+        latest = {"loss": loss, "accuracy": accuracy}
+        history = {name: [*values, latest[name]] for name, values in self.history.items()}
         return Progress(epoch=self.epoch + 1, history=history)
 
 
 class Checkpoints:
-    """The latest checkpoint of the training that `key` stands for; a new one takes the old one's place at once.
+    """The latest checkpoint of one training, in `folder`. Each new one replaces the one before atomically.
 
     It holds every variable of network and optimiser: weights, moments, position in the schedule, states of the random
     generators. The order of the images follows from seed and epoch.
     """
 
-    def __init__(self, store: Store, key: str):
-        self.store, self.name = store, f"checkpoints/{key}.npz"
-        self._latest = time.monotonic()
+    def __init__(self, folder: Path):
+        self.path = folder / "checkpoint.npz"
+        self._saved_at = time.monotonic()
 
     def is_due(self) -> bool:
-        return time.monotonic() - self._latest >= EVERY
+        """Whether the latest checkpoint is older than INTERVAL."""
+        return time.monotonic() - self._saved_at >= INTERVAL
 
     def save(self, network: "keras.Model", progress: Progress) -> None:
-        """Keep this state: SHA-256, then NPZ."""
-        told = np.frombuffer(progress.model_dump_json().encode(), np.uint8)
+        """Write a checkpoint: 32 bytes of SHA-256, then NPZ."""
+        header = np.frombuffer(progress.model_dump_json().encode(), np.uint8)
         content = io.BytesIO()
-        np.savez(content, told, *(np.asarray(variable) for variable in _variables(network)))
-        self.store.write(self.name, hashlib.sha256(content.getvalue()).digest() + content.getvalue())
-        self._latest = time.monotonic()
+        np.savez(content, header, *(np.asarray(variable) for variable in _variables(network)))
+        self._write(hashlib.sha256(content.getvalue()).digest() + content.getvalue())
+        self._saved_at = time.monotonic()
 
     def restore(self, network: "keras.Model") -> Progress:
-        """Give a compiled network the state that was kept, if there is a sound one; returns how far that is."""
-        content = self.store.read(self.name)
-        if content is None:
-            return Progress()
+        """Load the checkpoint into a compiled network. Without a sound checkpoint, the network stays as it is."""
+        variables = _variables(network)
         try:
-            if hashlib.sha256(content[32:]).digest() != content[:32]:
-                raise ValueError("its bytes are damaged")
-            with np.load(io.BytesIO(content[32:]), allow_pickle=False) as arrays:
-                told, *values = (arrays[name] for name in arrays.files)
-            progress = Progress.model_validate(json.loads(told.tobytes()))
-            variables = _variables(network)
-            if [tuple(v.shape) for v in variables] != [v.shape for v in values]:
-                raise ValueError("it is another network's")
+            progress, values = _parse(self.path.read_bytes())
+            if [tuple(variable.shape) for variable in variables] != [value.shape for value in values]:
+                raise ValueError("it belongs to another network")
+        except OSError:
+            return Progress()
         except ValueError as error:
-            _log.warning("ignored checkpoint %s: %s; training starts anew", self.name, error)
+            _log.warning("ignored checkpoint %s: %s; training starts from the beginning", self.path, error)
             return Progress()
         for variable, value in zip(variables, values, strict=True):
             variable.assign(value)
-        _log.info("training goes on after %d epochs and %d batches", progress.epoch, progress.batch)
+        _log.info("training continues after %d epochs and %d batches", progress.epoch, progress.batch)
         return progress
 
-    def drop(self) -> None:
-        """Forget the checkpoint: its training's result is remembered."""
-        (self.store.home / self.name).unlink(missing_ok=True)
+    def _write(self, content: bytes) -> None:
+        new = self.path.with_suffix(".new")
+        with disk_errors(self.path.parent):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with new.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            new.replace(self.path)
 
 
-_here: ContextVar[Checkpoints | None] = ContextVar("here", default=None)
-
-
-@contextlib.contextmanager
-def kept_in(checkpoints: Checkpoints) -> Iterator[None]:
-    """Inside, a training keeps its checkpoints there; they are dropped once what is inside has succeeded."""
-    token = _here.set(checkpoints)
-    try:
-        yield
-    finally:
-        _here.reset(token)
-    checkpoints.drop()
-
-
-def here() -> Checkpoints | None:
-    """Where the training that is under way keeps its checkpoints, if it does."""
-    return _here.get()
+def _parse(content: bytes) -> tuple[Progress, list[np.ndarray]]:
+    """The progress and the variables in a checkpoint. Raises ValueError if its bytes are damaged."""
+    if hashlib.sha256(content[32:]).digest() != content[:32]:
+        raise ValueError("its bytes are damaged")
+    with np.load(io.BytesIO(content[32:]), allow_pickle=False) as arrays:
+        header, *values = (arrays[name] for name in arrays.files)
+    return Progress.model_validate(json.loads(header.tobytes())), values
 
 
 def _variables(network: "keras.Model") -> list["keras.Variable"]:
     if hasattr(network, "jax_state_sync"):
-        network.jax_state_sync()  # inside an epoch, JAX's state is not in the variables
+        network.jax_state_sync()  # within an epoch, JAX keeps the state outside the variables
     return [*network.variables, *network.optimizer.variables]

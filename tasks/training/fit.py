@@ -1,4 +1,4 @@
-"""Fit the network that hyperparameters describe, the same way wherever it is trained."""
+"""Fit the network that hyperparameters describe. Every training in the project goes through `fit_network`."""
 
 import math
 from collections.abc import Callable
@@ -16,89 +16,108 @@ if TYPE_CHECKING:
     import keras
 
 PROBE = 5000
-"""Training images on which the accuracy of each epoch is measured; measuring it on every step costs a fifth."""
+"""Training images on which each epoch's accuracy is measured. Measuring it on every step would cost a fifth."""
 
 
-def fit(
+def fit_network(
     images: Images,
     targets: Targets,
     hyperparameters: Hyperparameters,
+    *,
     seed: int,
-    kept: Checkpoints | None = None,
+    checkpoints: Checkpoints | None = None,
     after_epoch: "Callable[[keras.Model], None] | None" = None,
 ) -> "tuple[keras.Model, History]":
     """A trained network, and for each epoch its mean `loss` (nats) and its `accuracy` on PROBE training images.
 
-    The seed decides initial weights, order, augmentation and dropout. What `kept` holds is gone on from, to the same
-    bytes as without an interruption. Raises TrainingDiverged if the loss is no longer finite.
+    The seed decides initial weights, order of the images, augmentation and dropout. A training that continues from a
+    checkpoint ends in the same bytes as one that was never interrupted. Raises TrainingDiverged if the loss or a weight
+    is not finite.
     """
-    from tasks.model.network import build, compile_for_training, distributed
+    from tasks.model.network import build_network, compile_for_training, distributed
 
-    hp, steps = hyperparameters, math.ceil(len(images) / hyperparameters.batch_size)
+    hp, shape, classes = hyperparameters, images.shape[1:], targets.shape[1]
     with distributed() as devices:
-        network = build(hp, images.shape[1:], targets.shape[1], seed, training=True)
-        compile_for_training(network, hp, steps)
+        network = build_network(hp, shape, classes, seed=seed, training=True)
+        compile_for_training(network, hp, math.ceil(len(images) / hp.batch_size))
         network.optimizer.build(network.trainable_variables)
-        so_far = kept.restore(network) if kept else Progress()
-        while so_far.epoch < hp.epochs:
-            order = np.random.default_rng((seed, so_far.epoch)).permutation(len(images))
-            batches = _batches(images, targets, order[so_far.batch * hp.batch_size :], hp.batch_size, devices)
-            watch = _watch(so_far, len(images), hp, kept)
-            fitted = network.fit(batches, verbose=0, shuffle=False, callbacks=[watch])
-            loss = _finite(_mean(so_far, fitted.history["loss"][-1], hp.batch_size, len(images)), so_far.epoch)
+        progress = checkpoints.restore(network) if checkpoints else Progress()
+        while progress.epoch < hp.epochs:
+            order = np.random.default_rng((seed, progress.epoch)).permutation(len(images))
+            rest = order[progress.batch * hp.batch_size :]
+            batches = _batches(images, targets, rest, size=hp.batch_size, devices=devices)
+            loss = _fit_epoch(network, batches, progress, count=len(images), hp=hp, checkpoints=checkpoints)
             accuracy = _accuracy(network, images, targets)
-            so_far = so_far.after_epoch(loss, accuracy)
-            if kept:
-                kept.save(network, so_far)
-            report_progress("train", done=so_far.epoch, total=hp.epochs, loss=loss, accuracy=accuracy)
+            progress = progress.after_epoch(loss, accuracy)
+            if checkpoints:
+                checkpoints.save(network, progress)
+            report_progress("train", done=progress.epoch, total=hp.epochs, loss=loss, accuracy=accuracy)
             if after_epoch:
                 after_epoch(network)
-    weights = network.get_weights()
-    if not all(np.isfinite(weight).all() for weight in weights):
-        raise TrainingDiverged("the last update left weights that are no numbers; lower --learning-rate")
-    plain = build(hp, images.shape[1:], targets.shape[1])
-    plain.set_weights(weights)
-    return plain, so_far.history
+    return _without_training_layers(network, hp, shape, classes), progress.history
 
 
-def _watch(so_far: Progress, count: int, hp: Hyperparameters, kept: Checkpoints | None) -> "keras.callbacks.Callback":
+def _fit_epoch(
+    network: "keras.Model",
+    batches: Any,
+    progress: Progress,
+    *,
+    count: int,
+    hp: Hyperparameters,
+    checkpoints: Checkpoints | None,
+) -> float:
+    """Fit the rest of an epoch of `count` images, and return the mean loss of the whole epoch."""
     from tasks.model.keras_setup import keras
 
-    def show(last: int, logs: dict[str, Any]) -> None:
-        batch = so_far.batch + last + 1
+    def after_batch(last: int, logs: dict[str, Any]) -> None:
+        batch = progress.batch + last + 1
         done = min(batch * hp.batch_size, count)
-        loss = _mean(so_far, float(logs["loss"]), hp.batch_size, done)
-        report_progress("train", done=so_far.epoch + done / count, total=hp.epochs, loss=loss)
-        if kept and done < count and kept.is_due():
-            kept.save(watch.model, so_far.model_copy(update={"batch": batch, "loss": loss}))
+        loss = _mean_loss(progress, float(logs["loss"]), hp.batch_size, done)
+        report_progress("train", done=progress.epoch + done / count, total=hp.epochs, loss=loss)
+        if checkpoints and done < count and checkpoints.is_due():
+            checkpoints.save(network, progress.model_copy(update={"batch": batch, "loss": loss}))
 
-    watch = keras.callbacks.LambdaCallback(on_train_batch_end=show)
-    return watch
-
-
-def _mean(so_far: Progress, loss: float, batch_size: int, done: int) -> float:
-    """The mean loss of the first `done` images of an epoch, of which `loss` is that since the checkpoint."""
-    before = so_far.batch * batch_size
-    return (so_far.loss * before + loss * (done - before)) / done
-
-
-def _finite(loss: float, epoch: int) -> float:
+    callback = keras.callbacks.LambdaCallback(on_train_batch_end=after_batch)
+    fitted = network.fit(batches, verbose=0, shuffle=False, callbacks=[callback])
+    loss = _mean_loss(progress, fitted.history["loss"][-1], hp.batch_size, count)
     if not math.isfinite(loss):
-        raise TrainingDiverged(f"the loss became {loss} in epoch {epoch + 1}; lower --learning-rate, or check the data")
-    return round(loss, 5)  # what a resumed epoch, whose mean is made of two, agrees to
+        raise TrainingDiverged(
+            f"the loss became {loss} in epoch {progress.epoch + 1}; lower --learning-rate, or check the data"
+        )
+    return round(loss, 5)  # a resumed epoch averages two means, which agrees to so many digits
+
+
+def _mean_loss(progress: Progress, loss: float, batch_size: int, done: int) -> float:
+    """The mean loss of the first `done` images of an epoch; `loss` is the mean since the checkpoint."""
+    before = progress.batch * batch_size
+    return (progress.loss * before + loss * (done - before)) / done
 
 
 def _accuracy(network: "keras.Model", images: Images, targets: Targets) -> float:
-    from tasks.model.forward import probabilities
+    from tasks.model.forward import predict_probabilities
 
-    guesses = probabilities(network, images[:PROBE]).argmax(axis=1)
-    return float((guesses == targets[:PROBE].argmax(axis=1)).mean())
+    predicted = predict_probabilities(network, images[:PROBE]).argmax(axis=1)
+    return float((predicted == targets[:PROBE].argmax(axis=1)).mean())
 
 
-def _batches(images: Images, targets: Targets, order: np.ndarray, size: int, devices: int) -> Any:
+def _without_training_layers(
+    network: "keras.Model", hp: Hyperparameters, shape: tuple[int, ...], classes: int
+) -> "keras.Model":
+    """The network for prediction with the same weights. Raises TrainingDiverged if a weight is not finite."""
+    from tasks.model.network import build_network
+
+    weights = network.get_weights()
+    if not all(np.isfinite(weight).all() for weight in weights):
+        raise TrainingDiverged("the last update left weights that are no numbers; lower --learning-rate")
+    plain = build_network(hp, shape, classes)
+    plain.set_weights(weights)
+    return plain
+
+
+def _batches(images: Images, targets: Targets, order: np.ndarray, *, size: int, devices: int) -> Any:
     """One pass over the images in the given order, read batch by batch.
 
-    Devices share each batch evenly; where it does not divide, its first images are taken twice.
+    All devices get equally many images of a batch. If a batch does not divide, its first images are taken twice.
     """
     from tasks.model.keras_setup import keras
 
@@ -118,10 +137,10 @@ def _batches(images: Images, targets: Targets, order: np.ndarray, size: int, dev
 
 
 def _prefetched(batches: "keras.utils.PyDataset") -> Any:
-    """The same batches, each read while TensorFlow computes on the one before.
+    """The same batches; while TensorFlow computes on one, the next is read.
 
-    Keras would do so with tf.data's autotuner, which now and then misses that it shall stop, and holds the end of an
-    epoch until it wakes: up to 2.5 s in a fit of 5 s.
+    Keras would use tf.data's autotuner, which sometimes misses its signal to stop, and then delays the end of an epoch
+    until it wakes: up to 2.5 s in a fit of 5 s.
     """
     import tensorflow as tf
 

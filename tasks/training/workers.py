@@ -1,7 +1,7 @@
-"""Processes that stay: each answers one JSON request at a time, and ends with the process that started it, however.
+"""Worker processes: each runs `python -m module`, reads one JSON request a line, and writes one JSON reply a line.
 
-Each computes with a single thread. Small networks train no slower so, and sums that are split over threads differ in
-their last bits: so no result depends on a machine's cores, or on what else uses them.
+A worker ends when the process that started it ends, after a kill -9 and in the middle of an answer too. joblib's loky
+does not serve: its workers finish the call that they are at after a kill -9, and its calls and results are pickles.
 """
 
 import json
@@ -12,62 +12,92 @@ import subprocess
 import sys
 import threading
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from artifacts.errors import DigitflowError
 
 ONE_THREAD = dict.fromkeys(("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS"), "1")
+"""Environment of a worker that computes with a single thread.
 
-Child = subprocess.Popen[str]
+Small networks train no slower so, and sums that are split over threads differ in their last bits. With one thread, no
+result depends on the cores of a machine or on its load.
+"""
 
-_idle: defaultdict[str, list[Child]] = defaultdict(list)
-_busy: set[Child] = set()
+Request = dict[str, Any]
+Reply = dict[str, Any]
 
 
-def ask(module: str, request: dict[str, Any]) -> dict[str, Any]:
-    """The answer of a process that runs `module`, which calls `serve`: an idle one, or a new one.
+class Worker:
+    """A process that runs `module`, which calls `serve`. `is_idle` is False while it answers, and once it has ended."""
 
-    Raises DigitflowError if one was raised there, or if the process ends before it has answered.
-    """
+    def __init__(self, module: str, environment: Mapping[str, str] | None = None):
+        self.module, self.is_idle = module, True
+        command, pipe, variables = [sys.executable, "-m", module], subprocess.PIPE, os.environ | (environment or {})
+        self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, env=variables)  # noqa: S603  # this interpreter on a module of ours
+
+    def ask(self, request: Request) -> Reply:
+        """The worker's reply. Raises DigitflowError if the worker raised one, or ended before it replied."""
+        assert self._process.stdin and self._process.stdout  # noqa: S101  # both are pipes
+        self.is_idle = False
+        try:
+            self._process.stdin.write(json.dumps(request) + "\n")
+            self._process.stdin.flush()
+            line = self._process.stdout.readline()
+        except BrokenPipeError:
+            line = ""
+        if not line:
+            status = self._process.wait()
+            raise DigitflowError(f"{self.module}: its process ended with status {status}; run again to continue")
+        self.is_idle = True
+        reply: Reply = json.loads(line)
+        if "error" in reply:
+            raise DigitflowError(reply["error"])
+        return reply
+
+    def stop(self) -> None:
+        """End the process, also in the middle of an answer."""
+        self._process.kill()
+        self._process.wait()
+
+
+_idle: defaultdict[str, list[Worker]] = defaultdict(list)
+_busy: set[Worker] = set()
+
+
+def ask_idle_worker(module: str, request: Request) -> Reply:
+    """The reply of an idle worker with a single thread; starts one if none is idle. Raises DigitflowError."""
     try:
-        child = _idle[module].pop()
+        worker = _idle[module].pop()
     except IndexError:
-        child = _start(module)
-    assert child.stdin and child.stdout  # noqa: S101  # both are pipes
-    _busy.add(child)
+        worker = Worker(module, ONE_THREAD)
+    _busy.add(worker)
     try:
-        child.stdin.write(json.dumps(request) + "\n")
-        child.stdin.flush()
-        told = child.stdout.readline()
-    except BrokenPipeError:
-        told = ""
+        return worker.ask(request)
     finally:
-        _busy.discard(child)
-    if not told:
-        raise DigitflowError(f"{module}: its process ended with status {child.wait()}; run again to go on from there")
-    _idle[module].append(child)
-    answer: dict[str, Any] = json.loads(told)
-    if "error" in answer:
-        raise DigitflowError(answer["error"])
-    return answer
+        _busy.discard(worker)
+        if worker.is_idle:
+            _idle[module].append(worker)
 
 
-def dismiss() -> None:
-    """End the processes, also those that are at work."""
-    for child in [*_busy, *(child for children in _idle.values() for child in children)]:
-        child.kill()
-        child.wait()
+def stop_workers() -> None:
+    """End the workers of `ask_idle_worker`, also those that are busy."""
+    for worker in [*_busy, *(worker for workers in _idle.values() for worker in workers)]:
+        worker.stop()
     _idle.clear()
 
 
-def serve(answer: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
-    """Be such a process. A bug in `answer` ends it, with a traceback on stderr."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for who started us
+def serve(answer: Callable[[Request], Reply], start_up: Callable[[], object] = lambda: None) -> None:
+    """The loop of a worker: read a request, call `answer`, write the reply. `start_up` runs before the first request.
+
+    A DigitflowError in `answer` is sent to the caller. Any other error ends the worker, with a traceback on stderr.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that started this one
     requests: queue.SimpleQueue[str] = queue.SimpleQueue()
     replies = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # what libraries print is no reply
-    threading.Thread(target=_listen, args=(requests,), daemon=True).start()
+    os.dup2(2, 1)  # libraries that print to stdout must not write into the replies
+    threading.Thread(target=_read_requests, args=(requests,), daemon=True).start()
+    start_up()
     while True:
         request = json.loads(requests.get())
         try:
@@ -78,13 +108,7 @@ def serve(answer: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
         replies.flush()
 
 
-def _start(module: str) -> Child:
-    command = [sys.executable, "-m", module]
-    pipe = subprocess.PIPE
-    return subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, env=os.environ | ONE_THREAD)  # noqa: S603  # this interpreter on a module of ours
-
-
-def _listen(requests: "queue.SimpleQueue[str]") -> None:
+def _read_requests(requests: "queue.SimpleQueue[str]") -> None:
     for line in sys.stdin:
         requests.put(line)
-    os._exit(0)  # also in the middle of an answer: nobody waits for it any more
+    os._exit(0)  # in the middle of an answer too: the process that asked has ended

@@ -37,6 +37,6 @@ def lesson(digits: Arrays, tmp_path_factory: pytest.TempPathFactory) -> Lesson:
     train_x, train_y, test_x, test_y = digits
     data = splits((train_x[:64], train_y[:64], test_x[:32], test_y[:32]), store)
     images, targets = normalise_and_reshape.fn(data, store), one_hot_encode.fn(data, store)
-    trained = train.fn(images.train, targets.train, hp, 1, store)
-    scored = evaluate.fn(trained.weights, images.test, targets.test, hp, store)
+    trained = train.fn(images.train, targets.train, hp, seed=1, store=store)
+    scored = evaluate.fn(trained.weights, images.test, targets.test, hyperparameters=hp, store=store)
     return Lesson(store, data, images, targets, hp, trained, scored)

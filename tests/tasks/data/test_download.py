@@ -1,4 +1,4 @@
-"""Downloads give exactly the promised content, or say for each mirror why not; whatever the mirrors do."""
+"""A download gives exactly the expected content, or an error with the reason of each mirror."""
 
 import gzip
 import hashlib
@@ -86,7 +86,7 @@ def other(handler: _Handler, data: bytes) -> None:
 
 
 def truncated(handler: _Handler, data: bytes) -> None:
-    """The stream ends early, and no length tells so."""
+    """The stream ends early, without a declared length."""
     handler.head(200, None)
     handler.body(data[: len(data) // 2])
 
@@ -180,7 +180,7 @@ def no_waiting() -> Iterator[None]:
 
 @pytest.fixture
 def refused_port() -> str:
-    """A URL where nobody listens."""
+    """A URL that refuses connections."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         return f"http://127.0.0.1:{server.getsockname()[1]}/"
 
@@ -227,9 +227,9 @@ def test_error_names_each_mirror(
     mirrors = {mirror(answer).url: reason for answer, reason in REFUSED.values()} | {refused_port: "refused"}
     with pytest.raises(BadSource) as caught:
         download.fn(source, at(*mirrors), store)
-    told = str(caught.value)
+    message = str(caught.value)
     for url, reason in mirrors.items():
-        assert reason in told.split(url)[1].split("http://")[0]
+        assert reason in message.split(url)[1].split("http://")[0]
     assert not leftovers(store) and not (store.home / "objects").exists()
 
 
@@ -252,10 +252,10 @@ def test_broken_transfer_is_resumed(
     assert [asked for _, asked in server.asked] == [asked for half in halves for asked in (None, half)]
 
 
-def test_broken_transfer_starts_anew_without_range(
+def test_broken_transfer_restarts_without_range(
     mirror: Callable[[Answer], Mirror], source: Source, store: Store, digits: Arrays
 ) -> None:
-    """A server that answers a Range with the whole file is understood."""
+    """If a server answers a Range with the whole file, the file is taken from its start."""
     server = mirror(first(hangs_up))
     assert is_digits(download.fn(source, at(server.url), store), digits, store)
     assert server.asked[1][1] is not None
@@ -275,7 +275,7 @@ def test_busy_server_is_asked_again(
 def test_requests_are_counted(
     code: int, times: int, mirror: Callable[[Answer], Mirror], source: Source, store: Store
 ) -> None:
-    """What cannot change is asked once; what may pass, `attempts` times."""
+    """A permanent failure is requested once, a transient one `attempts` times."""
     server = mirror(status(code))
     with pytest.raises(BadSource, match=str(code)):
         download.fn(source, at(server.url), store)
@@ -285,7 +285,7 @@ def test_requests_are_counted(
 def test_refused_connection_is_unreachable(
     source: Source, store: Store, refused_port: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where nobody listens, one try is enough, and the error type says that no mirror answered."""
+    """A refused connection is tried once, and the error type says that no mirror answered."""
     tries = []
     connect = socket.socket.connect
     monkeypatch.setattr(socket.socket, "connect", lambda *args: tries.append(args) or connect(*args))
@@ -313,7 +313,7 @@ def test_folder_that_lacks_a_file(number: int, digits_folder: Path, source: Sour
 
 @pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="needs a file that even root cannot read")
 def test_unreadable_file_is_a_bad_source(digits_folder: Path, source: Source, store: Store) -> None:
-    """A file that cannot be read is told as such, not as a full disk."""
+    """The error about a file that cannot be read names the file, and is not that of a full disk."""
     (digits_folder / f"{FILES[0]}.gz").unlink()
     (digits_folder / FILES[0]).symlink_to("/proc/self/mem")
     with pytest.raises(BadSource, match=f"{FILES[0]} cannot be read"):

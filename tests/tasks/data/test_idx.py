@@ -31,12 +31,12 @@ def file(tmp_path: Path, data: bytes) -> Path:
 
 @SHARED
 @given(hnp.arrays(np.uint8, hnp.array_shapes(min_dims=1, max_dims=3, min_side=0, max_side=6)), st.integers(1, 7))
-def test_parse_agrees_with_mnist(tmp_path: Path, store: Store, array: np.ndarray, chunk: int) -> None:
-    """What `encode` writes, `parse` reads as the mnist package does, whatever the chunk and even without an image."""
+def test_store_array_agrees_with_mnist(tmp_path: Path, store: Store, array: np.ndarray, chunk: int) -> None:
+    """What `encode` writes, `store_array` reads as the mnist package does, for any chunk and even without an image."""
     data = idx.encode(array)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(arrays, "CHUNK", chunk)
-        parsed = store.get(idx.parse(file(tmp_path, data), array.ndim, store))
+        parsed = store.get(idx.store_array(file(tmp_path, data), array.ndim, store))
     oracle = mnist.parse_idx(io.BytesIO(data))
     assert parsed.dtype == oracle.dtype and np.array_equal(parsed, oracle) and np.array_equal(parsed, array)
 
@@ -45,7 +45,7 @@ def test_parse_agrees_with_mnist(tmp_path: Path, store: Store, array: np.ndarray
 def test_packing_does_not_show(pack: type[bytes], tmp_path: Path) -> None:
     """A file unpacks to the same bytes and SHA-256, gzipped or plain."""
     data, target = idx.encode(IMAGES), tmp_path / "out"
-    assert idx.unpack(file(tmp_path, pack(data)), target, len(data)) == hashlib.sha256(data).hexdigest()
+    assert idx.decompress(file(tmp_path, pack(data)), target, len(data)) == hashlib.sha256(data).hexdigest()
     assert target.read_bytes() == data
 
 
@@ -54,7 +54,7 @@ def test_bombs_stop_at_the_limit(pack: type[bytes], tmp_path: Path) -> None:
     """A file that unpacks to more than the limit is refused, and no more than the limit reaches the disk."""
     target = tmp_path / "out"
     with pytest.raises(BadSource, match="unpacks to more than 1,000,000 bytes"):
-        idx.unpack(file(tmp_path, pack(bytes(5 * LIMIT))), target, LIMIT)
+        idx.decompress(file(tmp_path, pack(bytes(5 * LIMIT))), target, LIMIT)
     assert target.stat().st_size <= LIMIT
 
 
@@ -65,7 +65,7 @@ def test_cut_gzip_is_refused(tmp_path: Path, data: st.DataObject) -> None:
     packed = gzip.compress(np.random.default_rng(0).bytes(100))
     length = data.draw(st.integers(2, len(packed) - 1))
     with pytest.raises(BadSource, match="is not a whole gzip file"):
-        idx.unpack(file(tmp_path, packed[:length]), tmp_path / "out", LIMIT)
+        idx.decompress(file(tmp_path, packed[:length]), tmp_path / "out", LIMIT)
 
 
 @SHARED
@@ -77,7 +77,7 @@ def test_damaged_gzip_is_never_taken_for_whole(tmp_path: Path, data: st.DataObje
     packed[data.draw(st.integers(0, len(packed) - 1))] ^= data.draw(st.integers(1, 255))
     target = tmp_path / "out"
     try:
-        digest = idx.unpack(file(tmp_path, bytes(packed)), target, LIMIT)
+        digest = idx.decompress(file(tmp_path, bytes(packed)), target, LIMIT)
     except BadSource:
         return
     assert (digest == hashlib.sha256(content).hexdigest()) == (target.read_bytes() == content)
@@ -102,14 +102,14 @@ HEADER = struct.pack(">HBB3I", 0, 8, 3, 2, 3, 4)
 def test_wrong_files_are_refused(data: bytes, reason: str, tmp_path: Path, store: Store) -> None:
     """A file of another format, type, dimension or length is refused with what it holds, and stores nothing."""
     with pytest.raises(BadSource, match=reason):
-        idx.parse(file(tmp_path, data), 3, store)
+        idx.store_array(file(tmp_path, data), 3, store)
     assert not (store.home / "objects").exists()
 
 
 def test_find_takes_either_form(tmp_path: Path) -> None:
     """A file is found gzipped or plain; where neither is, the error names both."""
     with pytest.raises(BadSource, match=r"has neither labels nor labels\.gz"):
-        idx.find(tmp_path, "labels")
+        idx.find_file(tmp_path, "labels")
     for name in ("labels", "labels.gz"):
         (tmp_path / name).touch()
-        assert idx.find(tmp_path, "labels") == tmp_path / name
+        assert idx.find_file(tmp_path, "labels") == tmp_path / name

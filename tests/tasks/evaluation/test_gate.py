@@ -1,4 +1,4 @@
-"""The gate lets through what reaches every limit that is set, and nothing else."""
+"""A model passes the gate if and only if it keeps every limit that is set."""
 
 from typing import Any
 
@@ -8,46 +8,52 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from tasks.evaluation.gate import OVERUSED, Baseline, Gate, SmokeTest, Verdict, decide
+from tasks.evaluation.gate import OVERUSED, Baseline, Gate, SmokeTest, Verdict, apply_gate
 from tasks.evaluation.metrics import measure
 
-REHEARSAL = SmokeTest(weights_bytes=1000, latency_ms=2.0, throughput=500.0)
+MEASURED = SmokeTest(weights_bytes=1000, latency_ms=2.0, throughput=500.0)
 
 
 def model(correct: int, supports: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """Probabilities and labels: of images with these classes, the first `correct` are recognised, the others taken for
+    """Probabilities and labels of images with these classes: the first `correct` predictions are right, the others are
     the next class."""
     labels = np.repeat(np.arange(len(supports)), supports).astype(np.uint8)
-    guesses = np.where(np.arange(len(labels)) < correct, labels, (labels + np.intp(1)) % len(supports))
-    return np.eye(len(supports), dtype=np.float32)[guesses], labels
+    predicted = np.where(np.arange(len(labels)) < correct, labels, (labels + np.intp(1)) % len(supports))
+    return np.eye(len(supports), dtype=np.float32)[predicted], labels
 
 
 def verdict(gate: Gate, correct: int, supports: tuple[int, ...], champion: int | None = None) -> Verdict:
-    guesses, labels = model(correct, supports)
-    opponent = Baseline(absence="no champion yet") if champion is None else Baseline(version=7)
-    theirs = None if champion is None else model(champion, supports)[0]
-    return decide(gate, measure(guesses, labels), guesses, labels, REHEARSAL, opponent, theirs)
+    probabilities, labels = model(correct, supports)
+    return apply_gate(
+        gate,
+        measure(probabilities, labels),
+        probabilities,
+        labels=labels,
+        smoke_test=MEASURED,
+        baseline=Baseline(absence="no champion yet") if champion is None else Baseline(version=7),
+        baseline_probabilities=None if champion is None else model(champion, supports)[0],
+    )
 
 
 @settings(deadline=None, max_examples=50)
 @given(st.integers(0, 40), st.floats(0, 1))
 def test_passed_means_reached(correct: int, threshold: float) -> None:
     """A model passes if and only if its accuracy is at least the threshold, and the verdict survives JSON."""
-    told = verdict(Gate(min_accuracy=threshold), correct, (20, 20))
-    assert told.passed == (correct / 40 >= threshold) == all(check.passed for check in told.checks)
-    assert told.threshold == threshold
-    assert Verdict.model_validate_json(told.model_dump_json()) == told
+    result = verdict(Gate(min_accuracy=threshold), correct, (20, 20))
+    assert result.passed == (correct / 40 >= threshold) == all(check.passed for check in result.checks)
+    assert result.threshold == threshold
+    assert Verdict.model_validate_json(result.model_dump_json()) == result
 
 
 @pytest.mark.parametrize(("correct", "passed"), [(30, False), (31, True)])
 def test_without_threshold_guessing_must_be_beaten(correct: int, passed: bool) -> None:
-    """Without a threshold, a model must do better than always guessing the most frequent class."""
-    told = verdict(Gate(), correct, (10, 30))
-    assert (told.threshold, told.passed) == (0.75, passed)
+    """Without a threshold, a model must be better than a model that always predicts the most frequent class."""
+    result = verdict(Gate(), correct, (10, 30))
+    assert (result.threshold, result.passed) == (0.75, passed)
 
 
 def test_lower_bound() -> None:
-    """Held against its lower Wilson bound, a model needs images enough to prove its accuracy."""
+    """If its lower Wilson bound must reach the threshold, a model needs enough images to prove its accuracy."""
     gate = Gate(min_accuracy=0.9, accuracy_bound="lower")
     assert not verdict(gate, 38, (20, 20)).passed
     assert verdict(gate, 3800, (2000, 2000)).passed
@@ -67,8 +73,8 @@ def test_lower_bound() -> None:
 def test_each_limit(limit: dict[str, Any], too_strict: dict[str, Any]) -> None:
     """Each limit that is set is one more check, which passes at its value and fails beyond it."""
     assert verdict(Gate(min_accuracy=0.5, **limit), 30, (20, 20)).passed
-    told = verdict(Gate(min_accuracy=0.5, **too_strict), 30, (20, 20))
-    assert [check.passed for check in told.checks] == [True, False]
+    result = verdict(Gate(min_accuracy=0.5, **too_strict), 30, (20, 20))
+    assert [check.passed for check in result.checks] == [True, False]
 
 
 @pytest.mark.parametrize(
@@ -82,24 +88,24 @@ def test_each_limit(limit: dict[str, Any], too_strict: dict[str, Any]) -> None:
     ],
 )
 def test_champion(correct: int, champion: int, kind: str, passed: bool) -> None:
-    """On the same images as the champion, the exact test at 5 % decides superiority (5 gains of 5: p = 1/32), and the
-    margin of half a point non-inferiority."""
-    told = verdict(Gate(min_accuracy=0.5, against_champion=kind), correct, (500, 500), champion)
-    assert told.passed == passed and told.stance == "Held against the champion, version 7"
+    """On the same images as the champion, the exact test at 5 % decides superiority (5 gains of 5: p = 1/32), and a
+    margin of half a point decides non-inferiority."""
+    result = verdict(Gate(min_accuracy=0.5, against_champion=kind), correct, (500, 500), champion)
+    assert result.passed == passed and result.comparison == "Held against the champion, version 7"
 
 
 def test_reason_names_both_numbers() -> None:
-    """A rejection says which value is not what was asked; a pass, which are."""
+    """The reason names the value and the threshold of each check that decided."""
     assert verdict(Gate(min_accuracy=0.9), 30, (20, 20)).reason == "accuracy is 0.75, not at least 0.9"
     assert verdict(Gate(min_accuracy=0.75), 30, (20, 20)).reason == "accuracy is 0.75, at least 0.75; no champion yet"
 
 
 @pytest.mark.parametrize(("before", "warned"), [(OVERUSED - 2, False), (OVERUSED - 1, True)])
-def test_worn_test_images_are_warned_of(before: int, warned: bool) -> None:
-    """From the decision on with which a false promotion is to be expected, the verdict warns of re-use."""
-    told = verdict(Gate(min_accuracy=0.5), 30, (20, 20))
-    worn = told.model_copy(update={"opponent": Baseline(absence="no champion yet", decisions=before)})
-    assert bool(worn.warnings) == warned and (not warned or f"judged {OVERUSED} models" in worn.warnings[0])
+def test_overused_test_set_is_warned_of(before: int, warned: bool) -> None:
+    """From the use on at which a false promotion is to be expected, the verdict warns of an overused test set."""
+    result = verdict(Gate(min_accuracy=0.5), 30, (20, 20))
+    overused = result.model_copy(update={"baseline": Baseline(absence="no champion yet", test_set_uses=before)})
+    assert bool(overused.warnings) == warned and (not warned or f"judged {OVERUSED} models" in overused.warnings[0])
 
 
 @pytest.mark.parametrize("fields", [{"min_accuracy": 1.01}, {"min_accuracy": -0.1}, {"min_acuracy": 0.9}])
@@ -107,3 +113,25 @@ def test_unusable_gates_are_refused(fields: dict[str, float]) -> None:
     """A threshold outside [0, 1] or a misspelt check is refused."""
     with pytest.raises(ValidationError, match="min_ac"):
         Gate(**fields)
+
+
+def test_json_keeps_its_keys() -> None:
+    """Verdicts of the first version are read, and new ones have the same keys, by which other programs read them."""
+    check = {"name": "accuracy", "value": 0.9, "threshold": 0.8, "passed": True, "asked": "at least"}
+    check |= {"estimate": 0.9, "interval": [0.8, 0.95], "limit": 0.8}
+    old = {
+        "passed": True,
+        "threshold": 0.8,
+        "checks": [check],
+        "opponent": {"version": 3, "weights": None, "hyperparameters": None, "absence": "", "decisions": 4},
+    }
+    verdict = Verdict.model_validate(old)
+    assert (verdict.baseline.version, verdict.baseline.test_set_uses) == (3, 4)
+    assert verdict.model_dump(mode="json") == old | {"checks": [check | {"quantity": "estimate"}]}
+
+
+def test_checks_name_their_quantity() -> None:
+    """A check with an interval says whether it is of the accuracy or of the difference to the champion."""
+    checks = verdict(Gate(min_accuracy=0.5, max_loss=9.0), 450, (250, 250), 450).checks
+    assert [check.quantity for check in checks] == ["accuracy", "estimate", "difference to the champion"]
+    assert [check.interval is None for check in checks] == [False, True, False]

@@ -1,4 +1,4 @@
-"""What is measured agrees with scikit-learn and with the formulas it stands for."""
+"""The metrics agree with scikit-learn and with their formulas."""
 
 import math
 
@@ -26,24 +26,24 @@ def test_measures_agree_with_scikit_learn(case: tuple[np.ndarray, np.ndarray]) -
     """Accuracy, loss and confusion are scikit-learn's, also where classes are missing; the metrics survive JSON."""
     probabilities, labels = case
     classes, guesses = range(probabilities.shape[1]), probabilities.argmax(axis=1)
-    found = measure(probabilities, labels)
-    assert found.accuracy == pytest.approx(accuracy_score(labels, guesses))
+    evaluation = measure(probabilities, labels)
+    assert evaluation.accuracy == pytest.approx(accuracy_score(labels, guesses))
     clipped = np.clip(probabilities.astype(float), 1e-7, 1)
     clipped /= clipped.sum(axis=1, keepdims=True)
-    assert found.loss == pytest.approx(log_loss(labels, clipped, labels=classes), rel=1e-4, abs=1e-6)
-    assert np.array_equal(found.confusion, confusion_matrix(labels, guesses, labels=classes))
-    assert found.predictions == tuple(guesses[:5])
-    assert Evaluation.model_validate_json(found.model_dump_json()) == found
+    assert evaluation.loss == pytest.approx(log_loss(labels, clipped, labels=classes), rel=1e-4, abs=1e-6)
+    assert np.array_equal(evaluation.confusion, confusion_matrix(labels, guesses, labels=classes))
+    assert evaluation.predictions == tuple(guesses[:5])
+    assert Evaluation.model_validate_json(evaluation.model_dump_json()) == evaluation
 
 
 @settings(deadline=None)
 @given(predictions())
 def test_class_metrics_follow_from_the_confusion(case: tuple[np.ndarray, np.ndarray]) -> None:
     """Recall is the share of a class's row, precision of its column, F1 their harmonic mean, and 0 if undefined."""
-    found = measure(*case)
-    confusion = np.array(found.confusion)
+    evaluation = measure(*case)
+    confusion = np.array(evaluation.confusion)
     for metrics, hits, row, column in zip(
-        found.per_class, confusion.diagonal(), confusion.sum(axis=1), confusion.sum(axis=0), strict=True
+        evaluation.per_class, confusion.diagonal(), confusion.sum(axis=1), confusion.sum(axis=0), strict=True
     ):
         recall, precision, f1 = hits / max(row, 1), hits / max(column, 1), 2 * hits / max(row + column, 1)
         assert (metrics.recall, metrics.precision, metrics.f1) == pytest.approx((recall, precision, f1))
@@ -51,7 +51,7 @@ def test_class_metrics_follow_from_the_confusion(case: tuple[np.ndarray, np.ndar
 
 
 def test_certain_mistakes_cost_a_finite_loss() -> None:
-    """A truth that was given probability 0 costs -ln(1e-7), as in Keras, not infinity."""
+    """A true class with probability 0 costs -ln(1e-7), as in Keras, not infinity."""
     probabilities = np.array([[0, 1], [1, 0]], np.float32)
     assert measure(probabilities, np.array([0, 0], np.uint8)).loss == pytest.approx(-math.log(1e-7) / 2)
 

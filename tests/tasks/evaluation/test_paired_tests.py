@@ -1,4 +1,4 @@
-"""The statistics of paired answers keep their promises: levels, power, and agreement with statsmodels and the paper."""
+"""The paired tests have their level and power, and agree with statsmodels."""
 
 import numpy as np
 import pytest
@@ -73,7 +73,7 @@ def test_discordant() -> None:
 
 
 def test_calibration() -> None:
-    """Being right as often as one is sure is no calibration error; being always sure and half right is 0.5."""
+    """A model whose accuracy equals its confidence has no calibration error; always sure and half right is 0.5."""
     labels = np.zeros(1000, np.uint8)
     sure = np.tile(np.array([[1, 0], [0, 1]], np.float32), (500, 1))
     assert calibration_error(sure, labels) == pytest.approx(0.5)

@@ -1,4 +1,4 @@
-"""What is held out of the training images."""
+"""The held-out images are a fixed part of the training images."""
 
 import numpy as np
 
@@ -9,7 +9,7 @@ from tests.conftest import Arrays
 
 
 def test_partition(store: Store, digits: Arrays) -> None:
-    """Each image is in one of both parts, with its label, a sixth is held out, and always the same."""
+    """Each image is in one of the two parts with its label; a sixth is held out, always the same."""
     images, labels = digits[:2]
     train = Split(images=store.put(images), labels=store.put(labels))
     divided = hold_out.fn(train, store)

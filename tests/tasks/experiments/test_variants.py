@@ -1,13 +1,13 @@
-"""What an experiment compares: the tutorial's extensions, and what files may declare."""
+"""The tutorial's extensions and the variants that files declare."""
 
 from pathlib import Path
 
 import pytest
 
 from artifacts.errors import UsageError
-from tasks.experiments.variants import EXTENSIONS, SPACE, changed, read
+from tasks.experiments.variants import EXTENSIONS, SPACE, apply_changes, read_variants
 from tasks.model.hyperparameters import Hyperparameters
-from tasks.model.network import build
+from tasks.model.network import build_network
 from tasks.model.recipes import RECIPES
 
 BASE = Hyperparameters()
@@ -16,16 +16,18 @@ BASE = Hyperparameters()
 def declared(folder: Path, text: str, name: str = "file.yaml") -> dict[str, dict[str, object]]:
     path = folder / name
     path.write_text(text)
-    return read(path, BASE).variants()
+    return read_variants(path, BASE).variants()
 
 
 @pytest.mark.parametrize("name", EXTENSIONS)
 def test_extensions_can_be_built(name: str) -> None:
-    """Each extension of each recipe is a network for MNIST's images, and no two are the same."""
+    """Each extension of each recipe is a network for MNIST's images, and no two extensions are the same."""
     for recipe in RECIPES.values():
-        if name == "as is" or len(recipe.filters) == 1:
-            assert build(changed(recipe, name, EXTENSIONS[name]), (28, 28, 1), 10).count_params()
-    same = [other for other in EXTENSIONS.values() if changed(BASE, "", other) == changed(BASE, "", EXTENSIONS[name])]
+        if name == "as is" or len(recipe.hyperparameters.filters) == 1:
+            hyperparameters = apply_changes(recipe.hyperparameters, name, EXTENSIONS[name])
+            assert build_network(hyperparameters, (28, 28, 1), 10).count_params()
+    changed = apply_changes(BASE, "", EXTENSIONS[name])
+    same = [other for other in EXTENSIONS.values() if apply_changes(BASE, "", other) == changed]
     assert len(same) == 1
 
 
@@ -34,20 +36,20 @@ def test_tutorials_layers() -> None:
     from keras import layers
 
     def kinds(name: str) -> list[type]:
-        network = build(changed(BASE, name, EXTENSIONS[name]), (28, 28, 1), 10)
+        network = build_network(apply_changes(BASE, name, EXTENSIONS[name]), (28, 28, 1), 10)
         return [type(layer) for layer in network.layers if not isinstance(layer, layers.Activation)]
 
     conv, pool, flat, dense = layers.Conv2D, layers.MaxPooling2D, layers.Flatten, layers.Dense
     assert kinds("two convolutions") == [conv, conv, pool, flat, dense]
     assert kinds("dropout") == [conv, pool, flat, layers.Dropout, dense]
     assert kinds("dense layer") == [conv, pool, flat, dense, dense]
-    combined = build(changed(BASE, "", EXTENSIONS["strides 2, same padding, relu"]), (28, 28, 1), 10)
+    combined = build_network(apply_changes(BASE, "", EXTENSIONS["strides 2, same padding, relu"]), (28, 28, 1), 10)
     first, activation = combined.layers[0], combined.get_layer("activation_0")
     assert (first.strides, first.padding, activation.activation.__name__) == ((2, 2), "same", "relu")
 
 
 def test_grid_is_the_product(tmp_path: Path) -> None:
-    """A grid is every combination, in YAML and in TOML; each has a name that says what differs."""
+    """A grid is every combination, in YAML and in TOML, and each combination is named after its changes."""
     yaml = declared(tmp_path, "grid:\n  dropout: [0, 0.5]\n  filters: [[8], [8, 16], [32]]\n")
     toml = declared(tmp_path, "[grid]\ndropout = [0, 0.5]\nfilters = [[8], [8, 16], [32]]\n", "file.toml")
     assert yaml == toml and len(yaml) == 6
@@ -55,13 +57,13 @@ def test_grid_is_the_product(tmp_path: Path) -> None:
 
 
 def test_list_may_name(tmp_path: Path) -> None:
-    """A list has the sets as they are, under the names that they are given."""
-    found = declared(tmp_path, "list:\n  - {name: wide, filters: [64]}\n  - {epochs: 5}\n")
-    assert found == {"wide": {"filters": [64]}, "epochs 5": {"epochs": 5}}
+    """A list holds the variants as they are, with the names that the file gives them, if any."""
+    variants = declared(tmp_path, "list:\n  - {name: wide, filters: [64]}\n  - {epochs: 5}\n")
+    assert variants == {"wide": {"filters": [64]}, "epochs 5": {"epochs": 5}}
 
 
 @pytest.mark.parametrize(
-    ("name", "text", "told"),
+    ("name", "text", "message"),
     [
         ("a.yaml", "grid: {dropout: [0, 1.5]}", "dropout 1.5: dropout: Input should be less than 1"),
         ("a.yaml", "grid: {droput: [0.5]}", "droput: Extra inputs are not permitted"),
@@ -87,24 +89,24 @@ def test_list_may_name(tmp_path: Path) -> None:
         ("a.yaml", "space: {kernel_size: [[3], [3, 5]], filters: [[8], [8, 8]]}", "more entries than filters"),
     ],
 )
-def test_bad_files(tmp_path: Path, name: str, text: str, told: str) -> None:
-    """What is wrong with a file is said in one line that names the file, the place and the value."""
+def test_bad_files(tmp_path: Path, name: str, text: str, message: str) -> None:
+    """The error of a bad file is one line, which names the file, the place and the value."""
     with pytest.raises(UsageError) as refused:
         declared(tmp_path, text, name)
-    assert str(refused.value).startswith(str(tmp_path / name)) and told in str(refused.value)
+    assert str(refused.value).startswith(str(tmp_path / name)) and message in str(refused.value)
     assert "\n" not in str(refused.value)
 
 
 def test_no_file(tmp_path: Path) -> None:
-    """A file that is not there is a mistake of the user's."""
+    """A missing file is a usage error."""
     with pytest.raises(UsageError, match="cannot be read: No such file"):
-        read(tmp_path / "no.yaml", BASE)
+        read_variants(tmp_path / "no.yaml", BASE)
 
 
 def test_space_is_sound(tmp_path: Path) -> None:
-    """What a search looks through by default holds for each recipe that it may start from."""
+    """The default search space is valid for each recipe."""
     from tasks.experiments.variants import _corners
 
     for recipe in RECIPES.values():
         for name, changes in _corners(SPACE):
-            changed(recipe, name, changes)
+            apply_changes(recipe.hyperparameters, name, changes)

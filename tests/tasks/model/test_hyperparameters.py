@@ -1,37 +1,13 @@
-"""Recipes are whole, what replaces them is bounded, and what is wrong is named."""
+"""Hyperparameters and their overrides have bounds, and errors name the field and the value."""
 
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
 from artifacts.errors import UsageError, describe_validation_error
-from tasks.data.datasets import NAMES, SAMPLE
 from tasks.model.hyperparameters import Hyperparameters, Overrides
-from tasks.model.recipes import RECIPES, Recipe, choose, default_min_accuracy
-
-
-@pytest.mark.parametrize("dataset", NAMES)
-@pytest.mark.parametrize("recipe", get_args(Recipe))
-def test_recipes_are_whole(recipe: Recipe, dataset: str) -> None:
-    """Each recipe is valid for each known data set, has a gate there, and differs on the sample in its epochs only."""
-    chosen = choose(recipe, dataset)
-    assert Hyperparameters.model_validate_json(chosen.model_dump_json()) == chosen
-    assert chosen.model_copy(update={"epochs": RECIPES[recipe].epochs}) == RECIPES[recipe]
-    assert (chosen.epochs > RECIPES[recipe].epochs) == (dataset == SAMPLE)
-    assert 0.5 < (default_min_accuracy(recipe, dataset) or 0) < 1
-
-
-def test_unknown_data_have_no_default_gate() -> None:
-    """A folder's data set has no expected accuracy."""
-    assert default_min_accuracy("tutorial", "folder") is None
-
-
-def test_overrides_replace_only_themselves() -> None:
-    """What is overridden wins even over the sample's epochs and with zero; everything else stays the recipe's."""
-    chosen = choose("keras-example", SAMPLE, Overrides(epochs=1, dropout=0))
-    assert chosen == RECIPES["keras-example"].model_copy(update={"epochs": 1, "dropout": 0})
-
+from tasks.model.recipes import choose
 
 BAD: list[tuple[str, Any]] = [
     ("filters", ()), ("filters", (0,)), ("filters", (8,) * 17), ("kernel_size", (1025,)), ("strides", ()),
@@ -46,7 +22,7 @@ BAD: list[tuple[str, Any]] = [
 @pytest.mark.parametrize("model", [Hyperparameters, Overrides])
 @pytest.mark.parametrize(("name", "value"), BAD)
 def test_bounds_hold_and_are_explained(name: str, value: Any, model: Any) -> None:
-    """Overrides have the bounds of what they replace; a value out of bounds or an unknown name is named with it."""
+    """Overrides have the same bounds; the error for a value out of bounds or an unknown name says both."""
     with pytest.raises(ValidationError) as caught:
         model(**{name: value})
     text = describe_validation_error(caught.value)
@@ -55,18 +31,18 @@ def test_bounds_hold_and_are_explained(name: str, value: Any, model: Any) -> Non
 
 
 def test_every_field_has_a_bad_value() -> None:
-    """The bounds of every hyperparameter are among those tested."""
+    """The bounds of every hyperparameter are tested."""
     assert {name for name, _ in BAD} == {*Hyperparameters.model_fields, "sed"}
 
 
-def test_one_word_means_it_for_all() -> None:
-    """Padding may be one word, as in hyperparameters that were stored before each convolution had its own."""
+def test_one_word_of_padding_counts_for_all() -> None:
+    """Padding may be one word, as in hyperparameters that old code stored."""
     assert Hyperparameters.model_validate({"padding": "same"}).padding == ("same",)
 
 
 @pytest.mark.parametrize("name", ["kernel_size", "strides", "pool"])
 def test_no_entry_without_a_convolution(name: str) -> None:
-    """More entries than convolutions are a usage error that names the field and says what to give."""
+    """More entries than convolutions are a usage error, which names the field and says what to give."""
     with pytest.raises(UsageError, match=f"{name} has more entries than filters; give one for each convolution"):
         choose("tutorial", "mnist", Overrides(**{name: (2, 2)}))
     assert choose("tutorial", "mnist", Overrides(filters=(4, 4), **{name: (2, 2)})).filters == (4, 4)

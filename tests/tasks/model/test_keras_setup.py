@@ -1,4 +1,4 @@
-"""Keras computes with what the environment names, and is imported without what it does not need."""
+"""Keras uses the backend that the environment names, and its import skips libraries that it does not need."""
 
 import subprocess
 import sys
@@ -10,18 +10,18 @@ from artifacts.lineage.environment import backend
 
 IMPORTS = """
 import gc, sys, threading
-found = []
-thread = threading.Thread(target=lambda: found.append(__import__("pandas")))
+modules = []
+thread = threading.Thread(target=lambda: modules.append(__import__("pandas")))
 thread.start()
 import tasks.model.keras_setup
 thread.join()
-assert found and gc.isenabled() and "sklearn" not in sys.modules and "jax" not in sys.modules
+assert modules and gc.isenabled() and "sklearn" not in sys.modules and "jax" not in sys.modules
 import sklearn, jax
 """
 
 
 def test_backend(monkeypatch: pytest.MonkeyPatch) -> None:
-    """TensorFlow computes unless KERAS_BACKEND names JAX; any other backend, or one that is not there, is refused."""
+    """TensorFlow is the backend unless KERAS_BACKEND names JAX; another backend, or one not installed, is refused."""
     for value, name in (("", "tensorflow"), ("jax", "jax")):
         monkeypatch.setenv("KERAS_BACKEND", value)
         assert backend() == name
@@ -34,5 +34,5 @@ def test_backend(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_nothing_else_is_hidden() -> None:
-    """What Keras is imported without can be imported after, and by other threads meanwhile."""
+    """The hidden libraries can be imported after Keras, and by other threads at the same time."""
     subprocess.run([sys.executable, "-c", IMPORTS], check=True)

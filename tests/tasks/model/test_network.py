@@ -1,4 +1,4 @@
-"""The networks are the ones that the tutorial and Keras's example describe."""
+"""The networks are those of the tutorial and of Keras's example."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ import pytest
 from artifacts.errors import UsageError
 from tasks.model.hyperparameters import Hyperparameters
 from tasks.model.keras_setup import keras
-from tasks.model.network import Moved, OneCycle, at, build, compile_for_training
+from tasks.model.network import OneCycle, RandomAffine, at, build_network, compile_for_training
 from tasks.model.recipes import RECIPES, Recipe
 
 
@@ -18,7 +18,7 @@ from tasks.model.recipes import RECIPES, Recipe
 )
 def test_known_sizes(recipe: Recipe, parameters: int) -> None:
     """On MNIST, each recipe's network has as many parameters as its source says."""
-    network = build(RECIPES[recipe], (28, 28, 1), 10)
+    network = build_network(RECIPES[recipe].hyperparameters, (28, 28, 1), 10)
     assert network.count_params() == parameters
     assert network.output_shape == (None, 10)
 
@@ -26,7 +26,7 @@ def test_known_sizes(recipe: Recipe, parameters: int) -> None:
 def test_each_convolution_has_its_own_sizes() -> None:
     """Short lists repeat their last entry; a pool of 1 adds no layer; dense layers and dropout come last."""
     hp = Hyperparameters(filters=(2, 3, 4), kernel_size=(3, 1), pool=(2, 1), padding=("same",), dense=(5,), dropout=0.1)
-    network = build(hp, (8, 8, 1), 3)
+    network = build_network(hp, (8, 8, 1), 3)
     kinds = [type(layer).__name__ for layer in network.layers if not layer.name.startswith("activation")]
     assert kinds == ["Conv2D", "MaxPooling2D", "Conv2D", "Conv2D", "Flatten", "Dense", "Dropout", "Dense"]
     assert [layer.kernel_size[0] for layer in network.layers if isinstance(layer, keras.layers.Conv2D)] == [3, 1, 1]
@@ -35,13 +35,13 @@ def test_each_convolution_has_its_own_sizes() -> None:
 
 @pytest.mark.parametrize(("recipe", "side", "number"), [("tutorial", 2, "1 of 1"), ("keras-example", 5, "2 of 2")])
 def test_too_small_images_are_a_usage_error(recipe: Recipe, side: int, number: str) -> None:
-    """Images that a convolution or pool leaves nothing of are refused with their size and the layer's number."""
+    """Images that are too small for a convolution or pool are refused with their size and the number of the layer."""
     with pytest.raises(UsageError, match=f"images of {side} by {side} pixels are too small for convolution {number}"):
-        build(RECIPES[recipe], (side, side, 1), 10)
+        build_network(RECIPES[recipe].hyperparameters, (side, side, 1), 10)
 
 
 def test_one_cycle_rises_and_falls() -> None:
-    """From peak/25 the rate rises to the peak at the end of the warm-up, then falls to peak/10⁴, also once copied."""
+    """The rate rises from peak/25 to the peak at the end of the warm-up, then falls to peak/10⁴; a copy does so too."""
     schedule: Any = OneCycle(peak=0.5, steps=100, warmup=0.3)
     rates = [float(schedule(step)) for step in range(101)]
     assert (rates[0], rates[30], rates[100]) == pytest.approx((0.5 / 25, 0.5, 0.5 / 1e4), rel=1e-4)
@@ -52,7 +52,7 @@ def test_one_cycle_rises_and_falls() -> None:
 
 def test_optimiser_follows_the_hyperparameters() -> None:
     """Schedule, decays and label smoothing reach Keras, and the schedule survives Keras's serialisation."""
-    network = build(RECIPES["tutorial"], (8, 8, 1), 10)
+    network = build_network(RECIPES["tutorial"].hyperparameters, (8, 8, 1), 10)
     compile_for_training(network, Hyperparameters(beta_1=0.8, label_smoothing=0.1, epochs=2), steps_per_epoch=7)
     config = network.optimizer.get_config()
     assert config["beta_1"] == 0.8 and network.loss.label_smoothing == 0.1
@@ -63,8 +63,8 @@ def test_optimiser_follows_the_hyperparameters() -> None:
 
 
 def test_pooling_before_activation_changes_nothing() -> None:
-    """Pooled first, the network computes what Keras's layers do in the order that is usual."""
-    network = build(RECIPES["keras-example"], (28, 28, 1), 10, seed=3)
+    """The network pools before the activation, and computes the same as Keras's layers in the usual order."""
+    network = build_network(RECIPES["keras-example"].hyperparameters, (28, 28, 1), 10, seed=3)
     usual = keras.Sequential(
         [
             keras.Input((28, 28, 1)),
@@ -81,27 +81,27 @@ def test_pooling_before_activation_changes_nothing() -> None:
     np.testing.assert_allclose(network.predict_on_batch(images), usual.predict_on_batch(images), atol=1e-6)
 
 
-def test_images_move_in_training_only() -> None:
-    """Each image moves in its own way, by at most the limit, about its middle; none does in prediction, or by zero."""
+def test_augmentation_in_training_only() -> None:
+    """Training transforms each image at random, by at most the limit, about its centre; prediction changes no image."""
     dot = np.full((64, 9, 9, 1), -0.5, np.float32)
     dot[:, 4, 4] = 0.5
-    layer = Moved.by(Hyperparameters(shift=2.0), seed=1)
+    layer = RandomAffine.of(Hyperparameters(shift=2.0), seed=1)
     moved = np.asarray(layer(dot, training=True))
     mass = moved[..., 0] + 0.5
     rows = (mass.sum(axis=2) * np.arange(9)).sum(axis=1) / mass.sum(axis=(1, 2))
     assert len(np.unique(rows.round(3))) > 32 and 1 < np.abs(rows - 4).max() <= 2
     np.testing.assert_array_equal(np.asarray(layer(dot, training=False)), dot)
     for still in (Hyperparameters(), Hyperparameters(rotation=180.0, zoom=0.1, shear=0.1)):
-        centre = np.asarray(Moved.by(still, seed=1)(dot, training=True))[:, 4, 4]
+        centre = np.asarray(RandomAffine.of(still, seed=1)(dot, training=True))[:, 4, 4]
         np.testing.assert_allclose(centre, 0.5, atol=1e-5)
 
 
 def test_training_changes_no_weight() -> None:
-    """The network for training starts from the same weights, and leaves a file that the one for prediction reads."""
-    hp = RECIPES["accurate"]
+    """The network for training and the one for prediction start with the same weights."""
+    hp = RECIPES["accurate"].hyperparameters
     for first, other in zip(
-        build(hp, (28, 28, 1), 10, 5, training=True).get_weights(),
-        build(hp, (28, 28, 1), 10, 5).get_weights(),
+        build_network(hp, (28, 28, 1), 10, seed=5, training=True).get_weights(),
+        build_network(hp, (28, 28, 1), 10, seed=5).get_weights(),
         strict=True,
     ):
         np.testing.assert_array_equal(first, other)

@@ -1,4 +1,4 @@
-"""The report is whole, safe and equal for equal facts, whatever the run was like."""
+"""The report of any run is complete and safe, and equal runs give equal bytes."""
 
 import re
 from dataclasses import replace
@@ -7,18 +7,18 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from tasks.evaluation.gate import Baseline, Gate, SmokeTest, decide
-from tasks.evaluation.metrics import measure, reliability
-from tasks.reporting.figures import Figures, draw
-from tasks.reporting.model_card import ModelCard, mistakes
-from tasks.reporting.page import render_html, render_markdown
+from tasks.evaluation.gate import Baseline, Gate, SmokeTest, apply_gate
+from tasks.evaluation.metrics import measure, reliability_bins
+from tasks.reporting.figures import Figures, draw_figures
+from tasks.reporting.model_card import ModelCard, worst_mistakes
+from tasks.reporting.page import report_html, report_markdown
 
 HOSTILE = "<script src='https://evil.example/x.js'></script>\n# [a](http://evil.example) | `b`"
 VOID = {"meta", "img", "br", "hr", "link", "input"}
 
 
 class Page(HTMLParser):
-    """Every tag with its attributes; fails where tags do not nest."""
+    """The tags of a page with their attributes. Fails if the tags do not nest."""
 
     def __init__(self, text: str):
         super().__init__()
@@ -39,21 +39,21 @@ class Page(HTMLParser):
 def run(
     classes: int = 3, errors: int = 4, threshold: float = 0.5, dataset: str = "tiny", side: int = 28
 ) -> tuple[ModelCard, Figures]:
-    """A run on noise whose first `errors` of 40 images, or twice as many as classes, are taken for the next class.
+    """A run on noise with 40 images, or two per class if that is more; the first `errors` predictions are wrong.
 
-    The champion, version 7, is right on all.
+    The champion, version 7, predicts all images correctly.
     """
     generator = np.random.default_rng(0)
     labels = np.resize(np.arange(classes), max(40, 2 * classes)).astype(np.uint8)
-    guesses = np.where(np.arange(len(labels)) < errors, (labels + np.intp(1)) % classes, labels)
+    predicted = np.where(np.arange(len(labels)) < errors, (labels + np.intp(1)) % classes, labels)
     probabilities = np.full((len(labels), classes), 0.1 / classes, np.float32)
-    probabilities[np.arange(len(labels)), guesses] += 0.9
+    probabilities[np.arange(len(labels)), predicted] += 0.9
     perfect = np.eye(classes, dtype=np.float32)[labels]
     evaluation = measure(probabilities, labels)
     problem = {"split": "train", "check": "duplicate", "message": "one image twice", "count": 1, "images": [7]}
     split = {"images": len(labels), "height": side, "width": side, "classes": np.bincount(labels).tolist()}
     images = generator.integers(0, 256, (len(labels), side, side), np.uint8)
-    facts = ModelCard(
+    card = ModelCard(
         dataset=dataset,
         recipe="tutorial",
         seed=42,
@@ -61,27 +61,27 @@ def run(
         evaluation=evaluation,
         history={"loss": [1.2, 0.4], "accuracy": [0.6, 0.9], "learning_rate": [0.01, 0.01], "seconds": [3.1, 3.0]},
         champion=measure(perfect, labels),
-        reliability=reliability(probabilities, labels),
-        verdict=decide(
+        reliability=reliability_bins(probabilities, labels),
+        verdict=apply_gate(
             Gate(min_accuracy=threshold, margin=0.5),
             evaluation,
             probabilities,
-            labels,
-            SmokeTest(weights_bytes=100, latency_ms=1.0, throughput=100.0),
-            Baseline(version=7),
-            perfect,
+            labels=labels,
+            smoke_test=SmokeTest(weights_bytes=100, latency_ms=1.0, throughput=100.0),
+            baseline=Baseline(version=7),
+            baseline_probabilities=perfect,
         ),
         data_report={"errors": [], "warnings": [problem], "train": split, "test": None},
         lineage={"weights": "ab" * 32},
-        mistakes=mistakes(images, labels, probabilities),
-        lost=mistakes(images, labels, probabilities, among=np.ones(len(labels), bool)),
+        mistakes=worst_mistakes(images, labels, probabilities),
+        lost=worst_mistakes(images, labels, probabilities, among=np.ones(len(labels), bool)),
     )
-    return facts, draw(facts)
+    return card, draw_figures(card)
 
 
 def test_page_loads_nothing() -> None:
-    """The page nests, runs no script and loads nothing but the figures within it, each with words for it."""
-    text = render_html(*run())
+    """The tags of the page nest; it runs no script and loads nothing; each figure is in it, with a description."""
+    text = report_html(*run())
     page = Page(text)
     figures = [attributes for tag, attributes in page.tags if tag == "img"]
     assert len(figures) == 11
@@ -91,70 +91,68 @@ def test_page_loads_nothing() -> None:
 
 
 def test_table_headers_have_scope() -> None:
-    """Each header cell says whether it heads a row or a column."""
-    headers = [attributes for tag, attributes in Page(render_html(*run())).tags if tag == "th"]
+    """Each header cell says whether it is the header of a row or of a column."""
+    headers = [attributes for tag, attributes in Page(report_html(*run())).tags if tag == "th"]
     assert {header.get("scope") for header in headers} == {"row", "col"}
 
 
 def test_hostile_names_stay_text() -> None:
-    """A data set's name is shown as text, neither run as HTML nor read as Markdown."""
-    facts, figures = run(dataset=HOSTILE)
-    assert "script" not in {tag for tag, _ in Page(render_html(facts, figures)).tags}
-    for piece in render_markdown(facts, figures).values():
+    """The name of a data set is shown as text; it is neither HTML nor Markdown."""
+    card, figures = run(dataset=HOSTILE)
+    assert "script" not in {tag for tag, _ in Page(report_html(card, figures)).tags}
+    for piece in report_markdown(card, figures).values():
         assert "<script" not in piece and "[a](" not in piece and "\n# " not in piece
 
 
-def test_equal_facts_give_equal_bytes() -> None:
-    """The same facts give the same page and pieces, figures included."""
+def test_equal_runs_give_equal_bytes() -> None:
+    """Equal runs give the same page and pieces, with the same figures."""
     first, second = run(), run()
-    assert render_html(*first) == render_html(*second)
-    assert render_markdown(*first) == render_markdown(*second)
-
-
-def test_worst_mistakes_come_first() -> None:
-    """Only wrong predictions are listed: the most confident first, equally confident ones in their own order."""
-    probabilities = np.array([[0.4, 0.6], [0.1, 0.9], [0.8, 0.2], [0.4, 0.6], [0.3, 0.7]], np.float32)
-    labels = np.array([0, 1, 1, 0, 0], np.uint8)
-    images = np.zeros((5, 2, 2), np.uint8)
-    assert [mistake.index for mistake in mistakes(images, labels, probabilities)] == [2, 4, 0, 3]
-    among = np.array([True, True, False, False, True])
-    assert [mistake.index for mistake in mistakes(images, labels, probabilities, among)] == [4, 0]
+    assert report_html(*first) == report_html(*second)
+    assert report_markdown(*first) == report_markdown(*second)
 
 
 @pytest.mark.parametrize("classes", [2, 256])
 def test_any_number_of_classes(classes: int) -> None:
-    """From 2 to 256 classes, each has its row in the table, and the pieces stay small."""
-    facts, figures = run(classes)
-    assert f"{classes} classes" in render_html(facts, figures)
-    pieces = render_markdown(facts, figures)
+    """Each of 2 to 256 classes has a row in the table, and the pieces stay small."""
+    card, figures = run(classes)
+    assert f"{classes} classes" in report_html(card, figures)
+    pieces = report_markdown(card, figures)
     assert f"| {classes - 1} | " in pieces["metrics"]
     assert max(map(len, pieces.values())) < 150_000
 
 
 @pytest.mark.parametrize(("threshold", "word"), [(0.5, "Passed"), (0.99, "Rejected")])
 def test_verdict_is_in_words(threshold: float, word: str) -> None:
-    """Page and metrics begin with the verdict as a word, beside the accuracy and its interval in percent."""
-    facts, figures = run(threshold=threshold)
-    for text in render_html(facts, figures), render_markdown(facts, figures)["metrics"]:
+    """The page and the metrics say the verdict in a word, and the accuracy and its interval in percent."""
+    card, figures = run(threshold=threshold)
+    for text in report_html(card, figures), report_markdown(card, figures)["metrics"]:
         assert f"{word}: " in text
         assert "Accuracy 90.00\u00a0% (95\u00a0% interval 76.95\u00a0% to 96.04\u00a0%)" in text
 
 
 def test_pieces_fit_prefect() -> None:
-    """Keys are Prefect's [a-z0-9-], and no piece exceeds 150 kB even with large images of pure noise."""
-    pieces = render_markdown(*run(classes=20, errors=40, side=150))
-    told = {"metrics", "learning-curves", "confusion-matrix", "mistakes", "champion", "lost-to-champion", "validation"}
-    assert set(pieces) == told
+    """Keys match Prefect's [a-z0-9-], and no piece exceeds 150 kB even with large images of pure noise."""
+    pieces = report_markdown(*run(classes=20, errors=40, side=150))
+    expected = {
+        "metrics",
+        "learning-curves",
+        "confusion-matrix",
+        "mistakes",
+        "champion",
+        "lost-to-champion",
+        "validation",
+    }
+    assert set(pieces) == expected
     assert all(re.fullmatch("[a-z0-9-]+", key) for key in pieces)
     assert max(len(piece.encode()) for piece in pieces.values()) < 150_000
 
 
 def test_nothing_to_draw_is_said() -> None:
-    """A run without mistakes or epochs is reported all the same."""
-    facts, _ = run(errors=0)
-    facts = replace(facts, history={}, data_report={"errors": [], "train": None}, champion=None)
-    assert not facts.mistakes
-    figures = draw(facts)
-    page = render_html(facts, figures)
-    assert "No test image was taken for another class." in page and "No epoch was recorded." in page
-    assert "None." in render_markdown(facts, figures)["mistakes"]
+    """The report of a run without mistakes or epochs says so."""
+    card, _ = run(errors=0)
+    card = replace(card, history={}, data_report={"errors": [], "train": None}, champion=None)
+    assert not card.mistakes
+    figures = draw_figures(card)
+    page = report_html(card, figures)
+    assert "Every test image was predicted correctly." in page and "No epoch was recorded." in page
+    assert "None." in report_markdown(card, figures)["mistakes"]

@@ -1,0 +1,48 @@
+"""A checkpoint is used only if it is intact and belongs to the network; it is never half written."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from artifacts.errors import DigitflowError
+from tasks.training.checkpoints import Checkpoints, Progress
+from tasks.training.fit import fit_network
+from tests.tasks.training.test_train import HARD, small
+
+
+@pytest.mark.parametrize("damage", ["truncate", "flip", "other"])
+def test_unsound_checkpoint_is_ignored(damage: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A checkpoint that is truncated, damaged or another network's is ignored with a warning; training starts over."""
+    checkpoints, (images, targets) = Checkpoints(tmp_path), small()
+    expected, _ = fit_network(images, targets, HARD, seed=3, checkpoints=checkpoints)
+    content = bytearray(checkpoints.path.read_bytes())
+    if damage == "truncate":
+        checkpoints.path.write_bytes(content[:-9])
+    elif damage == "flip":
+        content[len(content) // 2] ^= 1
+        checkpoints.path.write_bytes(content)
+    else:
+        other = HARD.model_copy(update={"filters": (4, 9)})
+        fit_network(images, targets, other, seed=3, checkpoints=checkpoints)
+    network, history = fit_network(images, targets, HARD, seed=3, checkpoints=checkpoints)
+    assert "ignored checkpoint" in caplog.text and len(history["loss"]) == 4
+    for weight, other in zip(network.get_weights(), expected.get_weights(), strict=True):
+        np.testing.assert_array_equal(weight, other)
+
+
+def test_failed_write_keeps_the_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A checkpoint that cannot be written is a clear error, and the one before stays as it was."""
+    checkpoints, (images, targets) = Checkpoints(tmp_path), small()
+    network, _ = fit_network(images[:8], targets[:8], HARD.model_copy(update={"epochs": 1}), seed=0)
+    network.compile("adam", "mse")
+    checkpoints.save(network, Progress(epoch=1))
+    before = checkpoints.path.read_bytes()
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("tasks.training.checkpoints.os.fsync", full)
+    with pytest.raises(DigitflowError, match="No space left on device; free some space"):
+        checkpoints.save(network, Progress(epoch=2))
+    assert checkpoints.path.read_bytes() == before
