@@ -1,16 +1,19 @@
 """Preview a run: which steps the cache answers, why the others are computed, and what can be started early for them."""
 
+import time
 from typing import Any, Literal
 
 from pydantic import BaseModel
 
 from artifacts.lineage.audit import differences
 from artifacts.lineage.manifest import manifests
+from artifacts.lineage.step_call import StepCall
 from artifacts.storage import cache_entries
 from artifacts.storage.settings import Settings
 from artifacts.storage.store import Ref, Store
 from flows.plan import Plan
-from flows.steps import baseline_of, judge, prepare, train_and_score
+from flows.publication import Outcome, is_decided, publish, recorded_run
+from flows.steps import Results, baseline_of, judge, prepare, train_and_score
 from tasks.caching import Step, replaced_by
 from tasks.evaluation.smoke_test import start_ahead
 from tasks.registry.mlflow_runs import Tracking
@@ -32,14 +35,37 @@ class Finding(BaseModel):
 def preview(plan: Plan, settings: Settings, refreshes: bool = False) -> list[Finding]:
     """Go through the steps of a training run without running any. `refreshes`: Prefect is set to use no cache."""
     lookup = _Lookup(settings.artifacts, refreshes)
+    _look_up(plan, lookup, settings)
+    return lookup.findings
+
+
+def repeat_unchanged(plan: Plan, settings: Settings, started: float) -> Outcome | None:
+    """The outcome of a training run in which nothing changed, as a recorded run that needs no Prefect.
+
+    None if the cache lacks a step's result, or if no run has decided on the model yet: then the flow must run.
+    """
+    store, lookup = settings.artifacts, _Lookup(settings.artifacts, refreshes=False)
+    results = _look_up(plan, lookup, settings)
+    if any(finding.cache != "hit" for finding in lookup.findings):
+        return None
+    if not is_decided(plan, results, store):
+        return None
+    with recorded_run(plan, settings, "unchanged") as run:
+        for call, seconds, entry in lookup.hits:
+            cache_entries.replicate(store, call.key, entry)
+            run.note(call, True, seconds, cache_entries.result_of(entry))
+        return publish(plan, results, run, started=started, in_flow=False)
+
+
+def _look_up(plan: Plan, lookup: "_Lookup", settings: Settings) -> Results:
+    """The steps of a training run, answered by `lookup`. The results of missing steps are pending."""
     with replaced_by(lookup):
         validated = prepare(plan, settings)
         learned = train_and_score(plan, validated.data, settings)
         weights: Any = learned.trained.weights
         is_known = isinstance(weights, Ref)
         baseline: Any = baseline_of(plan, learned, validated.data.test.images, settings) if is_known else weights
-        judge(plan, validated, learned, baseline=baseline, settings=settings)
-    return lookup.findings
+        return Results(validated, learned, judge(plan, validated, learned, baseline=baseline, settings=settings))
 
 
 class _Pending:
@@ -59,8 +85,11 @@ class _Lookup:
         self._store, self._refreshes = store, refreshes
         self._earlier = [step for manifest in manifests(store) for step in manifest.steps]
         self.findings: list[Finding] = []
+        self.hits: list[tuple[StepCall, float, bytes]] = []
+        """The calls that the cache answers, the seconds of each look-up, and the cache entries."""
 
     def __call__(self, step: Step[Any, Any], arguments: dict[str, Any]) -> Any:
+        started = time.perf_counter()
         pending = {value.step for value in arguments.values() if isinstance(value, _Pending)}
         if pending:
             return self._note(step, "depends", [f"on the result of {', '.join(sorted(pending))}"])
@@ -70,6 +99,7 @@ class _Lookup:
         entry = cache_entries.get(self._store, call.key)
         if entry is not None:
             self._note(step, "hit", [])
+            self.hits.append((call, time.perf_counter() - started, entry))
             return step.typed(cache_entries.result_of(entry))
         records = [record for record in self._earlier if record.name == step.name]
         same = next((record for record in records if record.key == call.key), None)

@@ -21,7 +21,7 @@ from flows.upkeep import prune_home
 from tasks.evaluation.gate import Verdict
 from tasks.evaluation.metrics import Evaluation
 from tasks.registry.mlflow_runs import Tracking
-from tasks.registry.promotion import Consent, Decision, register_and_promote
+from tasks.registry.promotion import Consent, Decision, judged_before, register_and_promote
 from tasks.registry.registry import Registry
 from tasks.registry.versions import Candidate, ChampionChanged, Package
 
@@ -72,21 +72,25 @@ def until_settled(run: Run, attempt: Callable[[], Outcome]) -> Outcome:
             run.start_over()
 
 
-def publish(plan: Plan, results: Results, run: Run, *, started: float, consent: Consent | None = None) -> Outcome:
-    """Export weights and report, show the report on Prefect's page, promote the model if it passed, and close the run.
+def publish(
+    plan: Plan, results: Results, run: Run, *, started: float, consent: Consent | None = None, in_flow: bool = True
+) -> Outcome:
+    """Export weights and report, promote the model if it passed, and close the run; `in_flow`, show it in Prefect too.
 
     `started` is monotonic, in seconds. Raises ChampionChanged if another run was promoted meanwhile.
     """
     store, weights = run.store, results.learned.saved.weights
     evaluation, verdict = read_scores(results, store)
-    _show(plan, store.get_json(results.judged.report.markdown))
+    if in_flow:
+        _show(plan, store.get_json(results.judged.report.markdown))
     page = run.export(results.judged.report.html, f"{run.folder}/report.html")
     decision = decide(plan, results, run, consent)
     path = run.export(weights, _place(plan, weights, verdict, run))
     _finish(run, results, evaluation, verdict, version=decision.version)
     if decision.promoted:
         _announce(plan, decision.version, run, verdict)
-    _log(evaluation, verdict, decision.version)
+    if in_flow:
+        _log(evaluation, verdict, decision.version)
     warnings = store.get_json(results.validated.report)["warnings"]
     return Outcome(
         run=run.manifest.run,
@@ -111,6 +115,19 @@ def read_scores(results: Results, store: Store) -> tuple[Evaluation, Verdict]:
     """The evaluation and the verdict behind the references of a run's results."""
     evaluation = Evaluation.model_validate(store.get_json(results.learned.scored.evaluation))
     return evaluation, Verdict.model_validate(store.get_json(results.judged.verdict))
+
+
+def is_decided(plan: Plan, results: Results, store: Store) -> bool:
+    """Whether an earlier run has decided on this model by the same gate, so that the registry need not change."""
+    earlier = judged_before(
+        Registry(store.home),
+        manifests(store),
+        dataset=plan.source.name,
+        weights=results.learned.saved.weights,
+        test=results.validated.data.test.images.sha256,
+        gate=plan.gate,
+    )
+    return earlier is not None
 
 
 def decide(plan: Plan, results: Results, run: Run, consent: Consent | None = None) -> Decision:

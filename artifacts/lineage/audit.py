@@ -55,10 +55,15 @@ def _key_state(step: StepRecord) -> State:
 
 
 def _code_state(step: StepRecord) -> State:
-    """Moved code differs too, because a manifest names each definition with its module."""
+    """The place of helpers does not count, as for keys. A step that moved differs: its manifest names its old place."""
     root = next(iter(step.call.code), "")
     module, _, function = root.partition(":")
-    return "holds" if function and fingerprint(module, function) == step.call.code else "differs"
+    is_same = bool(function) and _by_name(fingerprint(module, function)) == _by_name(step.call.code)
+    return "holds" if is_same else "differs"
+
+
+def _by_name(code: dict[str, str]) -> list[tuple[str, str]]:
+    return sorted((_name(place), digest) for place, digest in code.items())
 
 
 def differences(before: list[StepCall], call: StepCall) -> list[str]:
@@ -70,12 +75,27 @@ def differences(before: list[StepCall], call: StepCall) -> list[str]:
 def _changes(old: StepCall, new: StepCall) -> Iterator[str]:
     for name, (was, now) in _unequal(_flat(old.inputs), _flat(new.inputs)):
         yield f"input {name}: {_short(was)} → {_short(now)}"
-    for name, (was, now) in _unequal(old.code, new.code):
-        module, function = name.split(":")
-        what = "is new" if was is None else "is gone" if now is None else "changed"
-        yield f"code: {function or 'the top level'} in {module.replace('.', '/')}.py {what}"
+    yield from _code_changes(old.code, new.code)
     for name, (was, now) in _unequal(old.libraries, new.libraries):
         yield f"library {name}: {was} → {now}"
+
+
+def _code_changes(old: dict[str, str], new: dict[str, str]) -> Iterator[str]:
+    """What changed in code. A definition that moved is no change, and one that moved and changed is one."""
+    common = {(_name(place), digest) for place, digest in old.items()} & {(_name(p), d) for p, d in new.items()}
+    was = {place for place, digest in old.items() if (_name(place), digest) not in common}
+    now = {place for place, digest in new.items() if (_name(place), digest) not in common}
+    moved = {_name(place) for place in was - now} & {_name(place) for place in now - was}
+    for place in sorted(was | now):
+        module, _, name = place.partition(":")
+        is_changed = place in was & now or name in moved
+        if place in now or name not in moved:
+            what = "changed" if is_changed else "is new" if place in now else "is gone"
+            yield f"code: {name or 'the top level'} in {module.replace('.', '/')}.py {what}"
+
+
+def _name(place: str) -> str:
+    return place.partition(":")[2]
 
 
 def _unequal(old: dict[str, Any], new: dict[str, Any]) -> Iterator[tuple[str, tuple[Any, Any]]]:

@@ -1,15 +1,17 @@
-"""The verb `explain-cache`."""
-
-from typing import Annotated
+"""The verb `explain-cache`: preview which steps of a training run the cache answers."""
 
 from artifacts.storage.settings import Settings
-from flows.cli import output as console
-from flows.cli.options import Flag, TrainingOptions
+from flows.cli.options import Switch, TrainingOptions
+from flows.cli.output import show_json, show_table
+from flows.cli.prefect_server import is_cache_refreshed
 from flows.plan import Plan
 
+REASONS = 5
+"""Changes that the table names for each step."""
 
-def explain_cache(*, request: TrainingOptions | None = None, json: Annotated[bool, Flag] = False) -> int:
-    """Say for each step whether `train` with the same options would take it from the cache, and if not, what changed.
+
+def explain_cache(*, options: TrainingOptions | None = None, json: Switch = False) -> int:
+    """Show for each step whether `train` with the same options takes it from the cache, and if not, what changed.
 
     Parameters
     ----------
@@ -17,13 +19,18 @@ def explain_cache(*, request: TrainingOptions | None = None, json: Annotated[boo
         Print one JSON list on stdout.
     """
     settings = Settings.load()
-    plan = Plan.of(**(request or TrainingOptions()).parameters(), settings=settings)
-    from flows.preview import explain as foretell
+    plan = Plan.of(**(options or TrainingOptions()).parameters(), settings=settings)
+    from flows.preview import preview
 
-    findings = foretell(plan, settings)
+    findings = preview(plan, settings, is_cache_refreshed())
     if json:
-        console.show_json([finding.model_dump(mode="json") for finding in findings])
+        show_json([finding.model_dump(mode="json") for finding in findings])
     else:
-        rows = [(finding.name, finding.cache, "; ".join(finding.reasons)) for finding in findings]
-        console.show_table([("STEP", "CACHE", "WHY"), *rows])
+        rows = [(finding.name, finding.cache, _first(finding.reasons)) for finding in findings]
+        show_table([("STEP", "CACHE", "WHY"), *rows])
     return 0
+
+
+def _first(reasons: list[str]) -> str:
+    more = f"; and {len(reasons) - REASONS} more, see --json" if len(reasons) > REASONS else ""
+    return "; ".join(reasons[:REASONS]) + more

@@ -1,67 +1,77 @@
-"""The verb `train`."""
+"""The verb `train`: train a model and promote it if it passes the gate."""
 
 import time
-from typing import Annotated
+from typing import TYPE_CHECKING
 
+from artifacts.errors import Rejected
 from artifacts.lineage.progress import report_progress
 from artifacts.storage.settings import Settings
-from flows.cli import output as console
-from flows.cli.options import Flag, TrainingOptions
-from flows.cli.output import REJECTED
-from flows.cli.prefect_server import is_configured
+from flows.cli.options import Switch, TrainingOptions
+from flows.cli.output import log_on_stderr, print_note, show_outcome
+from flows.cli.prefect_server import is_cache_refreshed, is_server_configured
 from flows.cli.session import session
 from flows.plan import PATIENCE, Plan
 from tasks.data.datasets import SAMPLE
 
+if TYPE_CHECKING:
+    from flows.publication import Outcome
+
 
 def train(
-    *,
-    request: TrainingOptions | None = None,
-    or_sample: Annotated[bool, Flag] = False,
-    json: Annotated[bool, Flag] = False,
-    verbose: Annotated[bool, Flag] = False,
+    *, options: TrainingOptions | None = None, or_sample: Switch = False, json: Switch = False, verbose: Switch = False
 ) -> int:
-    """Train, evaluate, check and save a model. Steps whose inputs, code and libraries are the same come from the cache.
+    """Train, evaluate, check and save a model. The cache answers for each step whose inputs, code and libraries are the
+    same as before.
 
     Example: digitflow train --dataset fashion-mnist --epochs 5 --min-accuracy 0.87
 
     Parameters
     ----------
     or_sample: bool
-        If no mirror answers within 8 s, warn and use mnist-sample.
+        If no mirror answers within 8 s, print a warning and use mnist-sample.
     json: bool
-        Print one JSON object on stdout; all else goes to stderr.
+        Print one JSON object on stdout, and everything else on stderr.
     verbose: bool
         Show Prefect's log on stderr.
     """
     started = time.monotonic()
-    settings, has_server = Settings.load(), is_configured()
-    parameters = (request or TrainingOptions()).parameters()
-    plan = Plan.of(**parameters, settings=settings)  # what can be refused is refused before a server starts
-    with session(settings, verbose) as ready:
+    settings, has_server = Settings.load(), is_server_configured()
+    parameters = (options or TrainingOptions()).parameters()
+    plan = Plan.of(**parameters, settings=settings)  # raises UsageError before a server is started
+    if not (has_server or verbose or is_cache_refreshed()) and (unchanged := _unchanged(plan, settings, started)):
+        show_outcome(unchanged, as_json=json)
+        return 0 if unchanged.gate.passed else Rejected.exit_code
+    with session(settings, verbose) as wait_for_server:
         from flows.preview import warm_up
 
-        if or_sample and not _obtainable(plan, settings):
-            console.say(f"no mirror of {plan.source.name} answers; using {SAMPLE} instead, so expect a lower accuracy")
+        if or_sample and not _is_obtainable(plan, settings):
+            print_note(f"no mirror of {plan.source.name} answers; using {SAMPLE} instead, so expect a lower accuracy")
             parameters |= {"dataset": SAMPLE}
-            plan = Plan.of(**parameters, settings=settings)
-        if not has_server:  # else there is nothing to wait for, and the flow does it meanwhile
-            warm_up(plan, settings)
-        ready()
+        if not has_server:  # the new server needs time to start; with a configured one, the flow warms up by itself
+            warm_up(Plan.of(**parameters, settings=settings), settings)
+        wait_for_server()
         report_progress("start", done=1, total=1)
         from flows.training import training
 
         outcome = training(**parameters)
     outcome.seconds = round(time.monotonic() - started, 2)
-    console.show_outcome(outcome, as_json=json)
-    return 0 if outcome.gate.passed else REJECTED
+    show_outcome(outcome, as_json=json)
+    return 0 if outcome.gate.passed else Rejected.exit_code
 
 
-def _obtainable(plan: Plan, settings: Settings) -> bool:
-    """Whether the data set is in the cache, needs no mirror, or has one that answers."""
-    from flows.preview import explain as foretell
+def _unchanged(plan: Plan, settings: Settings, started: float) -> "Outcome | None":
+    """The outcome if nothing changed since an earlier run. It needs no server, no Prefect, no Keras and no MLflow."""
+    from flows.preview import repeat_unchanged
+
+    with log_on_stderr():
+        return repeat_unchanged(plan, settings, started)
+
+
+def _is_obtainable(plan: Plan, settings: Settings) -> bool:
+    """Whether the data set is in the cache, needs no mirror, or has a mirror that answers."""
+    from flows.preview import preview
     from tasks.data.download import any_reachable
 
-    if not plan.mirrors.urls or foretell(plan, settings)[0].cache == "hit":
+    if not plan.mirrors.urls or preview(plan, settings, is_cache_refreshed())[0].cache == "hit":
         return True
     return any_reachable(plan.mirrors, PATIENCE)

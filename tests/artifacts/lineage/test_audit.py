@@ -91,3 +91,11 @@ def test_differences() -> None:
         "library numpy: 1 → 2",
     ]
     assert differences([], StepCall(**new)) == ["it has not run before"]
+
+
+def test_moved_code_is_no_difference() -> None:
+    """A definition that only moved is no difference, and one that moved and changed is named once, where it is now."""
+    parts: dict[str, Any] = {"task": "t", "inputs": {}, "libraries": {}}
+    before = StepCall(**parts, code={"tasks.a:f": "0", "tasks.a:g": "0"})
+    after = StepCall(**parts, code={"tasks.b:f": "0", "tasks.b:g": "1"})
+    assert differences([before], after) == ["code: g in tasks/b.py changed"]
