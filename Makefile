@@ -1,6 +1,6 @@
 # make run: set up, then train on MNIST.  make test: set up, then run the tests.
-# make bench: measure recipes, public examples and overhead (QUICK=1: in a few minutes; RESUME=1: go on with bench.json).
-# make up: start a Prefect server and a worker.  make deploy: tell the server what to run.  make down: stop both.
+# make bench: measure recipes, public examples and overhead (QUICK=1: in a few minutes; RESUME=1: resume from bench.json).
+# make up: start a Prefect server and a worker.  make deploy: create the deployments.  make down: stop both.
 
 UV_VERSION = 0.9.11
 PYTHON ?= python3
@@ -10,10 +10,10 @@ BIN = .venv/bin
 
 setup: .venv/.installed
 
-# pip of older Pythons refuses a hashed lock with extras, and takes ten times as long; uv does neither, and with
-# --native-tls trusts the certificates that the machine trusts
+# uv, because pip of older Pythons refuses a hashed lock with extras and takes ten times as long; --native-tls makes uv
+# trust the certificates that the machine trusts
 .venv/.installed: requirements.lock pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "digitflow needs Python 3.11 or newer; name one: make PYTHON=python3.12")'
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "digitflow needs Python 3.11 or newer; name one, such as: make PYTHON=python3.12")'
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 	$(BIN)/uv pip install --quiet --native-tls --compile-bytecode --python $(BIN)/python --require-hashes -r requirements.lock
@@ -43,7 +43,7 @@ up deploy down: export PATH := $(CURDIR)/$(BIN):$(PATH)
 up: setup
 	mkdir -p "$$DIGITFLOW_HOME/logs"
 	supervisord --configuration deployments/supervisord.conf
-	$(BIN)/python -c 'from flows.cli.prefect_server import await_start; await_start("$(PREFECT_API_URL)")'
+	$(BIN)/python -c 'from flows.cli.prefect_server import await_server; await_server("$(PREFECT_API_URL)")'
 
 deploy: export DIGITFLOW_POOL ?= local
 deploy: export DIGITFLOW_NIGHTLY ?= false
@@ -54,7 +54,7 @@ deploy: setup
 	prefect --no-prompt deploy --all --prefect-file deployments/prefect.yaml
 	$(BIN)/python -m deployments.automations
 
-down:  # first the worker, so that what it runs can still report
+down:  # the worker first, so that its runs can still report to the server
 	supervisorctl --configuration deployments/supervisord.conf stop worker server
 	supervisorctl --configuration deployments/supervisord.conf shutdown
 

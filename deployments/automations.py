@@ -1,9 +1,8 @@
-"""What a Prefect server does by itself when something happens to digitflow's runs; `make deploy` applies it.
+"""Automations: what a Prefect server does when an event of digitflow's runs arrives, or is missing.
 
-    python -m deployments.automations
-
-They are not in prefect.yaml, whose triggers can do nothing but run a deployment. Notifications go to the URL in
-DIGITFLOW_WEBHOOK, as JSON by POST; without it, they are only kept as events.
+`make deploy` applies them with `python -m deployments.automations`. They are not in prefect.yaml, because its triggers
+can only run a deployment. A notification is an HTTP POST of JSON to the URL in DIGITFLOW_WEBHOOK; without that
+variable, the server only keeps the events.
 """
 
 import os
@@ -16,91 +15,99 @@ from prefect.client.schemas.objects import StateType
 from prefect.events.actions import CallWebhook, ChangeFlowRunState, DoNothing
 from prefect.events.schemas.automations import EventTrigger, Posture
 
-BLOCK = "digitflow-notifications"
-OURS = {"prefect.resource.id": "prefect.tag.digitflow", "prefect.resource.role": "tag"}
-SILENCE = timedelta(seconds=100)
-"""A run whose process is gone sends no heartbeat; prefect.yaml asks for one every 30 s."""
-PATIENCE = timedelta(minutes=10)
-"""Between a run's being taken by a worker and its start a container's image may have to be fetched."""
+WEBHOOK_BLOCK = "digitflow-notifications"
+PAYLOAD = (
+    '{"event": {{ event.event | tojson }}, "resource": {{ event.resource.id | tojson }}, '
+    '"payload": {{ event.payload | tojson }}}'
+)
+DIGITFLOW_RUNS = {"prefect.resource.id": "prefect.tag.digitflow", "prefect.resource.role": "tag"}
+HEARTBEAT_TIMEOUT = timedelta(seconds=100)
+"""A run that sends no heartbeat for this long has lost its process; prefect.yaml sets one every 30 s."""
+START_TIMEOUT = timedelta(minutes=10)
+"""Time for a run to start after a worker has taken it, which may include the download of a container image."""
 
 PREFIX, DEAD, STUCK = "digitflow: ", "a run is dead", "a run does not start"
 CRASHING = {"prefect.resource.name": [PREFIX + DEAD, PREFIX + STUCK]}
-"""Of no other is a failed action told: a failed notification would be told by one that fails too, for ever."""
+"""Only failed actions of these automations are notified: the notification of a failed notification would fail too."""
 
 HEARTBEAT = "prefect.flow-run.heartbeat"
 STARTS = {"prefect.flow-run.Running", "prefect.flow-run.Retrying"}
-_PREFECTS = ("Completed", "Failed", "Crashed", "Cancelled", "Suspended", "Paused")
-_OURS = ("Promoted", "Unchanged", "Rejected", "Declined")
-ENDS = {f"prefect.flow-run.{state}" for state in (*_PREFECTS, *_OURS)}
-"""Events are named by a state's name, and ours are not called Completed."""
+PREFECT_END_STATES = ("Completed", "Failed", "Crashed", "Cancelled", "Suspended", "Paused")
+DIGITFLOW_END_STATES = ("Promoted", "Unchanged", "Rejected", "Declined")
+ENDS = {f"prefect.flow-run.{state}" for state in (*PREFECT_END_STATES, *DIGITFLOW_END_STATES)}
+"""Prefect names an event by the name of the state; digitflow's own names replace Completed."""
 
 
 def automations(notify: CallWebhook | DoNothing) -> list[Automation]:
-    """Every automation, by a name that stays."""
+    """All automations. Their names never change: `apply` finds them by name."""
+    ended_badly = {"prefect.flow-run.Failed", "prefect.flow-run.Crashed"}
     return [
-        _told("a run failed or crashed", {"prefect.flow-run.Failed", "prefect.flow-run.Crashed"}, notify, related=OURS),
-        _told("an automation's action failed", {"prefect.automation.action.failed"}, notify, match=CRASHING),
-        _told("a batch drifted", {"digitflow.batch.drifted"}, notify),
-        _told("a batch went to quarantine", {"digitflow.batch.quarantined"}, notify),
-        _told("the champion was replaced", {"digitflow.champion.replaced"}, notify),
+        _notification("a run failed or crashed", ended_badly, notify, related=DIGITFLOW_RUNS),
+        _notification("an automation's action failed", {"prefect.automation.action.failed"}, notify, match=CRASHING),
+        _notification("a batch drifted", {"digitflow.batch.drifted"}, notify),
+        _notification("a batch went to quarantine", {"digitflow.batch.quarantined"}, notify),
+        _notification("the champion was replaced", {"digitflow.champion.replaced"}, notify),
         dead_runs(),
         stuck_runs(),
     ]
 
 
-def dead_runs(silence: timedelta = SILENCE) -> Automation:
-    """Crash runs that send no heartbeat."""
-    return _crash(DEAD, {HEARTBEAT}, {HEARTBEAT} | ENDS, silence, "no heartbeat; its process is gone")
+def dead_runs(timeout: timedelta = HEARTBEAT_TIMEOUT) -> Automation:
+    """Set runs that stop sending heartbeats to Crashed."""
+    message = "no heartbeat; its process is gone"
+    return _crash(DEAD, message, after={HEARTBEAT}, expect={HEARTBEAT} | ENDS, within=timeout)
 
 
-def stuck_runs(patience: timedelta = PATIENCE) -> Automation:
-    """Crash runs whose worker died between taking them and starting them."""
+def stuck_runs(timeout: timedelta = START_TIMEOUT) -> Automation:
+    """Set runs whose worker ended between taking and starting them to Crashed."""
     taken = {"prefect.flow-run.Pending", "prefect.flow-run.Submitting"}
-    return _crash(STUCK, taken, STARTS | ENDS, patience, "never started; its worker is gone")
+    return _crash(STUCK, "never started; its worker is gone", after=taken, expect=STARTS | ENDS, within=timeout)
 
 
 def apply() -> None:
     """Create or update every automation on the server that PREFECT_API_URL names."""
-    for automation in automations(_notification()):
+    for automation in automations(_webhook()):
         try:
-            present: Any = Automation.read(name=automation.name)
+            existing: Any = Automation.read(name=automation.name)
         except ValueError:
             automation.create()
         else:
-            automation.id = present.id
+            automation.id = existing.id
             automation.update()
 
 
-def _notification() -> CallWebhook | DoNothing:
+def _webhook() -> CallWebhook | DoNothing:
     url = os.environ.get("DIGITFLOW_WEBHOOK")
     if not url:
         return DoNothing()
-    block = Webhook(method="POST", url=url).save(BLOCK, overwrite=True)
-    payload = (
-        '{"event": {{ event.event | tojson }}, "resource": {{ event.resource.id | tojson }}, '
-        '"payload": {{ event.payload | tojson }}}'
-    )
-    return CallWebhook(block_document_id=block, payload=payload)
+    block = Webhook(method="POST", url=url).save(WEBHOOK_BLOCK, overwrite=True)
+    return CallWebhook(block_document_id=block, payload=PAYLOAD)
 
 
-def _crash(what: str, after: set[str], expect: set[str], within: timedelta, message: str) -> Automation:
+def _crash(name: str, message: str, *, after: set[str], expect: set[str], within: timedelta) -> Automation:
+    """Set a run to Crashed if, after one of the events `after`, none of `expect` arrives in time."""
     trigger = EventTrigger(
         after=after,
         expect=expect,
         match={"prefect.resource.id": "prefect.flow-run.*"},
-        match_related=OURS,
+        match_related=DIGITFLOW_RUNS,
         for_each={"prefect.resource.id"},
         posture=Posture.Proactive,
         threshold=1,
         within=within,
     )
     action = ChangeFlowRunState(state=StateType.CRASHED, message=message)
-    description = "Crash it, so that it is seen and can be retried"
-    return Automation(name=PREFIX + what, description=description, trigger=trigger, actions=[action])
+    description = "Set the run to Crashed, so that people see it and can retry it"
+    return Automation(name=PREFIX + name, description=description, trigger=trigger, actions=[action])
 
 
-def _told(
-    what: str, events: set[str], notify: Any, related: dict[str, str] | None = None, match: dict[str, Any] | None = None
+def _notification(
+    name: str,
+    events: set[str],
+    notify: CallWebhook | DoNothing,
+    *,
+    related: dict[str, Any] | None = None,
+    match: dict[str, Any] | None = None,
 ) -> Automation:
     trigger = EventTrigger(
         expect=events,
@@ -110,7 +117,7 @@ def _told(
         threshold=1,
         within=timedelta(0),
     )
-    return Automation(name=PREFIX + what, description="Tell somebody", trigger=trigger, actions=[notify])
+    return Automation(name=PREFIX + name, description="Send a notification", trigger=trigger, actions=[notify])
 
 
 if __name__ == "__main__":

@@ -70,8 +70,8 @@ def mnist_arrays(mnist_folder: Path, tmp_path_factory: pytest.TempPathFactory) -
     store, scratch = Store(tmp_path_factory.mktemp("mnist")), tmp_path_factory.mktemp("unpacked")
     arrays = []
     for name in FILES:
-        idx.unpack(mnist_folder / f"{name}.gz", scratch / name, 2**26)
-        arrays.append(store.get(idx.parse(scratch / name, 3 if "images" in name else 1, store)))
+        idx.decompress(mnist_folder / f"{name}.gz", scratch / name, 2**26)
+        arrays.append(store.get(idx.store_array(scratch / name, 3 if "images" in name else 1, store)))
     return tuple(arrays)  # type: ignore[return-value]
 
 
@@ -104,7 +104,7 @@ def serve_prefect(folder: Path) -> Iterator[str]:
     """A Prefect server that this process and those it starts talk to; yields its URL."""
     from prefect.settings import PREFECT_API_URL, temporary_settings
 
-    from flows.cli.prefect_server import Server, flush
+    from flows.cli.prefect_server import Server, flush_events
 
     server = Server(folder)
     server.start()
@@ -112,7 +112,7 @@ def serve_prefect(folder: Path) -> Iterator[str]:
         patch.setenv("PREFECT_API_URL", server.url)
         server.wait()
         yield server.url
-        flush()
+        flush_events()
     server.stop()
 
 

@@ -1,16 +1,17 @@
-"""The command `digitflow`. Heavy libraries are imported where a verb needs them, so that help is quick."""
+"""The command `digitflow`. Verbs import heavy libraries where they need them, so that help is quick."""
 
 import _thread
 import os
 import sys
 import threading
+import warnings
 from importlib.metadata import version
 
 from cyclopts import App, CycloptsError
 from pydantic import ValidationError
 
-from artifacts.errors import DigitflowError, describe_validation_error
-from flows.cli import output as console
+from artifacts.errors import DigitflowError, UsageError, describe_validation_error
+from flows.cli.output import print_note
 from flows.cli.verbs.cache import cache
 from flows.cli.verbs.data import data
 from flows.cli.verbs.experiment import experiment
@@ -21,15 +22,15 @@ from flows.cli.verbs.runs import runs, verify
 from flows.cli.verbs.serve import serve
 from flows.cli.verbs.train import train
 
-MISUSED = 2
 INTERRUPTED = 130
+"""The exit status of a command that Ctrl-C ends, as shells count it: 128 plus the number of the signal."""
 
 app = App(
     name="digitflow",
     help="Train image classifiers in a pipeline whose cache, gate and weights can be trusted.",
-    help_epilogue="Settings, as environment variables: DIGITFLOW_HOME, _MIRRORS, _TIMEOUT, _STORE, _MAX_SIZE, _INBOX; "
-    "MLFLOW_TRACKING_URI. Exit status: 0 done (the model passed), 3 the gate rejected it, 2 unusable request, "
-    "1 anything else.",
+    help_epilogue="Settings are environment variables: DIGITFLOW_HOME, _MIRRORS, _TIMEOUT, _STORE, _MAX_SIZE, _INBOX; "
+    "MLFLOW_TRACKING_URI. Exit status: 0 success, 2 a wrong option or value, 3 the gate rejected the model, "
+    "1 any other error.",
     version=lambda: version("digitflow"),
     version_flags=["--version"],
     suppress_keyboard_interrupt=False,
@@ -40,49 +41,50 @@ for verb in (train, experiment, explain_cache, cache, runs, verify, models, data
 
 
 def main() -> None:
-    """Run the command line; turn the errors that a user can cause into one line and an exit status."""
-    sys.unraisablehook = _insist
-    if sys.stderr is None:  # closed by who started us; nothing else may get its descriptor
+    """Run the command line. An error that a user can cause becomes one line on stderr and an exit status."""
+    sys.unraisablehook = _interrupt_again
+    if sys.stderr is None:  # the caller closed it; no other file may get its descriptor
         sys.stderr = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
+    if not sys.warnoptions:  # warnings are for developers of libraries; python -W shows them
+        warnings.simplefilter("ignore")
     try:
         status = app(result_action="return_value", exit_on_error=False, print_error=False)
         sys.stdout.flush()
-    except BrokenPipeError:  # who read our output has seen enough
+    except BrokenPipeError:  # the reader of our output has closed it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = 1
     except (Exception, KeyboardInterrupt) as error:
-        status = _told(error)
+        status = _print_error(error)
     sys.exit(status)
 
 
-def _insist(unraisable: "sys.UnraisableHookArgs") -> None:
-    """Interrupt again where Ctrl-C hit a library that could not raise it, as one that is being imported."""
+def _interrupt_again(unraisable: "sys.UnraisableHookArgs") -> None:
+    """Repeat a Ctrl-C that a library could not raise, such as one that is being imported."""
     if unraisable.exc_type is KeyboardInterrupt:
         threading.Timer(0.1, _thread.interrupt_main).start()
     else:
         sys.__unraisablehook__(unraisable)
 
 
-def _told(error: BaseException) -> int:
-    """Say in one line what went wrong; raise a bug on, with its traceback."""
+def _print_error(error: BaseException) -> int:
+    """Print an error in one line and return the exit status. A bug is raised again, with its traceback."""
     if _is_interrupt(error):
-        console.say("interrupted; run the same command again to go on")
+        print_note("interrupted; run the same command again to resume")
         return INTERRUPTED
     if isinstance(error, CycloptsError):
         cause = error.__cause__
-        what = (
-            describe_validation_error(cause)
-            if isinstance(cause, ValidationError)
-            else str(error).partition(" Available commands")[0]
-        )
-        console.say(f"{what.rstrip('.')}; see --help")
-        return MISUSED
+        if isinstance(cause, ValidationError) and cause.errors()[0]["loc"]:  # else cyclopts alone names the option
+            message = describe_validation_error(cause)
+        else:
+            message = str(error).partition(" Available commands")[0]
+        print_note(f"{message.rstrip('.')}; see --help")
+        return UsageError.exit_code
     if isinstance(error, DigitflowError):
-        console.say(str(error))
+        print_note(str(error))
         return error.exit_code
     raise error
 
 
 def _is_interrupt(error: BaseException | None) -> bool:
-    """Whether Ctrl-C is behind the error: a library whose import it cuts short raises one of its own."""
+    """Whether Ctrl-C caused the error: a library that it interrupts during import raises an error of its own."""
     return isinstance(error, KeyboardInterrupt) or bool(error and _is_interrupt(error.__cause__ or error.__context__))

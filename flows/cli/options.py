@@ -1,4 +1,4 @@
-"""What can be asked for on the command line: the options of training runs and of experiments."""
+"""The options of the command line that training runs and experiments share, and their groups in the help."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,19 +10,21 @@ from pydantic import ValidationError
 
 from artifacts.errors import UsageError, describe_validation_error
 from artifacts.storage.settings import Settings
-from flows.plan import Plan, Where
+from flows.plan import Execution, Plan
 from tasks.evaluation.gate import Gate
 from tasks.experiments.search import Search
-from tasks.experiments.variants import EXTENSIONS, SPACE, read
+from tasks.experiments.variants import EXTENSIONS, SPACE, ExperimentFile, read_variants
 from tasks.model.hyperparameters import Overrides
 from tasks.model.recipes import Recipe
 
-WHAT = Group("What to train", sort_key=0)
-GATE = Group("Gate", sort_key=1)
-HOW = Group("How to run", sort_key=2)
-HYPERPARAMETERS = Group("Hyperparameters (default: the recipe's own)", sort_key=3)
+MODEL_GROUP = Group("What to train", sort_key=0)
+TRIALS_GROUP = Group("What to try", sort_key=0)
+GATE_GROUP = Group("Gate", sort_key=1)
+EXECUTION_GROUP = Group("How to run", sort_key=2)
+HYPERPARAMETER_GROUP = Group("Hyperparameters (default: the recipe's own)", sort_key=3)
 
-Flag = Parameter(group=HOW, negative="", show_default=False)
+Switch = Annotated[bool, Parameter(group=EXECUTION_GROUP, negative="", show_default=False)]
+"""The type of an option that takes no value."""
 
 
 @Parameter(name="*")
@@ -30,24 +32,24 @@ Flag = Parameter(group=HOW, negative="", show_default=False)
 class TrainingOptions:
     """Options of a training run."""
 
-    dataset: Annotated[str, Parameter(group=WHAT)] = "mnist"
+    dataset: Annotated[str, Parameter(group=MODEL_GROUP)] = "mnist"
     "mnist, fashion-mnist, mnist-sample (5,000 images, no download), or a folder with the four IDX files."
 
-    recipe: Annotated[Recipe, Parameter(group=WHAT)] = "tutorial"
+    recipe: Annotated[Recipe, Parameter(group=MODEL_GROUP)] = "tutorial"
     'Named set of hyperparameters; "tutorial-verbatim" has the tutorial\'s own learning rate and batch size.'
 
-    seed: Annotated[int, Parameter(group=WHAT, validator=Number(gte=0, lt=2**32))] = 0
-    "Decides initial weights, order and dropout."
+    seed: Annotated[int, Parameter(group=MODEL_GROUP, validator=Number(gte=0, lt=2**32))] = 0
+    "Decides the initial weights, the order of the images and dropout."
 
-    min_accuracy: Annotated[float | None, Parameter(group=GATE, validator=Number(gte=0, lte=1))] = None
-    """Least accuracy on the test images. Default: 0.974 for the tutorial on MNIST; else the recipe's own,
-    or, for your own data, the share of the most frequent class."""
+    min_accuracy: Annotated[float | None, Parameter(group=GATE_GROUP, validator=Number(gte=0, lte=1))] = None
+    """Lowest accuracy on the test images that passes. Default: 0.974 for the tutorial on MNIST; otherwise the recipe's
+    own, or, for your own data, the share of the most frequent class."""
 
-    gate: Annotated[Path | None, Parameter(group=GATE)] = None
-    "JSON file with further limits: see the fields of Gate in artifacts/gate.py."
+    gate: Annotated[Path | None, Parameter(group=GATE_GROUP)] = None
+    "JSON file with further limits; its fields are those of Gate in tasks/evaluation/gate.py."
 
     hyperparameters: Annotated[
-        Overrides | None, Parameter(name="*", group=HYPERPARAMETERS, consume_multiple=True, negative="")
+        Overrides | None, Parameter(name="*", group=HYPERPARAMETER_GROUP, consume_multiple=True, negative="")
     ] = None
 
     def parameters(self) -> dict[str, Any]:
@@ -70,64 +72,59 @@ class TrainingOptions:
         return gate if self.min_accuracy is None else gate.model_copy(update={"min_accuracy": self.min_accuracy})
 
 
-TRIED = Group("What to try", sort_key=0)
-
-
 @Parameter(name="*")
 @dataclass(frozen=True)
 class ExperimentOptions:
     """Options of an experiment, besides those of the training of its winner."""
 
-    variants: Annotated[tuple[str, ...], Parameter(group=TRIED, consume_multiple=True, negative="")] = ()
-    "Some of the tutorial's extensions, instead of all."
+    variants: Annotated[
+        tuple[str, ...], Parameter(group=TRIALS_GROUP, consume_multiple=True, negative="", show_default=False)
+    ] = ()
+    "The extensions of the tutorial to compare. Default: all of them."
 
-    from_: Annotated[Path | None, Parameter(name="from", group=TRIED)] = None
-    "YAML or TOML file with a grid, a list, or, for a search, a space of hyperparameters; see docs/extensions.md."
+    from_: Annotated[Path | None, Parameter(name="from", group=TRIALS_GROUP)] = None
+    "YAML or TOML file with a grid, a list or, for a search, a space of hyperparameters; see docs/experiments.md."
 
-    search: Annotated[int | None, Parameter(group=TRIED, validator=Number(gte=1))] = None
-    "Let Optuna propose so many trials, and try the best three with all seeds. The same again goes on or adds to it."
+    search: Annotated[int | None, Parameter(group=TRIALS_GROUP, validator=Number(gte=1))] = None
+    """Number of trials that Optuna proposes; the best three are then trained with all seeds. The same command again
+    resumes the search, and a higher number extends it."""
 
-    study: Annotated[str, Parameter(group=TRIED)] = ""
-    "Name under which a search is kept. Default: data set and recipe."
+    study: Annotated[str, Parameter(group=TRIALS_GROUP, show_default=False)] = ""
+    "Name under which the search is stored. Default: data set and recipe."
 
-    round: Annotated[int, Parameter(group=TRIED, validator=Number(gte=1))] = 4
-    "Trials that a search proposes at once, from the rounds before."
+    round: Annotated[int, Parameter(group=TRIALS_GROUP, validator=Number(gte=1))] = 4
+    "Number of trials that the search proposes at once, from the results of the rounds before."
 
-    seeds: Annotated[int, Parameter(group=TRIED, validator=Number(gte=1, lte=100))] = 3
-    "How many times each variant is trained, with seeds from --seed on; the winner has --seed itself."
+    seeds: Annotated[int, Parameter(group=TRIALS_GROUP, validator=Number(gte=1, lte=100))] = 3
+    "How often each variant is trained, with the seeds from --seed on; the winner is trained with --seed itself."
 
-    propose: Annotated[bool, Parameter(group=TRIED, negative="--no-propose")] = True
-    "Train the winner on all training images and hold it against the gate; only then are test images looked at."
+    propose: Annotated[bool, Parameter(group=TRIALS_GROUP, negative="--no-propose")] = True
+    "Train the winner on all training images and judge it by the gate. Only this step reads the test images."
 
-    runner: Annotated[Literal["processes", "dask"], Parameter(group=HOW)] = "processes"
-    "Who trains: processes of this machine, or the workers of a Dask cluster, which share DIGITFLOW_HOME or _STORE."
+    runner: Annotated[Literal["processes", "dask"], Parameter(group=EXECUTION_GROUP)] = "processes"
+    "What trains: processes of this machine, or workers of a Dask cluster, which share DIGITFLOW_HOME or _STORE."
 
-    processes: Annotated[int | None, Parameter(group=HOW)] = None
-    "Trials at once on this machine. Default: its cores; with JAX, which uses all of them for each, one."
+    processes: Annotated[int | None, Parameter(group=EXECUTION_GROUP)] = None
+    "Number of trials at once on this machine. Default: its cores; 1 with JAX, which uses all cores for each trial."
 
-    address: Annotated[str, Parameter(group=HOW)] = ""
-    "Of Dask's scheduler, such as tcp://127.0.0.1:8786."
+    address: Annotated[str, Parameter(group=EXECUTION_GROUP, show_default=False)] = ""
+    "Address of Dask's scheduler, such as tcp://127.0.0.1:8786."
 
-    def parameters(self, request: TrainingOptions, settings: Settings) -> dict[str, Any]:
-        """The parameters of the flow `experiments`. Raises UsageError for what it would refuse."""
-        base = request.parameters()
+    def parameters(self, training: TrainingOptions, settings: Settings) -> dict[str, Any]:
+        """The parameters of the flow `experiments`. Raises UsageError for values that the flow would refuse."""
+        base = training.parameters()
         plan = Plan.of(**base, settings=settings)
         if base["seed"] >= 2**31:
             raise UsageError(f"the seeds of an experiment start below {2**31}, not at {base['seed']}")
-        declared = read(self.from_, plan.hyperparameters) if self.from_ else None
-        if self.search is None and declared and declared.space:
-            raise UsageError(f"{self.from_} has a space, which only a search looks through; add --search, such as 30")
-        if ((self.search or self.from_) and self.variants) or (self.search and declared and not declared.space):
-            raise UsageError("give one of --variants, --from with a grid or a list, and --search")
-        if unknown := set(self.variants) - EXTENSIONS.keys():
-            raise UsageError(f"unknown variant {min(unknown)!r}; choose from: {', '.join(map(repr, EXTENSIONS))}")
+        declared = read_variants(self.from_, plan.hyperparameters) if self.from_ else None
+        self._check_combination(declared)
         changes = declared.variants() if declared else {n: EXTENSIONS[n] for n in self.variants or EXTENSIONS}
         space = declared.space if declared and declared.space else SPACE
         try:
             search = (
                 Search(trials=self.search, study=self.study, round=self.round, space=space) if self.search else None
             )
-            where = Where(runner=self.runner, processes=self.processes, address=self.address)
+            where = Execution(runner=self.runner, processes=self.processes, address=self.address)
         except ValidationError as error:
             raise UsageError(describe_validation_error(error)) from None
         return base | {
@@ -137,3 +134,12 @@ class ExperimentOptions:
             "propose": self.propose,
             "where": where,
         }
+
+    def _check_combination(self, declared: ExperimentFile | None) -> None:
+        """Raise UsageError for options that exclude each other, and for unknown variants."""
+        if self.search is None and declared and declared.space:
+            raise UsageError(f"{self.from_} has a space, which only a search looks through; add --search, such as 30")
+        if ((self.search or self.from_) and self.variants) or (self.search and declared and not declared.space):
+            raise UsageError("give one of --variants, --from with a grid or a list, and --search")
+        if unknown := set(self.variants) - EXTENSIONS.keys():
+            raise UsageError(f"unknown variant {min(unknown)!r}; choose from: {', '.join(map(repr, EXTENSIONS))}")

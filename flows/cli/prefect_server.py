@@ -1,8 +1,8 @@
-"""Prefect's own server, started for one command and gone with it, however that ends.
+"""The Prefect server that the command line starts for one command, and the server that the user configured.
 
-Prefect's ephemeral mode would do, but it loses most of a run's history and leaves an orphan after kill -9.
-Run as a module, this file is the server process: it serves the socket whose number it is given,
-and stops when its standard input ends, that is, when its parent is gone.
+Prefect's ephemeral mode is not used: it loses most of a run's history and leaves an orphan process after kill -9.
+Run as a module, this file is the server process: it serves the socket whose descriptor is its argument, and stops when
+its standard input ends, that is, when its parent process has ended, even by kill -9.
 """
 
 import contextlib
@@ -16,31 +16,28 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from filelock import FileLock
-
 from artifacts.errors import DigitflowError
-from artifacts.storage.store import disk_errors
+from artifacts.storage.home import STARTING_LOCK, disk_errors, locked
 
 STARTUP = 180
-"""Seconds that a first start may take: it creates the database."""
+"""Seconds that a start may take; the first one creates the database."""
 
 _SETTINGS_FILES = (".env", "prefect.toml", "~/.prefect/profiles.toml")
 
 
 class Server:
-    """A server process on a loopback socket that accepts connections before the process is up."""
+    """A server process on a loopback socket. The socket accepts connections before the process is ready."""
 
     def __init__(self, home: Path):
         self._home = home
         self._socket = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}/api"
         self._process: subprocess.Popen[bytes] | None = None
-        self._starting = FileLock(home / "starting.lock")
+        self._starting = contextlib.ExitStack()
 
     def start(self) -> None:
         with disk_errors(self._home):
-            self._home.mkdir(parents=True, exist_ok=True)
-            self._starting.acquire()  # two servers that create one database would collide
+            self._starting.enter_context(locked(self._home, STARTING_LOCK))  # two would both create the database
             log = (self._home / "server.log").open("ab")
         self._process = subprocess.Popen(
             [sys.executable, "-m", "flows.cli.prefect_server", str(self._socket.fileno())],
@@ -49,7 +46,7 @@ class Server:
             stderr=log,
             pass_fds=[self._socket.fileno()],
             cwd=self._home,  # so that no character of its path needs quoting in the database's URL
-            start_new_session=True,  # Ctrl-C is for the parent, which then still reports to the server
+            start_new_session=True,  # Ctrl-C reaches only the parent, which then still reports to the server
             env=os.environ
             | {
                 "PREFECT_HOME": str(self._home),
@@ -59,22 +56,22 @@ class Server:
             }
             | {"PYTHONPATH": os.pathsep.join(filter(None, map(os.path.abspath, sys.path)))},
         )
-        self._socket.close()  # the server has it now; if that dies, connections are refused at once
+        self._socket.close()  # only the server holds it now: if the server dies, connections are refused at once
 
     def wait(self) -> None:
-        """Return when the server answers. Raises DigitflowError if it does not."""
+        """Return when the server answers. Raises DigitflowError if it ends before, or after STARTUP seconds."""
         import httpx
 
         with contextlib.suppress(httpx.HTTPError):
             if httpx.get(f"{self.url}/health", timeout=STARTUP).is_success:
-                self._starting.release()
+                self._starting.close()
                 return
         log = self._home / "server.log"
         last = (log.read_text(errors="replace").strip() or "nothing").splitlines()[-1]
         raise DigitflowError(f"Prefect's server did not start: its log, {log}, ends with: {last}")
 
     def stop(self) -> None:
-        """Let the server finish what it was told, then end it."""
+        """End the server after it has handled its open requests."""
         if self._process and self._process.stdin:
             self._process.stdin.close()
             try:
@@ -82,12 +79,12 @@ class Server:
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()
-        self._starting.release()
+        self._starting.close()
 
 
 @contextlib.contextmanager
-def embedded(home: Path) -> Iterator[Server]:
-    """A server whose database is in `home`; Prefect, not imported before, will talk to it."""
+def temporary_server(home: Path) -> Iterator[Server]:
+    """Start a server whose database is in `home`, and make it the one that Prefect, imported later, talks to."""
     server = Server(home)
     server.start()
     os.environ |= {"PREFECT_API_URL": server.url, "PREFECT_HOME": str(home)}
@@ -97,19 +94,33 @@ def embedded(home: Path) -> Iterator[Server]:
         server.stop()
 
 
-def is_configured() -> bool:
+def is_server_configured() -> bool:
     """Whether the user has named a Prefect server, by environment, profile or settings file."""
     if os.environ.get("PREFECT_API_URL"):
         return True
-    if not any(Path(name).expanduser().exists() for name in _SETTINGS_FILES):
+    if not _has_settings_file():
         return False
     from prefect.settings import PREFECT_API_URL
 
     return bool(PREFECT_API_URL.value())
 
 
-def flush() -> None:
-    """Send what Prefect still holds back of this process's events and logs, if it was used at all."""
+def is_cache_refreshed() -> bool:
+    """Whether the user has set Prefect to compute every step, by environment, profile or settings file."""
+    if "PREFECT_TASKS_REFRESH_CACHE" not in os.environ and not _has_settings_file():
+        return False
+    from prefect.settings import PREFECT_TASKS_REFRESH_CACHE
+
+    return bool(PREFECT_TASKS_REFRESH_CACHE.value())
+
+
+def _has_settings_file() -> bool:
+    """Whether Prefect may be configured by a file: only then is it imported to ask, which takes a second."""
+    return any(Path(name).expanduser().exists() for name in _SETTINGS_FILES)
+
+
+def flush_events() -> None:
+    """Send the events and logs of this process that Prefect still buffers, if Prefect was used."""
     if "prefect.events.worker" in sys.modules:
         from prefect.events.worker import EventsWorker
         from prefect.logging.handlers import APILogWorker
@@ -118,8 +129,8 @@ def flush() -> None:
         APILogWorker.drain_all(timeout=5)
 
 
-def await_configured() -> None:
-    """Return if the server that the user named answers and lets us in. Raises DigitflowError."""
+def await_configured_server() -> None:
+    """Return if the configured server answers and accepts our password. Raises DigitflowError."""
     import httpx
     from prefect.client.orchestration import get_client
     from prefect.exceptions import PrefectHTTPStatusError
@@ -136,12 +147,12 @@ def await_configured() -> None:
         ) from None
     except httpx.HTTPError as error:
         raise DigitflowError(
-            f"Prefect's server {url} does not answer ({error}); start it, or unset PREFECT_API_URL to do without"
+            f"Prefect's server {url} does not answer ({error}); start it, or unset PREFECT_API_URL to run without it"
         ) from None
 
 
-def await_start(url: str) -> None:
-    """Return when a server that was just started answers. Raises DigitflowError after STARTUP seconds."""
+def await_server(url: str) -> None:
+    """Return when a server that is starting answers. Raises DigitflowError after STARTUP seconds."""
     import httpx
 
     deadline = time.monotonic() + STARTUP
@@ -154,7 +165,7 @@ def await_start(url: str) -> None:
 
 
 def _set_aside_if_damaged(database: Path) -> None:
-    """Let a new database be made in place of a damaged one: it holds only the history that Prefect shows."""
+    """Rename a damaged database, so that Prefect creates a new one. It holds only the history that Prefect shows."""
     try:
         with contextlib.closing(sqlite3.connect(database)) as connection:
             if connection.execute("PRAGMA quick_check(1)").fetchone() == ("ok",):
@@ -164,14 +175,13 @@ def _set_aside_if_damaged(database: Path) -> None:
             return
     for path in database.parent.glob(f"{database.name}*"):
         path.rename(path.with_name(f"damaged-{time.time_ns()}-{path.name}"))
-    print(f"{database} was damaged, and is set aside", file=sys.stderr)  # noqa: T201  # to the log
+    print(f"{database} was damaged and has been set aside", file=sys.stderr)  # noqa: T201  # into server.log
 
 
 def _serve(descriptor: int) -> None:
     import uvicorn
 
     _set_aside_if_damaged(Path("prefect.db"))
-
     config = uvicorn.Config(
         "prefect.server.api.server:create_app", factory=True, fd=descriptor, log_level="warning", lifespan="on"
     )
@@ -182,7 +192,7 @@ def _serve(descriptor: int) -> None:
 
 def _stop_with_parent(server: "uvicorn.Server") -> None:  # type: ignore[name-defined]  # noqa: F821
     os.read(sys.stdin.fileno(), 1)
-    if not server.started:  # nobody has told it anything yet, and its database is made in one transaction
+    if not server.started:  # it has handled no request, and the database is created in one transaction
         os._exit(1)
     server.should_exit = True
     threading.Event().wait(8)

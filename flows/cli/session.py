@@ -1,30 +1,31 @@
-"""Prefect around one command: its API, its logs, and what native libraries print."""
+"""The surroundings of a command that runs a flow: a Prefect server, progress, logs and native output."""
 
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from artifacts.lineage.progress import report_progress
+from artifacts.storage.home import NATIVE_LOG, PREFECT
 from artifacts.storage.settings import Settings
-from flows.cli import output as console
-from flows.cli.prefect_server import await_configured, embedded, flush, is_configured
+from flows.cli.output import log_on_stderr, progress_bars, redirect_native_stderr
+from flows.cli.prefect_server import await_configured_server, flush_events, is_server_configured, temporary_server
 
 
 @contextmanager
 def session(settings: Settings, verbose: bool) -> Iterator[Callable[[], None]]:
-    """Prefect's API for the duration of a command: the configured server's, or that of one of our own.
+    """Connect Prefect to the configured server, or start a server that ends with the command.
 
-    Yields a function that returns when the server is up; much can be done meanwhile.
+    Yields `wait_for_server`, a function that returns when the server answers: the caller can work until it needs it.
     """
     if not verbose:
         os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
-    with console.native_output_in(settings.home / "native.log"), console.live(), console.log_on_stderr():
+    with redirect_native_stderr(settings.home / NATIVE_LOG), progress_bars(), log_on_stderr():
         report_progress("start")
-        if is_configured():
-            yield await_configured
+        if is_server_configured():
+            yield await_configured_server
             return
-        with embedded(settings.home / "prefect") as server:
+        with temporary_server(settings.home / PREFECT) as server:
             try:
                 yield server.wait
             finally:
-                flush()
+                flush_events()

@@ -1,8 +1,8 @@
-"""The data sets that a run can learn from, named by the content of their files, and where these are served."""
+"""The data sets that a run can learn from: the content of their files, and the mirrors that serve them."""
 
 from pydantic import BaseModel
 
-from artifacts.storage.store import Digest, Ref
+from artifacts.storage.store import Digest, Location, Ref
 
 
 class Pair(BaseModel, frozen=True):
@@ -21,21 +21,21 @@ FILES = (
 
 
 class Source(BaseModel, frozen=True):
-    """What is to be read: a name for people, and the SHA-256 of each decompressed IDX file, in the order of FILES."""
+    """A data set to read: a name for people, and the SHA-256 of each decompressed IDX file, in the order of FILES."""
 
     name: str
     digests: tuple[Digest, Digest, Digest, Digest]
 
 
 class Split(BaseModel, frozen=True):
-    """Images and what belongs to each of them: uint8 labels, or one-hot targets."""
+    """Images and, for each of them, a uint8 label or a one-hot target."""
 
     images: Ref
     labels: Ref
 
 
 class Splits(BaseModel, frozen=True):
-    """A data set as read: uint8 images (n, height, width) and uint8 labels (n,)."""
+    """A data set in the store: uint8 images (n, height, width) and uint8 labels (n,)."""
 
     train: Split
     test: Split
@@ -47,8 +47,8 @@ class Splits(BaseModel, frozen=True):
         )
 
 
-class Mirrors(BaseModel, frozen=True):
-    """Where a source may be served. None of it decides what is read, so none of it is in a cache key."""
+class Mirrors(BaseModel, Location, frozen=True):
+    """The servers to try for a source. They do not decide what is read, so they are not in a cache key."""
 
     urls: tuple[str, ...]
     timeout: float = 4

@@ -1,4 +1,4 @@
-"""IDX files: unpacked within bounds, identified by content, parsed a chunk at a time."""
+"""IDX files, the format of MNIST: find them, decompress them up to a limit, and read their arrays in chunks."""
 
 import gzip
 import hashlib
@@ -23,7 +23,7 @@ UINT8 = 0x08
 MAX_PIXELS = 1 << 24
 
 
-def find(folder: Path, name: str) -> Path:
+def find_file(folder: Path, name: str) -> Path:
     """The file `name` in a folder, gzipped or not. Raises BadSource if neither is there."""
     for candidate in (folder / f"{name}.gz", folder / name):
         if candidate.is_file():
@@ -31,10 +31,10 @@ def find(folder: Path, name: str) -> Path:
     raise BadSource(f"{folder} has neither {name} nor {name}.gz")
 
 
-def unpack(packed: Path, unpacked: Path, max_bytes: int) -> str:
-    """Copy a file, gunzipped if it is gzip, and return the SHA-256 of the result.
+def decompress(packed: Path, unpacked: Path, max_bytes: int) -> str:
+    """Copy a file, decompressed if it is gzip, and return the SHA-256 of the copy.
 
-    Raises BadSource if it is not whole or would exceed `max_bytes`.
+    Raises BadSource if the file is cut or damaged, or if the copy would exceed `max_bytes`.
     """
     digest, size = hashlib.sha256(), 0
     with unpacked.open("wb") as target:
@@ -61,15 +61,15 @@ def _blocks(packed: Path) -> Iterator[bytes]:
         raise BadSource(f"{packed} cannot be read ({error.strerror})") from error
 
 
-def parse(path: Path, dimensions: int, store: Store) -> Ref:
-    """Store the uint8 array of an unpacked IDX file. Raises BadSource if its header or length is wrong."""
+def store_array(path: Path, dimensions: int, store: Store) -> Ref:
+    """Store the uint8 array of a decompressed IDX file. Raises BadSource if its header or length is wrong."""
     with path.open("rb") as file:
         shape = _shape(file, path, dimensions)
         return store.put_chunks(shape, np.dtype(np.uint8), _chunks(file, shape))
 
 
-def images(path: Path, start: int = 0, stop: int | None = None) -> Iterator[np.ndarray]:
-    """The uint8 images of an unpacked IDX file from `start` to before `stop`, one by one.
+def read_images(path: Path, start: int = 0, stop: int | None = None) -> Iterator[np.ndarray]:
+    """The uint8 images of a decompressed IDX file from `start` to before `stop`, one by one.
 
     Raises BadSource if its header or length is wrong.
     """
@@ -78,8 +78,8 @@ def images(path: Path, start: int = 0, stop: int | None = None) -> Iterator[np.n
         if 0 in shape:
             raise BadSource(f"{path.name} declares {shape[0]:,} images of {shape[1]} by {shape[2]} pixels")
         file.seek(start * shape[1] * shape[2], os.SEEK_CUR)
-        found = (image for chunk in _chunks(file, shape) for image in chunk)
-        yield from islice(found, None if stop is None else stop - start)
+        images = (image for chunk in _chunks(file, shape) for image in chunk)
+        yield from islice(images, None if stop is None else stop - start)
 
 
 def _shape(file: IO[bytes], path: Path, dimensions: int) -> tuple[int, ...]:
@@ -103,11 +103,13 @@ def _shape(file: IO[bytes], path: Path, dimensions: int) -> tuple[int, ...]:
 def _chunks(file: IO[bytes], shape: tuple[int, ...]) -> Iterator[np.ndarray]:
     size = int(np.prod(shape[1:]))
     while data := file.read(at_once(size) * size) if size else b"":
-        rows = (len(data) // size, *shape[1:])
-        header = struct.pack(f">HBB{len(rows)}I", 0, UINT8, len(rows), *rows)
-        yield mnist.parse_idx(io.BytesIO(header + data))
+        yield mnist.parse_idx(io.BytesIO(_header((len(data) // size, *shape[1:])) + data))
 
 
 def encode(array: np.ndarray) -> bytes:
-    """A uint8 array as the bytes of an IDX file."""
-    return struct.pack(f">HBB{array.ndim}I", 0, UINT8, array.ndim, *array.shape) + array.tobytes()
+    """The bytes of an IDX file with a uint8 array."""
+    return _header(array.shape) + array.tobytes()
+
+
+def _header(shape: tuple[int, ...]) -> bytes:
+    return bytes((0, 0, UINT8, len(shape))) + np.array(shape, ">u4").tobytes()

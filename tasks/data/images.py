@@ -1,31 +1,24 @@
-"""Pictures and pixels: what is decoded from a file, and how uint8 pixels become what a network takes."""
+"""Decode pictures to grey pixels, and rescale uint8 pixels for the network."""
 
-from typing import TYPE_CHECKING
-
-import numpy as np
-
-from artifacts.storage.arrays import Images, RawImages
-
-if TYPE_CHECKING:
-    pass
 import warnings
 from io import BytesIO
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 from jaxtyping import UInt8
 
 from artifacts.errors import BadSource, DigitflowError, is_transient
+from artifacts.storage.arrays import Images, RawImages
 
-
-def rescale(images: RawImages) -> Images:
-    """Map uint8 pixels in [0, 255] to float32 in [-0.5, 0.5] and add the channel axis."""
-    return images[..., np.newaxis] / np.float32(255) - np.float32(0.5)
-
-
-Grey = UInt8[np.ndarray, "_ _"]  # of height and width that need not be those of another in the same call
+Grey = UInt8[np.ndarray, "_ _"]  # each of its own height and width
 
 FORMATS = ("PNG", "JPEG", "BMP")
+"""The picture formats that are decoded, as Pillow names them."""
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp")
+"""How the names of such pictures end, in lower case."""
+PICTURES = f"{', '.join(FORMATS[:-1])} or {FORMATS[-1]}"
+"""The formats, for messages and help texts."""
 MAX_PIXELS = 1 << 26
 _ORIENTATION = 0x0112
 _TURNS = {
@@ -37,18 +30,18 @@ _TURNS = {
     7: "TRANSVERSE",
     8: "ROTATE_90",
 }
-"""What undoes each orientation that EXIF knows. Pillow's own way writes all EXIF anew, and fails where that is odd."""
+"""Pillow's transposition for each EXIF orientation. `ImageOps.exif_transpose` fails where other tags are odd."""
 
 
 class GreyImage(NamedTuple):
-    """An image (height, width), and each change that made it so, in words."""
+    """Grey pixels (height, width), and each change that was made to the picture, in words."""
 
     pixels: Grey
     changes: tuple[str, ...]
 
 
 def decode(file: Path | BytesIO, max_pixels: int = MAX_PIXELS) -> GreyImage:
-    """The grey pixels of a PNG, JPEG or BMP, of any size. Raises BadSource."""
+    """Decode a picture in one of FORMATS, of any size, to grey pixels. Raises BadSource."""
     from PIL import Image, UnidentifiedImageError
 
     try:
@@ -61,12 +54,12 @@ def decode(file: Path | BytesIO, max_pixels: int = MAX_PIXELS) -> GreyImage:
             turn = _TURNS.get(opened.getexif().get(_ORIENTATION, 1))
             pixels, changes = _grey(opened.transpose(Image.Transpose[turn]) if turn else opened)
     except UnidentifiedImageError:
-        raise BadSource("is no PNG, JPEG or BMP image") from None
+        raise BadSource(f"is no {PICTURES} image") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise BadSource(f"has more than {max_pixels:,} pixels") from None
     except DigitflowError:
         raise
-    except Exception as error:  # whatever Pillow raises for damaged files
+    except Exception as error:  # Pillow raises many types for damaged files
         if is_transient(error):
             raise DigitflowError(f"{file} cannot be read now: {error}; run again when it can") from error
         what = (isinstance(error, OSError) and error.strerror) or " ".join(str(error).split())
@@ -87,3 +80,8 @@ def _grey(picture: Any) -> tuple[Grey, tuple[str, ...]]:
     paper = 255 if is_dark else 0
     laid = np.rint(paper + (grey - paper) * alpha / 255).astype(np.uint8)
     return laid, (*coloured, f"laid on {'white' if is_dark else 'black'}, because it is transparent")
+
+
+def rescale(images: RawImages) -> Images:
+    """Map uint8 pixels in [0, 255] to float32 in [-0.5, 0.5] and add the channel axis."""
+    return images[..., np.newaxis] / np.float32(255) - np.float32(0.5)

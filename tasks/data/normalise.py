@@ -1,4 +1,4 @@
-"""Centre the pixels and add the channel axis."""
+"""Rescale the pixels around zero and add the channel axis."""
 
 import numpy as np
 

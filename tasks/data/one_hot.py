@@ -1,4 +1,4 @@
-"""Turn labels into the target distributions that cross-entropy compares with."""
+"""Turn labels into the target distributions of the cross-entropy."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Statistics of each image and class, and the problems that were found, as a report."""
+"""The report on a data set: statistics of its images and classes, and the rules of the contracts that they break."""
 
 import hashlib
 import math
@@ -20,8 +20,8 @@ from artifacts.storage.arrays import chunks
 
 Schema: TypeAlias = arrays.DataArraySchema | tables.DataFrameSchema
 
-SHOWN = 100
-"""Images that a problem lists; its count is exact beyond them."""
+LISTED = 100
+"""Number of images that a problem lists; it counts all of them."""
 TOLERANCE = {
     "blank": 0.01,
     "constant": 0.01,
@@ -30,16 +30,15 @@ TOLERANCE = {
     "missing-class": math.inf,
     "imbalance": math.inf,
 }
-"""Share of a split up to which a problem is a warning, as one image always is; any other problem is an error."""
-BETWEEN = {"leak", "polarity"}
-"""Rules about both splits at once."""
+"""Share of a split up to which a problem is a warning; a single image always is. Any other problem is an error."""
+RULES_ON_BOTH_SPLITS = {"leak", "polarity"}
 
 
 class Problem(BaseModel, frozen=True):
-    """One broken rule. `images` are the first SHOWN offenders; those of a leak are training images.
+    """One broken rule. `images` are the first LISTED images that break it; those of a leak are training images.
 
-    `message` stands alone: it names the split, the array, the rule, a remedy and the first offenders.
-    `count` is the number of offending images, or of classes where the rule is about classes, or else 1.
+    `message` is complete: it names the split, the array, the rule, a remedy and the first images or classes.
+    `count` is the number of images that break the rule, or of classes if the rule is about classes, or else 1.
     """
 
     split: Literal["train", "test", "both"]
@@ -49,7 +48,7 @@ class Problem(BaseModel, frozen=True):
     images: tuple[int, ...]
 
 
-class SplitFacts(BaseModel, frozen=True):
+class SplitSummary(BaseModel, frozen=True):
     """A split in numbers: `classes[i]` images have label i.
 
     `mean_ink` is the mean pixel / 255, `coverage` the share of pixels above 0, `contrast` the mean of the images'
@@ -69,105 +68,65 @@ class SplitFacts(BaseModel, frozen=True):
 
 
 class DataReport(BaseModel, frozen=True):
-    """What makes the data unusable, what is only odd, and the facts of each split whose arrays are sound."""
+    """The errors, which make the data unusable, the warnings, and a summary of each split whose arrays are sound."""
 
     errors: tuple[Problem, ...]
     warnings: tuple[Problem, ...]
-    train: SplitFacts | None
-    test: SplitFacts | None
-
-
-def problems(split: Literal["train", "test"], schema: Schema, data: xr.DataArray | pd.DataFrame) -> Iterator[Problem]:
-    """What of `data` breaks `schema`, in the order of its rules."""
-    for error in _broken(schema, data):
-        name = getattr(error.check, "name", None) or str(error.check).partition("(")[0]
-        text = getattr(error.check, "error", None) or str(error)
-        where = _offenders(error.check_output)
-        rows = "classes" if schema.name == "classes" else "images"
-        yield Problem(
-            split="both" if name in BETWEEN else split,
-            check=name,
-            message=f"{split} {schema.name}: {text}{_listed(rows, where)}",
-            count=max(1, len(where)),
-            images=tuple(where[:SHOWN]) if rows == "images" else (),
-        )
-
-
-def _listed(rows: str, where: list[int]) -> str:
-    more = f" and {len(where) - 5} more" if len(where) > 5 else ""
-    return f" ({rows} {', '.join(map(str, where[:5]))}{more})" if where else ""
-
-
-def _broken(schema: Schema, data: xr.DataArray | pd.DataFrame) -> list[SchemaError]:
-    # pandera's environment variables can switch validation off; what enters here is always checked
-    with config_context(validation_enabled=True, validation_depth=ValidationDepth.SCHEMA_AND_DATA):
-        try:
-            schema.validate(data, lazy=True)
-        except SchemaErrors as errors:
-            return list(errors.schema_errors)
-    return []
-
-
-def _offenders(output: Any) -> list[int]:
-    """Positions along the first axis where a check's output is False; none if it is not about elements."""
-    passed = np.asarray(True if output is None else output)
-    return np.unique(np.nonzero(~passed)[0]).tolist() if passed.ndim else []
-
-
-def is_odd(problem: Problem, sizes: dict[str, int]) -> bool:
-    """Whether the problem is only a warning, in splits of `sizes` images."""
-    if problem.check not in TOLERANCE:
-        return False
-    return problem.count <= max(1, TOLERANCE[problem.check] * max(1, sizes[problem.split]))
+    train: SplitSummary | None
+    test: SplitSummary | None
 
 
 @dataclass
 class SplitStatistics:
-    """The arrays of one split as they came, and what can be measured of them if they are sound: else nothing."""
+    """The images and labels of one split, and their statistics. Those of an unsound array are empty."""
 
     images: np.ndarray
     labels: np.ndarray
 
     @cached_property
-    def table(self) -> pd.DataFrame:
-        sound = self.images.dtype == np.uint8 and self.images.ndim == 3 and self.images.size > 0
-        images = self.images if sound else np.empty((0, 1, 1), np.uint8)
-        table = pd.concat([measure(images[:0]), *map(measure, chunks(images))], ignore_index=True)
+    def image_table(self) -> pd.DataFrame:
+        """One row for each image: `image_statistics`, and whether it is constant or a copy of an earlier image."""
+        is_sound = self.images.dtype == np.uint8 and self.images.ndim == 3 and self.images.size > 0
+        images = self.images if is_sound else np.empty((0, 1, 1), np.uint8)
+        table = pd.concat([image_statistics(images[:0]), *map(image_statistics, chunks(images))], ignore_index=True)
         flat = is_flat(table)
         return table.assign(constant=flat & (table.high > 0), duplicate=table.digest.duplicated() & ~flat)
 
     @cached_property
-    def counts(self) -> np.ndarray:
-        """Images of each label in 0..255."""
-        sound = self.labels.dtype == np.uint8 and self.labels.ndim == 1
-        return np.bincount(self.labels if sound else [], minlength=256)
+    def label_counts(self) -> np.ndarray:
+        """Number of images of each label in 0..255."""
+        is_sound = self.labels.dtype == np.uint8 and self.labels.ndim == 1
+        return np.bincount(self.labels if is_sound else [], minlength=256)
 
     def class_table(self, classes: int) -> pd.DataFrame:
-        return pd.DataFrame({"images": self.counts[: classes if self.counts.any() else 0]})
+        """One row for each class: its number of images."""
+        return pd.DataFrame({"images": self.label_counts[: classes if self.label_counts.any() else 0]})
 
-    def facts(self, classes: int) -> SplitFacts | None:
-        if self.table.empty or not self.counts.any():
+    def summary(self, classes: int) -> SplitSummary | None:
+        """The split in numbers, or None if an array is unsound."""
+        table = self.image_table
+        if table.empty or not self.label_counts.any():
             return None
         count, height, width = self.images.shape
-        return SplitFacts(
+        return SplitSummary(
             images=count,
             height=height,
             width=width,
-            classes=tuple(self.counts[:classes].tolist()),
-            mean_ink=self.table["mean"].mean() / 255,
-            coverage=self.table.coverage.mean(),
-            contrast=self.table.deviation.mean() / 255,
-            blank=(self.table.high == 0).sum(),
-            constant=self.table.constant.sum(),
-            duplicates=self.table.duplicate.sum(),
+            classes=tuple(self.label_counts[:classes].tolist()),
+            mean_ink=table["mean"].mean() / 255,
+            coverage=table.coverage.mean(),
+            contrast=table.deviation.mean() / 255,
+            blank=(table.high == 0).sum(),
+            constant=table.constant.sum(),
+            duplicates=table.duplicate.sum(),
         )
 
 
-def measure(images: np.ndarray) -> pd.DataFrame:
-    """Statistics of uint8 images (n, height, width).
+def image_statistics(images: np.ndarray) -> pd.DataFrame:
+    """Statistics of uint8 images (n, height, width), one row for each.
 
-    `light`: share of the outermost pixels above the middle of the image's range, 0.5 for one value only.
-    `digest`: 64 bits, so that two of 70,000 different images look alike once in 7.5 billion data sets.
+    `light`: share of the outermost pixels above the middle of the image's range; 0.5 for an image of a single value.
+    `digest`: 64 bits; two of 70,000 different images have the same digest in one of 7.5 billion data sets.
     """
     rows = np.ascontiguousarray(images).reshape(len(images), math.prod(images.shape[1:]))
     low, high = rows.min(axis=1), rows.max(axis=1)
@@ -188,5 +147,51 @@ def measure(images: np.ndarray) -> pd.DataFrame:
 
 
 def is_flat(table: pd.DataFrame) -> pd.Series:
-    """Which images have one value only: these are alike without being copies."""
+    """Which images have a single value. Two such images are alike without one being a copy of the other."""
     return table.low == table.high
+
+
+def find_problems(
+    split: Literal["train", "test"], schema: Schema, data: xr.DataArray | pd.DataFrame
+) -> Iterator[Problem]:
+    """The rules of `schema` that `data` breaks, in the order of the schema."""
+    unit = "classes" if schema.name == "classes" else "images"
+    for error in _schema_errors(schema, data):
+        rule = getattr(error.check, "name", None) or str(error.check).partition("(")[0]
+        text = getattr(error.check, "error", None) or str(error)
+        positions = _failing_positions(error.check_output)
+        yield Problem(
+            split="both" if rule in RULES_ON_BOTH_SPLITS else split,
+            check=rule,
+            message=f"{split} {schema.name}: {text}{_first_few(unit, positions)}",
+            count=max(1, len(positions)),
+            images=tuple(positions[:LISTED]) if unit == "images" else (),
+        )
+
+
+def is_tolerable(problem: Problem, sizes: dict[str, int]) -> bool:
+    """Whether the problem is only a warning, in splits of `sizes` images."""
+    if problem.check not in TOLERANCE:
+        return False
+    return problem.count <= max(1, TOLERANCE[problem.check] * max(1, sizes[problem.split]))
+
+
+def _schema_errors(schema: Schema, data: xr.DataArray | pd.DataFrame) -> list[SchemaError]:
+    # pandera's environment variables can switch validation off; this switches it on again
+    with config_context(validation_enabled=True, validation_depth=ValidationDepth.SCHEMA_AND_DATA):
+        try:
+            schema.validate(data, lazy=True)
+        except SchemaErrors as errors:
+            return list(errors.schema_errors)
+    return []
+
+
+def _failing_positions(output: Any) -> list[int]:
+    """Positions along the first axis where a check's output is False; none if the check is not about elements."""
+    passed = np.asarray(True if output is None else output)
+    return np.unique(np.nonzero(~passed)[0]).tolist() if passed.ndim else []
+
+
+def _first_few(unit: str, positions: list[int]) -> str:
+    more = f" and {len(positions) - 5} more" if len(positions) > 5 else ""
+    return f" ({unit} {', '.join(map(str, positions[:5]))}{more})" if positions else ""

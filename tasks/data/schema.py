@@ -1,4 +1,4 @@
-"""The contracts of image data: what the arrays, each image and each class must be, and all that breaks them."""
+"""The contracts of image data: the rules for the arrays, for each image and for each class."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,61 +9,62 @@ import pandera.pandas as tables
 import pandera.xarray as arrays
 import xarray as xr
 
-from tasks.data.quality import DataReport, SplitStatistics, is_flat, is_odd, problems
+from tasks.data.quality import DataReport, SplitStatistics, find_problems, is_flat, is_tolerable
 
 DIMENSIONS = ("image", "height", "width")
-SMALLEST = 4
+MIN_SIDE = 4
 """Pixels a side that the default network needs: its 3x3 convolution and 2x2 pool leave one value of 4x4."""
-BALANCE = 0.1
-"""Share of the most frequent class's images that every class should have."""
-OPPOSITE = 0.75
-"""Difference in `light` that means inverted: about 1 between an MNIST image and its negative."""
+MIN_CLASS_SHARE = 0.1
+"""Number of images that every class should have, as a share of the most frequent class."""
+INVERTED = 0.75
+"""Difference in `light` from which an image counts as inverted: about 1 between an MNIST image and its negative."""
 
 
 def check_data(
+    *,
     train_images: np.ndarray,
     train_labels: np.ndarray,
     test_images: np.ndarray,
     test_labels: np.ndarray,
     classes: int | None,
 ) -> DataReport:
-    """Hold uint8 images (n, height, width) and labels (n,) against every contract and list all that breaks them.
+    """Check uint8 images (n, height, width) and labels (n,) against all contracts, and list every broken rule.
 
-    `classes` None: as many as the greatest training label says. Memory: about 30 bytes an image. Deterministic.
+    `classes` None: one more than the greatest training label. Memory: about 30 bytes an image. Deterministic.
     """
     train, test = SplitStatistics(train_images, train_labels), SplitStatistics(test_images, test_labels)
-    size = classes or int(train.counts.nonzero()[0].max(initial=0)) + 1
-    found = [
-        *problems("train", image_contract(train_images), _named("images", train_images)),
-        *problems("train", label_contract(train, classes), _named("labels", train_labels)),
-        *problems("train", table_contract(test.table), train.table),
-        *problems("train", class_contract(), train.class_table(size)),
-        *problems("test", image_contract(train_images), _named("images", test_images)),
-        *problems("test", label_contract(test, classes, train), _named("labels", test_labels)),
-        *problems("test", table_contract(), test.table),
+    size = classes or int(train.label_counts.nonzero()[0].max(initial=0)) + 1
+    problems = [
+        *find_problems("train", image_contract(train_images), _as_data_array("images", train_images)),
+        *find_problems("train", label_contract(train, classes), _as_data_array("labels", train_labels)),
+        *find_problems("train", statistics_contract(test.image_table), train.image_table),
+        *find_problems("train", class_contract(), train.class_table(size)),
+        *find_problems("test", image_contract(train_images), _as_data_array("images", test_images)),
+        *find_problems("test", label_contract(test, classes, train), _as_data_array("labels", test_labels)),
+        *find_problems("test", statistics_contract(), test.image_table),
     ]
-    sizes = {"train": len(train.table), "test": len(test.table)}
+    sizes = {"train": len(train.image_table), "test": len(test.image_table)}
     return DataReport(
-        errors=tuple(problem for problem in found if not is_odd(problem, sizes)),
-        warnings=tuple(problem for problem in found if is_odd(problem, sizes)),
-        train=train.facts(size),
-        test=test.facts(size),
+        errors=tuple(problem for problem in problems if not is_tolerable(problem, sizes)),
+        warnings=tuple(problem for problem in problems if is_tolerable(problem, sizes)),
+        train=train.summary(size),
+        test=test.summary(size),
     )
 
 
 def image_contract(train_images: np.ndarray) -> arrays.DataArraySchema:
-    """Images of either split: uint8, three dimensions, as large as the training images."""
-    large = arrays.Check(
-        lambda images: min(images.shape[1:3], default=SMALLEST) >= SMALLEST,
+    """Images of either split: uint8, three dimensions, of the training images' height and width."""
+    is_large = arrays.Check(
+        lambda images: min(images.shape[1:3], default=MIN_SIDE) >= MIN_SIDE,
         name="small",
-        error=f"height and width must be at least {SMALLEST} pixels, for a convolution and a pool; enlarge the images",
+        error=f"height and width must be at least {MIN_SIDE} pixels, for a convolution and a pool; enlarge the images",
     )
     return arrays.DataArraySchema(
         dtype="uint8",
         dims=DIMENSIONS,
         sizes=dict(zip(DIMENSIONS[1:], train_images.shape[1:], strict=False)),
-        checks=[NOT_EMPTY, large],
-        nullable=True,  # bytes cannot be null, and looking for nulls takes a mask as large as the data
+        checks=[NOT_EMPTY, is_large],
+        nullable=True,  # bytes cannot be null, and pandera's search for nulls needs a mask as large as the data
         name="images",
     )
 
@@ -71,14 +72,14 @@ def image_contract(train_images: np.ndarray) -> arrays.DataArraySchema:
 def label_contract(
     split: SplitStatistics, classes: int | None, train: SplitStatistics | None = None
 ) -> arrays.DataArraySchema:
-    """Labels: uint8, one for each image, below `classes`, and for the test split among those of `train`."""
+    """Labels: uint8, one for each image, below `classes`. Those of the test split must occur in `train`."""
     bound = classes or 256
     checks = [NOT_EMPTY]
     if classes is not None:
         error = f"must be below {bound}, the number of classes; correct the labels or remove the images"
         checks.append(arrays.Check(lambda labels: labels < bound, name="label-range", error=error))
-    if train is not None and train.counts.any():
-        known = train.counts.nonzero()[0]
+    if train is not None and train.label_counts.any():
+        known = train.label_counts.nonzero()[0]
         error = "must occur in training; add training images of the class or remove the test images"
         unseen = arrays.Check(lambda labels: labels.isin(known) | (labels >= bound), name="unseen-label", error=error)
         checks.append(unseen)
@@ -86,8 +87,8 @@ def label_contract(
     return arrays.DataArraySchema(dtype="uint8", dims=DIMENSIONS[:1], sizes=sizes, checks=checks, name="labels")
 
 
-def table_contract(test: pd.DataFrame | None = None) -> tables.DataFrameSchema:
-    """One row of `statistics.measure` an image; of the training images against those of `test`."""
+def statistics_contract(test: pd.DataFrame | None = None) -> tables.DataFrameSchema:
+    """The image table of a split. That of the training split is compared with the image table `test`."""
     digest: list[tables.Check] = []
     light = [_rule("inverted", "dark and light are swapped, compared with the other images; invert it", _same_polarity)]
     if test is not None:
@@ -95,7 +96,7 @@ def table_contract(test: pd.DataFrame | None = None) -> tables.DataFrameSchema:
         leak = "the test split has the same image, so accuracy would be inflated; remove it from the training images"
         digest.append(_rule("leak", leak, lambda digests: ~digests.isin(known)))
         swapped = "one split is dark on light and the other light on dark; invert one of them"
-        light.append(_rule("polarity", swapped, lambda train: not abs(train.median() - typical) > OPPOSITE))
+        light.append(_rule("polarity", swapped, lambda train: not abs(train.median() - typical) > INVERTED))
     copy = "an earlier image of the split is the same; remove the copy"
     columns = {
         "mean": tables.Column("float32", tables.Check.in_range(0, 255)),
@@ -112,12 +113,12 @@ def table_contract(test: pd.DataFrame | None = None) -> tables.DataFrameSchema:
 
 
 def class_contract() -> tables.DataFrameSchema:
-    """One row a class: its training images."""
-    few = f"under {BALANCE:.0%} of the images of the most frequent class; add some"
+    """The class table of the training split."""
+    few = f"each should have {MIN_CLASS_SHARE:.0%} of the images of the most frequent class; add some"
     checks = [
         _rule("classes", "at least 2 must occur; add images", lambda n: n.empty or (n > 0).sum() > 1),
-        _rule("missing-class", "without an image, a class is never learned; add some", lambda n: n > 0),
-        _rule("imbalance", few, lambda n: (n == 0) | (n >= BALANCE * n.max())),
+        _rule("missing-class", "a class without images is never learned; add some", lambda n: n > 0),
+        _rule("imbalance", few, lambda n: (n == 0) | (n >= MIN_CLASS_SHARE * n.max())),
     ]
     return tables.DataFrameSchema({"images": tables.Column("int64", checks)}, strict=True, name="classes")
 
@@ -130,9 +131,9 @@ def _rule(name: str, error: str, check: Callable[[pd.Series], Any]) -> tables.Ch
 
 
 def _same_polarity(light: pd.Series) -> pd.Series:
-    return (light - light.median()).abs() <= OPPOSITE
+    return (light - light.median()).abs() <= INVERTED
 
 
-def _named(name: str, array: np.ndarray) -> xr.DataArray:
+def _as_data_array(name: str, array: np.ndarray) -> xr.DataArray:
     dimensions = [*DIMENSIONS, *(f"axis {i}" for i in range(3, array.ndim))][: array.ndim]
     return xr.DataArray(array, dims=dimensions, name=name)

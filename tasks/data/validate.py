@@ -1,4 +1,4 @@
-"""Hold the data against their contract before anything learns from them."""
+"""Check the data against their contracts before a network learns from them."""
 
 from pydantic import BaseModel
 
@@ -9,7 +9,7 @@ from tasks.data.datasets import Splits
 
 
 class Validated(BaseModel, frozen=True):
-    """Data that keep their contract, and the report that says so (a `contracts.DataReport` as JSON)."""
+    """Data without errors, and a reference to the `DataReport` on them, as JSON."""
 
     data: Splits
     report: Ref
@@ -17,18 +17,18 @@ class Validated(BaseModel, frozen=True):
 
 @step("validate", shaped_by=("pandera", "pandas", "numpy"))
 def validate(data: Splits, classes: int | None, store: Store) -> Validated:
-    """Check shapes, labels and images; `classes` is the promised number of labels, if one was promised.
+    """Check shapes, labels and images. `classes` is the number of labels, if it is known.
 
-    Raises InvalidData, whose report lists every problem and the images concerned.
+    Raises InvalidData, whose report lists every problem and its images.
     """
     from tasks.data.schema import check_data
 
     report = check_data(
-        store.get(data.train.images),
-        store.get(data.train.labels),
-        store.get(data.test.images),
-        store.get(data.test.labels),
-        classes,
+        train_images=store.get(data.train.images),
+        train_labels=store.get(data.train.labels),
+        test_images=store.get(data.test.images),
+        test_labels=store.get(data.test.labels),
+        classes=classes,
     )
     if report.errors:
         raise InvalidData("; ".join(problem.message for problem in report.errors), report.model_dump(mode="json"))

@@ -54,7 +54,7 @@ def select_baseline(
     Raises UsageError if the champion takes images of another size, and ArtifactLost if its weights are gone, since a
     model that cannot be held against the champion does not replace it.
     """
-    earlier = _judged_before(registry, manifests, dataset=dataset, weights=weights, test=test.sha256, gate=gate)
+    earlier = judged_before(registry, manifests, dataset=dataset, weights=weights, test=test.sha256, gate=gate)
     if earlier and earlier.baseline is not None:
         with contextlib.suppress(ValidationError):  # its hyperparameters are unknown today
             return Baseline.model_validate(earlier.baseline)
@@ -110,7 +110,7 @@ def register_and_promote(
     Raises ChampionChanged if the candidate was held against a model that is no longer champion.
     """
     dataset, weights = candidate.dataset, candidate.weights
-    if earlier := _judged_before(registry, manifests, dataset=dataset, weights=weights, test=candidate.test, gate=gate):
+    if earlier := judged_before(registry, manifests, dataset=dataset, weights=weights, test=candidate.test, gate=gate):
         return Decision(earlier.version or 0, promoted=False)
     version = registry.register(candidate, package, store)
     if any(change.took_effect and change.version == version.version for change in registry.history(dataset)):
@@ -127,7 +127,7 @@ def register_and_promote(
     return Decision(version.version, promoted=True)
 
 
-def _judged_before(
+def judged_before(
     registry: ModelRegistry, manifests: Iterable[Manifest], *, dataset: str, weights: Ref, test: Digest, gate: Gate
 ) -> Manifest | None:
     """The latest finished run that judged these weights on these raw test images by the same gate."""

@@ -1,4 +1,4 @@
-"""One stack for all live tests with one database: `make up`, `make deploy`, and `make down` when they are over."""
+"""One server and worker for all live tests of one database, by `make up`, `make deploy` and `make down`."""
 
 import contextlib
 import http.server
@@ -16,16 +16,17 @@ from typing import Any
 import pytest
 from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary_settings
 
-from tests.deployments.live import Live, eventually, processes
+from tests.command import eventually, processes_of
+from tests.deployments.live import Live
 
 PASSWORD = "somebody:secret"
 
 
 @pytest.fixture(scope="package")
 def live(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
-    """A server that asks for a password and a worker, on loopback, and everything deployed to them by `make`.
+    """A server with a password and a worker, on loopback, with every deployment of prefect.yaml.
 
-    Of the package, not the session: they would take their share of the processor from all later tests.
+    The scope is the package, not the session: they would take processor time from all later tests.
     """
     home, port = tmp_path_factory.mktemp("live") / "home", _free_port()
     url = f"http://127.0.0.1:{port}/api"
@@ -54,12 +55,12 @@ def live(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
                 yield live
         finally:
             assert live.run("make", "down").returncode == 0
-    assert eventually(lambda: not processes(f"DIGITFLOW_HOME={home}"), 10), "make down left processes"
+    assert eventually(lambda: not processes_of(home), 10), "make down left processes"
 
 
 @pytest.fixture(scope="package")
 def sqlite() -> None:
-    """What Prefect uses if it is told nothing."""
+    """Prefect's default database."""
 
 
 @pytest.fixture(scope="package")
@@ -84,7 +85,7 @@ def postgres() -> Iterator[str]:
 
 @contextlib.contextmanager
 def _receiver(received: list[dict[str, Any]]) -> Iterator[str]:
-    """A web server that keeps what is posted to it; yields its URL."""
+    """A web server that adds each JSON body that it receives to `received`; yields its URL."""
 
     class Receiver(http.server.BaseHTTPRequestHandler):
         def do_POST(self) -> None:

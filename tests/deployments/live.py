@@ -1,17 +1,13 @@
-"""What `make up` and `make deploy` leave running, as tests meet it: asked, told, watched and killed from outside."""
+"""The server and the worker that `make up` and `make deploy` start, as tests use, watch and kill them."""
 
 import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import DeploymentUpdate
@@ -19,18 +15,18 @@ from prefect.client.schemas.objects import FlowRun, State
 
 from artifacts.lineage.manifest import Manifest, manifests
 from artifacts.storage.store import Store
-from tests.command import ROOT, Finished, digitflow, environment
+from tests.command import ROOT, Finished, digitflow, environment, eventually, processes_with
 
 POSTGRES = pytest.param("postgres", marks=pytest.mark.postgres)
 on_each_database = pytest.mark.parametrize("live", ["sqlite", POSTGRES], indirect=True)
 _ALSO = [POSTGRES] if "DIGITFLOW_TEST_ALL" in os.environ else []
 on_sqlite = pytest.mark.parametrize("live", ["sqlite", *_ALSO], indirect=True)
-"""What takes too long to be done twice each time; DIGITFLOW_TEST_ALL asks for it."""
+"""For slow tests: on PostgreSQL too only if DIGITFLOW_TEST_ALL is set."""
 
 
 @dataclass
 class Live:
-    """A home, the variables of all who work in it, and the messages that its automations posted to a webhook."""
+    """A home, the variables of the processes that work in it, and the notifications that a webhook received."""
 
     home: Path
     variables: dict[str, str | None]
@@ -49,7 +45,7 @@ class Live:
         return digitflow(*arguments, **self.variables | variables)
 
     def start(self, deployment: str, seed: int, *parameters: str, epochs: int = 3) -> FlowRun:
-        """Ask for a run of a deployment on the sample, as a user would, and return at once."""
+        """Start a run of a deployment on the sample, as a user would, and return at once."""
         words = ["dataset=mnist-sample", f"seed={seed}", f'hyperparameters={{"epochs": {epochs}}}', *parameters]
         started = self.prefect("deployment", "run", deployment, *(w for word in words for w in ("--param", word)))
         assert started.returncode == 0, started.stderr
@@ -62,23 +58,23 @@ class Live:
 
     def kill_run(self, run: FlowRun) -> None:
         """Kill -9 every process of a run."""
-        for pid in processes(f"PREFECT__FLOW_RUN_ID={run.id}"):
+        for pid in processes_with(f"PREFECT__FLOW_RUN_ID={run.id}"):
             os.kill(pid, signal.SIGKILL)
 
     def await_training(self, seed: int) -> None:
-        """Return when a run with this seed is in the middle of training."""
+        """Return when a run with this seed is training."""
         assert eventually(
             lambda: [m for m in self.manifests(seed) if m.steps and m.steps[-1].name == "one-hot-encode"]
         ), self.log("worker")
 
     def trained(self, seed: int) -> int:
-        """How many times a network was trained to its end, not taken from the cache."""
+        """How many times a network was trained to its end, instead of taken from the cache."""
         return sum(step.name == "train" and not step.cached for m in self.manifests(seed) for step in m.steps)
 
     def manifests(self, seed: int) -> list[Manifest]:
         return [manifest for manifest in manifests(Store(self.home)) if manifest.seed == seed]
 
-    def told(self, event: str) -> list[dict[str, Any]]:
+    def notifications(self, event: str) -> list[dict[str, Any]]:
         return [message for message in self.received if message["event"] == event]
 
     def log(self, program: str) -> str:
@@ -86,15 +82,15 @@ class Live:
 
 
 def runs_of(deployment: str) -> list[FlowRun]:
-    """The latest first."""
+    """The runs of a deployment, the latest first."""
     with get_client(sync_client=True) as client:
         wanted = client.read_deployment_by_name(deployment).id
-        found = [run for run in client.read_flow_runs() if run.deployment_id == wanted]
-    return sorted(found, key=lambda run: str(run.created), reverse=True)
+        runs = [run for run in client.read_flow_runs() if run.deployment_id == wanted]
+    return sorted(runs, key=lambda run: str(run.created), reverse=True)
 
 
 def set_parameters(deployment: str, **parameters: Any) -> None:
-    """What its runs get that are started by nobody."""
+    """Set the parameters of the runs that a schedule or a trigger starts."""
     with get_client(sync_client=True) as client:
         client.update_deployment(client.read_deployment_by_name(deployment).id, DeploymentUpdate(parameters=parameters))
 
@@ -107,27 +103,6 @@ def state_of(run: FlowRun) -> State:
 
 
 def ending_of(run: FlowRun) -> str:
-    """The name of the state in which a run ends, or waits for a person."""
+    """The name of the state in which a run ends or waits for a person."""
     eventually(lambda: state_of(run).is_final() or state_of(run).is_paused())
     return str(state_of(run).name)
-
-
-def eventually(condition: Callable[[], object], seconds: float = 240) -> bool:
-    """Whether the condition comes true in time; a server that is being started again is waited for."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        with suppress(httpx.HTTPError):
-            if condition():
-                return True
-        time.sleep(0.5)
-    return False
-
-
-def processes(variable: str) -> list[int]:
-    """The processes with this in their environment."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/environ"):
-        with suppress(OSError):
-            if variable.encode() in path.read_bytes().split(b"\0"):
-                found.append(int(path.parent.name))
-    return found

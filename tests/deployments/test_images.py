@@ -1,4 +1,4 @@
-"""Beyond one machine: what can be known of the image and the work pools without a container engine or a cluster."""
+"""The image and the work pools, checked without a container engine or a cluster."""
 
 import asyncio
 import json
@@ -20,6 +20,7 @@ from prefect_kubernetes.worker import KubernetesWorkerJobConfiguration
 from tests.command import ROOT, environment
 
 DOCKERFILE = ROOT / "deployments" / "Dockerfile"
+DOCKERIGNORE = ROOT / "deployments" / "Dockerfile.dockerignore"
 RUN = FlowRun(id=uuid4(), flow_id=uuid4(), name="a run", state=Pending())
 KUBERNETES = "1.34"
 
@@ -30,24 +31,27 @@ def template(pool: str) -> dict[str, Any]:
 
 
 def test_dockerfile() -> None:
-    """hadolint has nothing to say of the Dockerfile; the last stage does not run as root."""
+    """hadolint finds no fault in the Dockerfile, and the last stage does not run as root."""
     linted = subprocess.run([Path(sys.executable).with_name("hadolint"), DOCKERFILE], capture_output=True, text=True)
     assert (linted.returncode, linted.stdout) == (0, "")
     assert [line for line in DOCKERFILE.read_text().splitlines() if line.startswith("USER")] == ["USER 1000:1000"]
 
 
 def test_image_is_whole(tmp_path: Path) -> None:
-    """In a folder with nothing but what the Dockerfile copies, the command trains."""
+    """The command trains in a folder that has only what the Dockerfile copies and .dockerignore lets through."""
     image = tmp_path / "image"
     image.mkdir()
+    let_through = {line[1:] for line in DOCKERIGNORE.read_text().splitlines() if line.startswith("!")}
     for line in DOCKERFILE.read_text().splitlines():
         if line.startswith("COPY ") and "--from" not in line:
             for name in line.split()[1:-1]:
+                assert name in let_through
                 if (ROOT / name).is_dir():
                     shutil.copytree(ROOT / name, image / name, ignore=shutil.ignore_patterns("home", "__pycache__"))
                 else:
                     shutil.copy(ROOT / name, image)
     command = [sys.executable, "-m", "flows.cli", "train", "--dataset", "mnist-sample", "--epochs", "1", "--json"]
+    assert (image / "digitflow.py").is_file()
     variables = {"DIGITFLOW_HOME": str(tmp_path / "home"), "HOME": str(tmp_path), "PREFECT_API_URL": None}
     trained = subprocess.run(command, cwd=image, env=environment(**variables), capture_output=True, text=True)
     assert trained.returncode in (0, 3), trained.stderr
@@ -67,7 +71,7 @@ def test_pools_are_created(api: str, pool: str) -> None:
 
 @pytest.mark.parametrize("pool", ["docker", "kubernetes"])
 def test_variables_are_used(pool: str) -> None:
-    """Each variable of a job template is asked for once, by its name, and none that is not there."""
+    """A job template uses each of its variables, and no other."""
     content = template(pool)
     asked = {
         word.strip()
@@ -78,8 +82,8 @@ def test_variables_are_used(pool: str) -> None:
 
 
 def test_docker_job() -> None:
-    """A Docker worker makes of its template a container that is no root, on a read-only disk, with limits, and with
-    the variables of the pool and of the deployment; docker's library knows every argument."""
+    """A Docker worker makes a container that does not run as root, on a read-only disk, with limits and with the
+    variables of the pool and of the deployment. Docker's library knows every argument."""
     values = {"env": {"PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30"}}
     job = asyncio.run(DockerWorkerJobConfiguration.from_template_and_values(template("docker"), values))
     job.prepare_for_flow_run(RUN)
@@ -100,8 +104,8 @@ def test_docker_job() -> None:
 
 
 def test_kubernetes_job() -> None:
-    """A Kubernetes worker makes of its template a job that keeps Kubernetes' own schema, strictly, is no root, and has
-    the variables of the pool and of the deployment."""
+    """A Kubernetes worker makes a job that passes Kubernetes' own schema, strictly, does not run as root, and has the
+    variables of the pool and of the deployment."""
     values = {"env": {"PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30"}}
     job = asyncio.run(KubernetesWorkerJobConfiguration.from_template_and_values(template("kubernetes"), values))
     job.prepare_for_flow_run(RUN)

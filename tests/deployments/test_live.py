@@ -12,7 +12,8 @@ from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRun
 from prefect.client.schemas.objects import FlowRun
 from prefect.client.schemas.schedules import IntervalSchedule
 
-from tests.deployments.live import Live, ending_of, eventually, on_each_database, on_sqlite, runs_of, set_parameters
+from tests.command import eventually
+from tests.deployments.live import Live, ending_of, on_each_database, on_sqlite, runs_of, set_parameters
 
 pytestmark = pytest.mark.prefect
 
@@ -30,8 +31,8 @@ def test_on_demand(live: Live) -> None:
     assert eventually(lambda: recorded_run(run) == dict.fromkeys(["collect", *steps], "Completed"))
     assert eventually(lambda: recorded_run(again) == dict.fromkeys(steps, "Cached") | {"collect": "Completed"})
     assert artifacts(run) == artifacts(again) > {"metrics", "confusion-matrix"}
-    assert eventually(lambda: live.told("digitflow.champion.replaced"))
-    assert [message["payload"]["version"] for message in live.told("digitflow.champion.replaced")] == [1]
+    assert eventually(lambda: live.notifications("digitflow.champion.replaced"))
+    assert [message["payload"]["version"] for message in live.notifications("digitflow.champion.replaced")] == [1]
 
 
 def recorded_run(run: FlowRun) -> dict[str, str]:
@@ -103,6 +104,6 @@ def test_new_data(live: Live, tmp_path: Path) -> None:
     assert [(row["batch"], row["state"]) for row in listed] == [(good, "accepted"), (bad, "quarantine")]
     report = json.loads((live.home / "quarantine" / bad / "report.json").read_text())
     assert "90" in str(report["errors"])
-    assert eventually(lambda: live.told("digitflow.batch.quarantined"))
+    assert eventually(lambda: live.notifications("digitflow.batch.quarantined"))
     runs = sorted(runs_of("retraining/on-new-data"), key=lambda run: str(run.start_time))
     assert all(one.end_time <= other.start_time for one, other in pairwise(runs))  # type: ignore[operator]

@@ -1,4 +1,4 @@
-"""Whatever is killed when, no work is lost or done twice; a person or a password is asked where one should be."""
+"""After a kill of any process, no work is lost or done twice; approval and a password are asked for where set."""
 
 import contextlib
 from collections.abc import Iterator
@@ -10,7 +10,8 @@ from prefect.client.orchestration import get_client
 from prefect.states import Pending
 
 from deployments.automations import dead_runs, stuck_runs
-from tests.deployments.live import Live, ending_of, eventually, on_sqlite, state_of
+from tests.command import eventually
+from tests.deployments.live import Live, ending_of, on_sqlite, state_of
 
 pytestmark = [pytest.mark.prefect, on_sqlite]
 
@@ -21,12 +22,12 @@ LONG = 20
 
 
 def test_the_run_is_killed(live: Live) -> None:
-    """After kill -9 of a run's process it reads Crashed, somebody is told, and a retry finishes it."""
+    """After kill -9 of a run's process the run is Crashed, a notification is sent, and a retry finishes the run."""
     run = live.start(ON_DEMAND, seed=3, epochs=LONG)
     live.await_training(seed=3)
     live.kill_run(run)
     assert eventually(lambda: state_of(run).name == "Crashed")
-    assert eventually(lambda: live.told("prefect.flow-run.Crashed"))
+    assert eventually(lambda: live.notifications("prefect.flow-run.Crashed"))
     # the process that watches the run reports it, then, perhaps, the worker: a retry in between reads Crashed again
     assert eventually(lambda: "prefect.flow_runs.worker - Check whether" in live.log("worker"))
     assert live.prefect("flow-run", "retry", str(run.id)).returncode == 0
@@ -35,7 +36,7 @@ def test_the_run_is_killed(live: Live) -> None:
 
 
 def test_the_server_is_killed(live: Live) -> None:
-    """After kill -9 of the server in the middle of a run, that run goes on, and ends well on the next server."""
+    """After kill -9 of the server during a run, the run continues, and ends well on the restarted server."""
     run = live.start(ON_DEMAND, seed=4, epochs=LONG)
     live.await_training(seed=4)
     live.kill("server")
@@ -45,8 +46,8 @@ def test_the_server_is_killed(live: Live) -> None:
 
 
 def test_the_worker_is_killed(live: Live) -> None:
-    """After kill -9 of the worker in the middle of a run, that run stops and reads Crashed, the next worker goes on
-    with others, and a retry finishes it."""
+    """After kill -9 of the worker during a run, the run stops and is Crashed, and a retry on the restarted worker
+    finishes it."""
     run = live.start(ON_DEMAND, seed=5, epochs=LONG)
     live.await_training(seed=5)
     live.kill("worker")
@@ -57,8 +58,8 @@ def test_the_worker_is_killed(live: Live) -> None:
 
 
 def test_all_is_killed(live: Live) -> None:
-    """A run that is gone with its worker, so that nobody says so, is found by its silence."""
-    with impatient(dead_runs(silence=timedelta(seconds=40))):
+    """A run that is killed together with its worker, which would report it, is found by its missing heartbeat."""
+    with impatient(dead_runs(timeout=timedelta(seconds=40))):
         run = live.start(ON_DEMAND, seed=6, epochs=LONG)
         live.await_training(seed=6)
         live.kill("worker")
@@ -68,8 +69,8 @@ def test_all_is_killed(live: Live) -> None:
 
 
 def test_a_run_never_starts(live: Live) -> None:
-    """A run whose worker was killed between taking it and starting it is found."""
-    with impatient(stuck_runs(patience=timedelta(seconds=10))), get_client(sync_client=True) as client:
+    """A run whose worker was killed between taking and starting it becomes Crashed."""
+    with impatient(stuck_runs(timeout=timedelta(seconds=10))), get_client(sync_client=True) as client:
         deployment = client.read_deployment_by_name(ON_DEMAND)
         run = client.create_flow_run_from_deployment(deployment.id, state=Pending())
         assert ending_of(run) == "Crashed"
@@ -78,7 +79,7 @@ def test_a_run_never_starts(live: Live) -> None:
 
 @contextlib.contextmanager
 def impatient(automation: Automation) -> Iterator[None]:
-    """One of our automations, which waits for a shorter time, beside the deployed one."""
+    """Create an automation with a shorter timeout beside the deployed one."""
     automation.name = "impatient"
     automation.create()
     try:
@@ -89,8 +90,8 @@ def impatient(automation: Automation) -> Iterator[None]:
 
 @pytest.mark.parametrize(("seed", "promote", "ending"), [(9, True, "Promoted"), (10, False, "Declined")])
 def test_approval(live: Live, seed: int, promote: bool, ending: str) -> None:
-    """A run that needs approval is suspended without a process; the answer of a person starts it again, from the
-    cache, and decides."""
+    """A run that needs approval is suspended and has no process; a person's answer starts it again, the cache answers
+    for its steps, and the answer decides."""
     run = live.start("retraining/on-demand", seed, "approve=true", 'gate={"against_champion": "nothing"}')
     assert ending_of(run) == "Suspended", live.log("worker")
     with get_client(sync_client=True) as client:
@@ -102,7 +103,7 @@ def test_approval(live: Live, seed: int, promote: bool, ending: str) -> None:
 
 
 def test_password(live: Live) -> None:
-    """A server with a password refuses a command without it, in one line, and serves one that has it."""
+    """A server with a password refuses a command without it in one line, and serves a command with it."""
     train = ("train", "--dataset", "mnist-sample", "--json")
     refused = live.digitflow(*train, PREFECT_API_AUTH_STRING=None)
     assert refused.returncode == 1 and "PREFECT_API_AUTH_STRING" in refused.stderr

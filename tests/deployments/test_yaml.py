@@ -1,4 +1,4 @@
-"""Every word of prefect.yaml means something: Prefect ignores keys that it does not know without a word."""
+"""prefect.yaml has no mistake that Prefect would deploy: it ignores unknown keys without an error."""
 
 import importlib
 import inspect
@@ -16,7 +16,7 @@ from prefect.client.schemas.objects import ConcurrencyLimitStrategy
 from prefect.client.schemas.schedules import CronSchedule
 from prefect.events.schemas.deployment_triggers import DeploymentEventTrigger
 
-from deployments.automations import SILENCE
+from deployments.automations import HEARTBEAT_TIMEOUT
 from tests.command import ROOT
 
 TOP = {"pull", "deployments"}
@@ -27,71 +27,73 @@ KEYS = {
 
 
 DEFAULTS = dict(re.findall(r"^deploy: export (\w+) \?= (.+)$", (ROOT / "Makefile").read_text(), re.MULTILINE))
-"""What `make deploy` sets for the variables of the file."""
+"""The values that `make deploy` sets for the variables of the file."""
 VARIABLE = r"{{ \$(\w+) }}"
 
 
 def problems(text: str, **variables: str) -> list[str]:
-    """What in a deployment file is unknown, missing or wrong, given the variables that it names."""
+    """What is unknown, missing or wrong in a deployment file with these values of its variables."""
     known = {"PWD": "/"} | DEFAULTS | variables
-    found = [f"unknown variable {name}" for name in {*re.findall(VARIABLE, text)} - known.keys()]
-    content = yaml.safe_load(re.sub(VARIABLE, lambda found: known.get(found[1], ""), text))
-    found += [f"unknown key {key}" for key in content.keys() - TOP]
+    mistakes = [f"unknown variable {name}" for name in {*re.findall(VARIABLE, text)} - known.keys()]
+    content = yaml.safe_load(re.sub(VARIABLE, lambda match: known.get(match[1], ""), text))
+    mistakes += [f"unknown key {key}" for key in content.keys() - TOP]
     for deployment in content["deployments"]:
-        found += [f"{deployment.get('name')}: {problem}" for problem in _of(deployment)]
-    return found
+        mistakes += [f"{deployment.get('name')}: {problem}" for problem in _of(deployment)]
+    return mistakes
 
 
 def _of(deployment: dict[str, Any]) -> list[str]:
-    found = [f"unknown key {key}" for key in deployment.keys() - KEYS]
+    mistakes = [f"unknown key {key}" for key in deployment.keys() - KEYS]
     needed = {"name", "entrypoint", "description", "tags", "version", "work_pool"}
-    found += [f"no {key}" for key in needed - deployment.keys()]
+    mistakes += [f"no {key}" for key in needed - deployment.keys()]
     path, _, name = deployment["entrypoint"].partition(":")
     flow = getattr(importlib.import_module(path.removesuffix(".py").replace("/", ".")), name, None)
     if not isinstance(flow, Flow):
-        return [*found, f"{deployment['entrypoint']} is no flow"]
-    found += [f"unknown parameter {p}" for p in deployment["parameters"].keys() - inspect.signature(flow.fn).parameters]
-    found += _work_pool(deployment["work_pool"])
-    found += _concurrency(deployment.get("concurrency_limit", {"limit": 1, "collision_strategy": "ENQUEUE"}))
+        return [*mistakes, f"{deployment['entrypoint']} is no flow"]
+    mistakes += [
+        f"unknown parameter {p}" for p in deployment["parameters"].keys() - inspect.signature(flow.fn).parameters
+    ]
+    mistakes += _work_pool(deployment["work_pool"])
+    mistakes += _concurrency(deployment.get("concurrency_limit", {"limit": 1, "collision_strategy": "ENQUEUE"}))
     for schedule in deployment.get("schedules", []):
-        found += [f"unknown key {key} of a schedule" for key in schedule.keys() - {"cron", "timezone", "active"}]
+        mistakes += [f"unknown key {key} of a schedule" for key in schedule.keys() - {"cron", "timezone", "active"}]
         try:
             cron = CronSchedule(cron=schedule["cron"], timezone=schedule["timezone"])
             DeploymentScheduleCreate(schedule=cron, active=schedule["active"])
         except ValueError as error:
-            found.append(f"bad schedule {schedule}: {error}")
+            mistakes.append(f"bad schedule {schedule}: {error}")
     for trigger in deployment.get("triggers", []):
         fields = {field.alias or name for name, field in DeploymentEventTrigger.model_fields.items()}
-        found += [f"unknown key {key} of a trigger" for key in trigger.keys() - fields]
+        mistakes += [f"unknown key {key} of a trigger" for key in trigger.keys() - fields]
         DeploymentEventTrigger.model_validate(trigger)
-    return found
+    return mistakes
 
 
 def _work_pool(pool: dict[str, Any]) -> list[str]:
-    found = [f"unknown key {key} of work_pool" for key in pool.keys() - {"name", "job_variables"}]
+    mistakes = [f"unknown key {key} of work_pool" for key in pool.keys() - {"name", "job_variables"}]
     variables = pool.get("job_variables", {})
-    found += [f"unknown key {key} of job_variables" for key in variables.keys() - {"env"}]
-    return found + [
+    mistakes += [f"unknown key {key} of job_variables" for key in variables.keys() - {"env"}]
+    return mistakes + [
         f"unknown setting {name}" for name in variables.get("env", {}) if not hasattr(prefect.settings, name)
     ]
 
 
 def _concurrency(limit: dict[str, Any]) -> list[str]:
     strategies = {strategy.value for strategy in ConcurrencyLimitStrategy}
-    found = [f"unknown key {key} of concurrency_limit" for key in limit.keys() - {"limit", "collision_strategy"}]
-    return found + ([] if limit.get("collision_strategy") in strategies else ["unknown collision_strategy"])
+    mistakes = [f"unknown key {key} of concurrency_limit" for key in limit.keys() - {"limit", "collision_strategy"}]
+    return mistakes + ([] if limit.get("collision_strategy") in strategies else ["unknown collision_strategy"])
 
 
 TEXT = Path(ROOT / "deployments" / "prefect.yaml").read_text()
 
 
 def test_the_file_is_sound() -> None:
-    """Keys, entry points, parameters, schedules, limits and triggers are what Prefect and the flows know."""
+    """Prefect and the flows know every key, entry point, parameter, schedule, limit and trigger of the file."""
     assert problems(TEXT) == []
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "told"),
+    ("old", "new", "message"),
     [
         ("concurrency_limit:", "concurency_limit:", "unknown key concurency_limit"),
         ("collision_strategy: CANCEL_NEW", "collision_strategy: CANCEL", "unknown collision_strategy"),
@@ -103,10 +105,10 @@ def test_the_file_is_sound() -> None:
         ("posture: Reactive", "postur: Reactive", "unknown key postur of a trigger"),
     ],
 )
-def test_mistakes_are_found(old: str, new: str, told: str) -> None:
-    """A mistake of each kind, which Prefect would deploy, is found."""
+def test_mistakes_are_found(old: str, new: str, message: str) -> None:
+    """A mistake of each kind is found, although Prefect would deploy it."""
     assert old in TEXT
-    assert any(told in problem for problem in problems(TEXT.replace(old, new)))
+    assert any(message in problem for problem in problems(TEXT.replace(old, new)))
 
 
 @pytest.mark.parametrize(
@@ -120,7 +122,7 @@ def test_bad_variables_are_refused(variables: dict[str, str]) -> None:
 
 
 def test_heartbeats_are_frequent() -> None:
-    """A run that is well sends three heartbeats before it would be taken for dead."""
+    """A healthy run sends three heartbeats before the automation would set it to Crashed."""
     for deployment in yaml.safe_load(TEXT)["deployments"]:
         seconds = int(deployment["work_pool"]["job_variables"]["env"]["PREFECT_FLOWS_HEARTBEAT_FREQUENCY"])
-        assert 3 * timedelta(seconds=seconds) < SILENCE
+        assert 3 * timedelta(seconds=seconds) < HEARTBEAT_TIMEOUT

@@ -1,43 +1,42 @@
-"""The verb `experiment`."""
+"""The verb `experiment`: compare variants of a recipe and judge the best by the gate."""
 
 import time
-from typing import Annotated
 
+from artifacts.errors import Rejected
 from artifacts.lineage.progress import report_progress
 from artifacts.storage.settings import Settings
-from flows.cli import output as console
-from flows.cli.options import ExperimentOptions, Flag, TrainingOptions
-from flows.cli.output import REJECTED
+from flows.cli.options import ExperimentOptions, Switch, TrainingOptions
+from flows.cli.output import show_experiment
 from flows.cli.session import session
 
 
 def experiment(
     *,
-    trying: ExperimentOptions | None = None,
-    request: TrainingOptions | None = None,
-    json: Annotated[bool, Flag] = False,
-    verbose: Annotated[bool, Flag] = False,
+    options: ExperimentOptions | None = None,
+    training: TrainingOptions | None = None,
+    json: Switch = False,
+    verbose: Switch = False,
 ) -> int:
-    """Compare variants of a recipe on held-out training images, with several seeds, and train and judge the best.
+    """Compare variants of a recipe on held-out training images with several seeds, then train and judge the best.
 
     Example: digitflow experiment --variants "dense layer" dropout --seeds 5
 
     Parameters
     ----------
     json: bool
-        Print one JSON object on stdout; all else goes to stderr.
+        Print one JSON object on stdout, and everything else on stderr.
     verbose: bool
         Show Prefect's log on stderr.
     """
     started = time.monotonic()
     settings = Settings.load()
-    parameters = (trying or ExperimentOptions()).parameters(request or TrainingOptions(), settings)
-    with session(settings, verbose) as ready:
+    parameters = (options or ExperimentOptions()).parameters(training or TrainingOptions(), settings)
+    with session(settings, verbose) as wait_for_server:
         from flows.experiments import experiments
 
-        ready()
+        wait_for_server()
         report_progress("start", done=1, total=1)
-        found = experiments(**parameters)
-    found.seconds = round(time.monotonic() - started, 2)
-    console.show_experiment(found, as_json=json)
-    return REJECTED if found.outcome and not found.outcome.gate.passed else 0
+        result = experiments(**parameters)
+    result.seconds = round(time.monotonic() - started, 2)
+    show_experiment(result, as_json=json)
+    return Rejected.exit_code if result.outcome and not result.outcome.gate.passed else 0

@@ -25,7 +25,7 @@ def show_all(*, dataset: Dataset = None, json: Switch = False) -> int:
     Parameters
     ----------
     dataset: str
-        Only those of this data set.
+        List only the versions of this data set.
     json: bool
         Print one JSON list on stdout.
     """
@@ -62,9 +62,9 @@ def show(version: int, *, dataset: Dataset = None, json: Switch = False) -> int:
     Parameters
     ----------
     version: int
-        Its number; see: digitflow models
+        Number of the version; see: digitflow models
     dataset: str
-        Needed if several data sets have that number.
+        Data set of the version; needed if several data sets have that number.
     json: bool
         Print one JSON object on stdout.
     """
@@ -95,13 +95,13 @@ def promote(version: int, *, reason: str, force: bool = False, dataset: Dataset 
     Parameters
     ----------
     version: int
-        Its number; see: digitflow models
+        Number of the version; see: digitflow models
     reason: str
-        Why, for the history.
+        Reason, which the history shows.
     force: bool
         Promote it although it was rejected or declined.
     dataset: str
-        Needed if several data sets have that number.
+        Data set of the version; needed if several data sets have that number.
     json: bool
         Print one JSON object on stdout.
     """
@@ -118,9 +118,9 @@ def rollback(*, reason: str = "no reason given", dataset: Dataset = None, json: 
     Parameters
     ----------
     reason: str
-        Why, for the history.
+        Reason, which the history shows.
     dataset: str
-        Needed if several data sets have a champion.
+        Data set of the champion; needed if several data sets have one.
     json: bool
         Print one JSON object on stdout.
     """
@@ -140,7 +140,7 @@ def history(*, at: datetime | None = None, dataset: Dataset = None, json: Switch
     at: datetime
         A date, or date and time, in ISO 8601; UTC unless it says otherwise.
     dataset: str
-        Needed if several data sets have a champion.
+        Data set of the champion; needed if several data sets have one.
     json: bool
         Print one JSON list on stdout.
     """

@@ -1,17 +1,17 @@
-"""The verbs `runs` and `verify`: which runs there were, and whether what they left is intact."""
+"""The verbs `runs` and `verify`: list the runs, and check whether what a run left is intact."""
 
 from datetime import UTC, datetime
-from typing import Annotated
 
 from artifacts.lineage.audit import verify as verify_run
-from artifacts.lineage.manifest import Manifest, damaged_runs, find, is_alive, manifests
+from artifacts.lineage.manifest import Manifest, damaged_manifests, find_manifest, is_alive, manifests
 from artifacts.storage.settings import Settings
-from flows.cli import output as console
-from flows.cli.options import Flag
-from flows.cli.verbs.cache import _age
+from flows.cli.options import Switch
+from flows.cli.output import format_age, print_note, show_json, show_table
+
+JSON_FIELDS = {"run", "dataset", "recipe", "seed", "accuracy", "started", "ended", "error"}
 
 
-def runs(*, json: Annotated[bool, Flag] = False) -> int:
+def runs(*, json: Switch = False) -> int:
     """List the runs, the latest first.
 
     Parameters
@@ -20,43 +20,44 @@ def runs(*, json: Annotated[bool, Flag] = False) -> int:
         Print one JSON list on stdout.
     """
     store = Settings.load().artifacts
-    for path in damaged_runs(store):
-        console.say(f"{path} is damaged; its run is not listed. Delete the folder if you do not need it")
-    shown = [(manifest, _status(manifest, is_alive(store, manifest))) for manifest in manifests(store)]
+    for path in damaged_manifests(store):
+        print_note(f"{path} is damaged; its run is not listed. Delete the folder if you do not need it")
+    listed = [(manifest, _status(manifest, is_alive(store, manifest))) for manifest in manifests(store)]
     if json:
-        fields = {"run", "dataset", "recipe", "seed", "accuracy", "started", "ended", "error"}
-        console.show_json([m.model_dump(mode="json", include=fields) | {"verdict": status} for m, status in shown])
+        show_json([m.model_dump(mode="json", include=JSON_FIELDS) | {"verdict": status} for m, status in listed])
         return 0
+    now = datetime.now(UTC)
     rows = [
-        (m.run, m.dataset, m.recipe, "" if m.accuracy is None else f"{m.accuracy:.2%}", status, _age(_since(m)))
-        for m, status in shown
+        (
+            *(m.run, m.dataset, m.recipe, "" if m.accuracy is None else f"{m.accuracy:.2%}", status),
+            format_age((now - m.started).total_seconds()),
+        )
+        for m, status in listed
     ]
-    console.show_table([("RUN", "DATA SET", "RECIPE", "ACCURACY", "VERDICT", "AGE"), *rows])
+    show_table([("RUN", "DATA SET", "RECIPE", "ACCURACY", "VERDICT", "AGE"), *rows])
     return 0
 
 
-def verify(run: str, *, json: Annotated[bool, Flag] = False) -> int:
-    """Digest a run's artifacts anew, derive its cache keys anew, and compare. Exit status 1 unless all holds.
+def verify(run: str, *, json: Switch = False) -> int:
+    """Check the artifacts, the cache keys and the code of a run against its manifest.
+
+    The exit status is 1 if something is missing or differs.
 
     Parameters
     ----------
     run: str
-        Name of a run, or a part that only it has; see: digitflow runs
+        Name of a run, or a part of it that no other run has; see: digitflow runs
     json: bool
         Print one JSON list on stdout.
     """
     store = Settings.load().artifacts
-    claims = verify_run(store, find(store, run))
+    claims = verify_run(store, find_manifest(store, run))
     if json:
-        console.show_json([claim.model_dump() for claim in claims])
+        show_json([claim.model_dump() for claim in claims])
     else:
-        console.show_table([("STEP", "WHAT", "STATE"), *((c.step, c.what, c.state) for c in claims)])
+        show_table([("STEP", "WHAT", "STATE"), *((c.step, c.what, c.state) for c in claims)])
     return int(any(claim.state != "holds" for claim in claims))
 
 
 def _status(manifest: Manifest, alive: bool) -> str:
     return "killed" if manifest.status == "running" and not alive else manifest.status
-
-
-def _since(manifest: Manifest) -> float:
-    return (datetime.now(UTC) - manifest.started).total_seconds()

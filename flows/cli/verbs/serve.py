@@ -8,53 +8,55 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from artifacts.errors import UsageError
+from artifacts.storage.home import NATIVE_LOG
 from artifacts.storage.settings import Settings
-from flows.cli import output as console
-from flows.cli.prefect_server import is_configured
-from flows.cli.verbs.data import announce
-from tasks.prediction.classifier import ChampionFollower
+from flows.cli.output import print_note, redirect_native_stderr
+from flows.cli.prefect_server import is_server_configured
+from flows.cli.verbs.data import announce_batch
+from tasks.prediction.champion_follower import ChampionFollower
 
-Optional = Parameter(show_default=False)
+NO_DEFAULT = Parameter(show_default=False)
 
 
 def serve(
     *,
     port: Annotated[int, Parameter(validator=Number(gte=0, lt=2**16))] = 8000,
-    model: Annotated[int | None, Optional] = None,
-    dataset: Annotated[str | None, Optional] = None,
+    model: Annotated[int | None, NO_DEFAULT] = None,
+    dataset: Annotated[str | None, NO_DEFAULT] = None,
 ) -> int:
-    """Serve a page on which to draw a digit, see what the champion reads, and correct it; until Ctrl-C.
+    """Serve a page on which to draw a digit, see what the champion reads, and correct it, until Ctrl-C.
 
-    It follows the champion when that changes. Corrections become batches for retraining, as by: digitflow data add.
-    Programs can POST to /predict, and GET /health and /metrics (Prometheus).
+    The server follows the champion when it changes. Corrections become batches for retraining, as those of: digitflow
+    data add. Programs can POST to /predict, and GET /health and /metrics (Prometheus).
 
     Parameters
     ----------
     port: int
-        Of the loopback address; 0: any that is free.
+        Port of the loopback address; 0 takes any free port.
     model: int
-        Number of a version to use for good, in place of the champion.
+        Number of a version to serve all the time, in place of the champion.
     dataset: str
-        Needed if several data sets have such a model.
+        Data set of the model; needed if several data sets have one.
     """
     settings = Settings.load()
-    try:
-        listening = socket.create_server(("127.0.0.1", port))
-    except OSError as error:
-        raise UsageError(f"port {port} cannot be used: {error.strerror}; choose another with --port") from None
-    with listening, console.native_output_in(settings.home / "native.log"):
-        following = ChampionFollower(settings, dataset, model)
+    with _listen(port) as listener, redirect_native_stderr(settings.home / NATIVE_LOG):
+        follower = ChampionFollower(settings, dataset, model)
         import uvicorn
 
-        from flows.web.app import build
+        from flows.web.app import build_app
 
-        app = build(following, settings.home, announce if is_configured() else lambda _: None)
+        app = build_app(follower, settings.home, announce_batch if is_server_configured() else lambda _: None)
         config = uvicorn.Config(app, log_level="warning", limit_concurrency=64, timeout_graceful_shutdown=5)
-        version = following.current[0]
-        console.say(
-            f"serving version {version.version} of {version.dataset} on "
-            f"http://127.0.0.1:{listening.getsockname()[1]} until Ctrl-C"
-        )
-        with contextlib.suppress(KeyboardInterrupt):  # how uvicorn passes on what ended it
-            uvicorn.Server(config).run([listening])
+        version, _ = follower.current
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        print_note(f"serving version {version.version} of {version.dataset} on {url} until Ctrl-C")
+        with contextlib.suppress(KeyboardInterrupt):  # uvicorn raises the signal that ended it again
+            uvicorn.Server(config).run([listener])
     return 0
+
+
+def _listen(port: int) -> socket.socket:
+    try:
+        return socket.create_server(("127.0.0.1", port))
+    except OSError as error:
+        raise UsageError(f"port {port} cannot be used: {error.strerror}; choose another with --port") from None

@@ -1,4 +1,4 @@
-"""`digitflow predict` reads what is readable and tells the rest; a table is whole, and none of its rows is lost."""
+"""`digitflow predict` gives a prediction or an error for each image; a table is whole, and none of its rows is lost."""
 
 import json
 import signal
@@ -44,21 +44,21 @@ def used(in_use: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_readable_and_bad(folder: Path) -> None:
-    """Each image is read or told as an error, in order, with the model; one that is bad makes the exit status 1."""
+    """Each image has a prediction or an error, in order, with the model; a bad image makes the exit status 1."""
     done = digitflow("predict", folder, "nowhere.png", "--json")
-    told = json.loads(done.stdout)
-    assert (done.returncode, done.stderr, len(told)) == (1, "", 65)
-    bad = [row["image"] for row in told if "error" in row]
+    rows = json.loads(done.stdout)
+    assert (done.returncode, done.stderr, len(rows)) == (1, "", 65)
+    bad = [row["image"] for row in rows if "error" in row]
     assert bad == [str(folder / "bad.png"), "nowhere.png"]
-    for row in told:
+    for row in rows:
         wanted = {"error"} if row["image"] in bad else {"label", "probability", "runner_up", "runner_up_probability"}
         assert row.keys() == {"image", "changes", "model", "dataset"} | wanted and row["model"] == 1
-    labels = [row["label"] for row in told if row["image"].endswith("]")]
+    labels = [row["label"] for row in rows if row["image"].endswith("]")]
     assert np.mean(np.array(labels) == np.arange(60) // 9) > 0.85
 
 
 def test_list_on_stdin(folder: Path) -> None:
-    """A dash stands for the paths on stdin; the table names digit, probability, runner-up and what was done."""
+    """A dash stands for the paths on stdin; the table shows digit, probability, runner-up and changes of each image."""
     Image.fromarray(255 - np.pad(np.load(folder / "0.npy")[0], 9)).save(folder / "scan.png")
     listed = f"{folder}/0.png\n\n{folder}/scan.png\n"
     command = [*COMMAND, "predict", "-"]
@@ -87,21 +87,21 @@ def test_unusable_requests(tmp_path: Path) -> None:
 
 KILLED = """
 import os, signal, sys
-from tasks.prediction import shards as portions
-read, calls = portions.read, []
-def dying(*arguments):
+from tasks.prediction import shards
+read_images, calls = shards.read_images, []
+def dying(*arguments, **options):
     calls.append(1)
     if len(calls) == 3:
         os.kill(os.getpid(), signal.SIGKILL)
-    return read(*arguments)
-portions.read = dying
+    return read_images(*arguments, **options)
+shards.read_images = dying
 from flows.prediction import prediction
 prediction(*sys.argv[1:])
 """
 
 
 def test_killed(folder: Path, tmp_path: Path, used: Path) -> None:
-    """Killed in its third portion, a run leaves no table; the next computes what is missing, and its table, Parquet or
+    """Killed in its third shard, a run leaves no table. The next computes the missing shards; its table, Parquet or
     CSV, over HTTP too, has each image once, bad ones too, with the version of the model."""
     import pandas as pd
 

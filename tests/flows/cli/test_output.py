@@ -1,0 +1,31 @@
+"""What the command line prints is one line for a note, aligned rows for a table, and nothing cut."""
+
+import logging
+
+import pytest
+
+from flows.cli.output import format_age, format_size, log_on_stderr, show_table
+
+
+def test_log_records_are_notes(capsys: pytest.CaptureFixture[str]) -> None:
+    """A record that a step logs while a command runs, such as of an ignored checkpoint, becomes one line on stderr."""
+    logger = logging.getLogger("tasks.training.checkpoints")
+    with log_on_stderr():
+        logger.warning("ignored\n%s", "one")
+        logger.info("goes on")
+    logger.info("no handler")
+    assert capsys.readouterr().err == "digitflow: ignored one\ndigitflow: goes on\n"
+
+
+def test_rows_take_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    """A table has aligned columns and one line for each row, even if a cell has a line break, and cuts no cell."""
+    path = "/a" * 200
+    show_table([("NAME", "WHERE"), ("x\ny", path)])
+    assert capsys.readouterr().out == f"NAME  WHERE\nx\\ny  {path}\n"
+
+
+def test_units() -> None:
+    """Sizes and ages are given in their largest unit."""
+    assert [format_size(count) for count in (999, 1_500_000)] == ["999 B", "1.5 MB"]
+    ages = [format_age(seconds) for seconds in (5, 90, 7200, 3 * 86400)]
+    assert ages == ["5 s ago", "2 min ago", "2 h ago", "3 d ago"]

@@ -1,0 +1,62 @@
+"""The command line knows whether Prefect is configured without importing it, and replaces a damaged database."""
+
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from flows.cli.prefect_server import _set_aside_if_damaged
+from tests.command import ROOT, environment
+
+SCRIPT = """
+import sys
+from flows.cli.prefect_server import is_cache_refreshed, is_server_configured
+print(is_server_configured(), is_cache_refreshed(), "prefect" in sys.modules)
+"""
+
+
+@pytest.mark.parametrize(
+    ("variables", "answer"),
+    [
+        ({}, "False False False"),
+        ({"PREFECT_API_URL": "http://127.0.0.1:9/api"}, "True False False"),
+        ({"PREFECT_TASKS_REFRESH_CACHE": "true"}, "False True True"),
+        ({"PREFECT_TASKS_REFRESH_CACHE": "false"}, "False False True"),
+    ],
+)
+def test_configuration(variables: dict[str, str], answer: str, tmp_path: Path) -> None:
+    """A server and a refreshed cache are configured by variables; Prefect is imported only if a variable needs it."""
+    unset = {"PREFECT_API_URL": None, "PREFECT_TASKS_REFRESH_CACHE": None}
+    own = {"HOME": str(tmp_path), "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", SCRIPT]
+    run = subprocess.run(
+        command, cwd=tmp_path, env=environment(**unset | own | variables), capture_output=True, text=True, check=True
+    )
+    assert run.stdout.strip() == answer
+
+
+def test_settings_file(tmp_path: Path) -> None:
+    """A prefect.toml in the working folder that names a server is obeyed."""
+    (tmp_path / "prefect.toml").write_text('[api]\nurl = "http://127.0.0.1:9/api"\n')
+    own = {"HOME": str(tmp_path), "PYTHONPATH": str(ROOT), "PREFECT_API_URL": None}
+    command = [sys.executable, "-c", SCRIPT]
+    run = subprocess.run(command, cwd=tmp_path, env=environment(**own), capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "True False True"
+
+
+def test_damaged_database_is_set_aside(tmp_path: Path) -> None:
+    """A sound database stays; a damaged one is renamed, so that Prefect creates a new one."""
+    database = tmp_path / "prefect.db"
+    with sqlite3.connect(database) as connection:
+        connection.execute("CREATE TABLE runs (name TEXT)")
+        connection.executemany("INSERT INTO runs VALUES (?)", [("x" * 100,)] * 1000)
+    connection.close()
+    sound = database.read_bytes()
+    _set_aside_if_damaged(database)
+    assert [path.name for path in tmp_path.iterdir()] == ["prefect.db"]
+    database.write_bytes(sound[:5000] + b"damage" * 1000 + sound[11000:])
+    _set_aside_if_damaged(database)
+    (aside,) = tmp_path.iterdir()
+    assert aside.name.startswith("damaged-") and aside.name.endswith("-prefect.db")

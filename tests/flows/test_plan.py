@@ -1,0 +1,54 @@
+"""A plan has every default filled in, or is refused."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from artifacts.errors import BadSource, UsageError
+from artifacts.storage.settings import Settings
+from flows.plan import Execution, Plan
+from tasks.evaluation.gate import Gate
+from tasks.model.hyperparameters import Overrides
+from tests.conftest import Arrays, write_idx
+
+
+def plan(dataset: str, **changes: Any) -> Plan:
+    options: dict[str, Any] = {"hyperparameters": Overrides(), "gate": Gate(), "settings": Settings.load()} | changes
+    return Plan.of(dataset, "tutorial", 0, **options)
+
+
+def test_defaults_come_from_recipe_and_data_set(home: Path) -> None:
+    """A known data set has ten classes and the recipe's expected accuracy; what is asked for replaces the recipe's."""
+    asked = plan("mnist", hyperparameters=Overrides(epochs=5))
+    assert asked.classes == 10 and asked.gate.min_accuracy == 0.974
+    assert (asked.hyperparameters.epochs, asked.hyperparameters.batch_size) == (5, 256)
+    assert plan("mnist", gate=Gate(min_accuracy=0.5)).gate.min_accuracy == 0.5
+
+
+def test_a_folder_is_a_data_set_by_its_content(home: Path, tmp_path: Path, digits: Arrays) -> None:
+    """A folder's data set has its name and the digests of its content, gzipped or not; it promises no classes."""
+    packed, plain = (write_idx(tmp_path / place / "mine", digits, packed=place == "a") for place in ("a", "b"))
+    assert plan(str(packed)).source == plan(str(plain)).source
+    assert plan(str(packed)).source.name == "mine" and plan(str(packed)).classes is None
+
+
+def test_a_folder_named_like_a_known_data_set_is_told_apart(home: Path, tmp_path: Path, digits: Arrays) -> None:
+    """A folder called mnist never passes for MNIST."""
+    assert plan(str(write_idx(tmp_path / "mnist", digits))).source.name == "mnist (folder)"
+
+
+def test_unknown_data_sets_are_refused(home: Path, tmp_path: Path) -> None:
+    """A name that is neither a data set nor a folder, and a folder without the files, are refused."""
+    with pytest.raises(UsageError, match="unknown data set 'mnits'; choose one of mnist,"):
+        plan("mnits")
+    with pytest.raises(BadSource):
+        plan(str(tmp_path))
+
+
+@pytest.mark.parametrize("execution", [{"runner": "dask"}, {"address": "tcp://127.0.0.1:8786"}])
+def test_dask_and_an_address_belong_together(execution: dict[str, Any]) -> None:
+    """Dask needs the address of a scheduler, and no other runner has one."""
+    with pytest.raises(ValidationError, match="address of a scheduler"):
+        Execution(**execution)
