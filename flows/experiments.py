@@ -89,7 +89,7 @@ def experiments(
     plan = Plan.of(dataset, recipe, seed, hyperparameters=hyperparameters, gate=gate, settings=settings)
     if propose:
         Registry(settings.home).champion(plan.source.name)  # an unreadable champion is an error now, not after training
-    experiment = _compared(plan, variants, search, seeds=seeds, execution=where, settings=settings)
+    experiment = _compare(plan, variants, search, seeds=seeds, execution=where, settings=settings)
     if propose:
         winner = plan.model_copy(update={"hyperparameters": experiment.hyperparameters})
         experiment.outcome = train_and_publish(winner, settings, time.monotonic())
@@ -102,7 +102,7 @@ def experiments(
 experiments.result_storage = CACHE_ENTRIES
 
 
-def _compared(
+def _compare(
     plan: Plan,
     variants: Mapping[str, BaseModel] | None,
     search: Search | None,
@@ -114,9 +114,9 @@ def _compared(
     """Run the trials as one recorded run, and publish the comparison."""
     with recorded_run(plan, settings, f"{slug(runtime.flow_run.name)}-trials") as run:
         with workers(execution) as runner:
-            trials = _divided(plan, settings, runner)
+            trials = _make_trials(plan, settings, runner)
             if search:
-                rows = _searched(plan, search, seeds, trials=trials, settings=settings)
+                rows = _run_search(plan, search, seeds, trials=trials, settings=settings)
             else:
                 rows = _run_variants(_variants(plan, variants), range(plan.seed, plan.seed + seeds), trials)
         best = _best(rows)
@@ -125,7 +125,7 @@ def _compared(
     return Experiment(
         dataset=plan.source.name,
         recipe=plan.recipe,
-        variants=[_summary(row) for row in ranked(rows)],
+        variants=[_as_json(row) for row in ranked(rows)],
         winner=best.name,
         hyperparameters=best.hyperparameters,
         computed=trials.computed,
@@ -135,7 +135,7 @@ def _compared(
     )
 
 
-def _divided(plan: Plan, settings: Settings, runner: Any) -> Trials:
+def _make_trials(plan: Plan, settings: Settings, runner: Any) -> Trials:
     """Trials that learn from the training images, and are scored on those that are held out of them."""
     store = settings.artifacts
     data = hold_out(prepare(plan, settings).data.train, store)
@@ -161,7 +161,7 @@ def _run_variants(variants: Mapping[str, Hyperparameters], seeds: Sequence[int],
     ]
 
 
-def _searched(plan: Plan, search: Search, seeds: int, *, trials: Trials, settings: Settings) -> list[Row]:
+def _run_search(plan: Plan, search: Search, seeds: int, *, trials: Trials, settings: Settings) -> list[Row]:
     """Run the trials of a search with the first seed, then the recipe itself and the best trials with every seed."""
     base, name = plan.hyperparameters, search.study or f"{slug(plan.source.name)}-{plan.recipe}"
     about = [plan.source.digests, base.model_dump(mode="json"), plan.seed, search.model_dump(mode="json")["space"]]
@@ -222,7 +222,7 @@ def _logged(row: Row) -> LoggedVariant:
     )
 
 
-def _summary(row: Row) -> dict[str, Any]:
+def _as_json(row: Row) -> dict[str, Any]:
     """A row for programs. A failed row has no accuracy, interval and loss."""
     known = {"name": row.name, "seeds": len(row.trials), "failure": row.failure or None}
     costs = {"parameters": row.parameters, "seconds": round(row.seconds, 3)}

@@ -30,7 +30,7 @@ class Execution(BaseModel, frozen=True, extra="forbid"):
 
 
 PATIENCE = 8
-"""Seconds that --or-sample waits for a mirror to answer before it uses the sample. The README promises 15 in all."""
+"""Seconds that --or-sample waits for a mirror to answer before it uses the sample."""
 
 
 class Plan(BaseModel, frozen=True):

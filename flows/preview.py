@@ -6,8 +6,8 @@ from typing import Any, Literal
 from pydantic import BaseModel
 
 from artifacts.lineage.audit import differences
+from artifacts.lineage.cache_key import StepCall
 from artifacts.lineage.manifest import manifests
-from artifacts.lineage.step_call import StepCall
 from artifacts.storage import cache_entries
 from artifacts.storage.settings import Settings
 from artifacts.storage.store import Ref, Store

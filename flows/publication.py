@@ -4,7 +4,7 @@ import contextlib
 import json
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -23,7 +23,7 @@ from tasks.evaluation.metrics import Evaluation
 from tasks.registry.mlflow_runs import Tracking
 from tasks.registry.promotion import Consent, Decision, judged_before, register_and_promote
 from tasks.registry.registry import Registry
-from tasks.registry.versions import Candidate, ChampionChanged, Package
+from tasks.registry.versions import Candidate, Package
 
 
 class Outcome(BaseModel):
@@ -61,15 +61,6 @@ def recorded_run(plan: Plan, settings: Settings, name: str) -> Iterator[Run]:
             raise InvalidData(f"{plan.source.name}: {error}; correct the data and run again, see {path}") from None
     if settings.max_size is not None:
         prune_home(settings, settings.max_size)
-
-
-def until_settled(run: Run, attempt: Callable[[], Outcome]) -> Outcome:
-    """Repeat the steps of a run while another run changes the champion that the model was held against."""
-    while True:
-        try:
-            return attempt()
-        except ChampionChanged:
-            run.start_over()
 
 
 def publish(

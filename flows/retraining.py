@@ -15,7 +15,7 @@ from artifacts.storage.home import SUSPENDED
 from artifacts.storage.settings import Settings
 from artifacts.storage.store import Ref, Store
 from flows.plan import Plan, locate
-from flows.publication import Outcome, publish, recorded_run, slug, until_settled
+from flows.publication import Outcome, publish, recorded_run, slug
 from flows.steps import Learned, Results, baseline_of, judge, prepare, train_and_score
 from tasks.data.datasets import Split
 from tasks.data.validate import Validated
@@ -23,6 +23,7 @@ from tasks.evaluation.gate import Baseline, Gate
 from tasks.model.hyperparameters import Hyperparameters, Overrides
 from tasks.model.recipes import RECIPES, Recipe
 from tasks.prefect_tasks import CACHE_ENTRIES
+from tasks.registry.promotion import retry_if_champion_changed
 from tasks.registry.registry import Registry
 from tasks.registry.versions import Version
 from tasks.retraining.collect import Arrivals, OnDrift, collect
@@ -96,7 +97,7 @@ def retraining(
             results = _learn_and_judge(plan, approver, on_drift, settings)
             return publish(plan, results, run, started=started, consent=approver if approve else None)
 
-        outcome = until_settled(run, attempt)
+        outcome = retry_if_champion_changed(attempt, run.start_over)
     approver.forget()
     name, message = _ending(outcome, approver.arrivals, approver.answer)
     return Completed(name=name, message=message, data=Retrained(outcome=outcome, arrivals=approver.arrivals))
@@ -109,7 +110,7 @@ def _learn_and_judge(plan: Plan, approver: "Approver", on_drift: OnDrift, settin
     """The steps of training, on the data set merged with all accepted batches, and a check on held-out new images."""
     store, validated = settings.artifacts, prepare(plan, settings)
     if approver.settled is None:
-        arrivals = _collected(plan, validated, on_drift, settings)
+        arrivals = _collect(plan, validated, on_drift, settings)
         settled = {"recipe": plan.recipe, "seed": plan.seed, "hyperparameters": plan.hyperparameters}
         approver.settled = Settled(**settled, arrivals=arrivals)
     batches = tuple(batch.data for batch in approver.arrivals.accepted)
@@ -118,7 +119,7 @@ def _learn_and_judge(plan: Plan, approver: "Approver", on_drift: OnDrift, settin
     baseline = baseline_of(plan, learned, validated.data.test.images, settings)
     holdout = merged.new_holdout
     counts = _count(plan, learned, baseline, holdout, settings=settings) if holdout else None
-    judged = judge(plan, validated, learned, baseline=baseline, settings=settings, new_holdout=counts)
+    judged = judge(plan, validated, learned, baseline=baseline, settings=settings, counts_on_new_images=counts)
     return Results(validated, learned, judged)
 
 
@@ -151,7 +152,7 @@ def _like_champion(
     return champion.recipe, seed, Overrides(**own)
 
 
-def _collected(plan: Plan, validated: Validated, on_drift: OnDrift, settings: Settings) -> Arrivals:
+def _collect(plan: Plan, validated: Validated, on_drift: OnDrift, settings: Settings) -> Arrivals:
     """Judge the inbox, and show in Prefect's UI what became of each batch."""
     labels = settings.artifacts.get(validated.data.train.labels)
     arrivals = collect(

@@ -92,9 +92,12 @@ def judge(
     *,
     baseline: Baseline,
     settings: Settings,
-    new_holdout: Ref | None = None,
+    counts_on_new_images: Ref | None = None,
 ) -> Judged:
-    """Hold the model against the gate and the baseline, and report. `new_holdout` are counts on held-out new images."""
+    """Hold the model against the gate and the baseline, and report.
+
+    `counts_on_new_images` are `PairedCounts` of the held-out new images of a retraining, as JSON.
+    """
     store, hp = settings.artifacts, plan.hyperparameters
     images, targets, trained, scored, saved = learned
     theirs = evaluate_champion(
@@ -106,7 +109,7 @@ def judge(
         saved,
         baseline=baseline,
         baseline_probabilities=theirs,
-        new_holdout=new_holdout,
+        counts_on_new_images=counts_on_new_images,
         gate=plan.gate,
         store=store,
     )

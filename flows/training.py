@@ -10,12 +10,13 @@ from pydantic import Field
 from artifacts.storage.settings import Settings
 from flows.plan import Plan
 from flows.preview import warm_up
-from flows.publication import Outcome, publish, recorded_run, until_settled
+from flows.publication import Outcome, publish, recorded_run
 from flows.steps import train_and_judge
 from tasks.evaluation.gate import Gate
 from tasks.model.hyperparameters import Overrides
 from tasks.model.recipes import Recipe
 from tasks.prefect_tasks import CACHE_ENTRIES
+from tasks.registry.promotion import retry_if_champion_changed
 
 
 @flow(name="training", persist_result=False, result_serializer="json")
@@ -52,7 +53,7 @@ def train_and_publish(plan: Plan, settings: Settings, started: float) -> Outcome
         def attempt() -> Outcome:
             return publish(plan, train_and_judge(plan, settings), run, started=started)
 
-        return until_settled(run, attempt)
+        return retry_if_champion_changed(attempt, run.start_over)
 
 
 training.result_storage = CACHE_ENTRIES  # a failed run's exception goes there too, as JSON

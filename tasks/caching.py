@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, get_type_hin
 
 from pydantic import TypeAdapter
 
+from artifacts.lineage.cache_key import StepCall
 from artifacts.lineage.manifest import Run
 from artifacts.lineage.progress import report_progress
-from artifacts.lineage.step_call import StepCall
 from artifacts.storage.home import CHECKPOINTS
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from prefect.locking.protocol import LockManager
 from prefect.transactions import IsolationLevel
 from pydantic import BaseModel
 
-from artifacts.lineage.step_call import StepCall
+from artifacts.lineage.cache_key import StepCall
 from artifacts.storage import cache_entries
 from artifacts.storage.home import LOCKS, disk_errors
 from artifacts.storage.settings import Settings
@@ -23,7 +23,7 @@ from artifacts.storage.settings import Settings
 
 @dataclass
 class ByContent(CachePolicy):
-    """Two calls are one if their inputs, reached code and shaping libraries are; see `StepCall`."""
+    """Two calls share a key if their inputs, the code they reach and the versions in `shaped_by` are equal."""
 
     def compute_key(
         self, task_ctx: TaskRunContext, inputs: dict[str, Any], flow_parameters: dict[str, Any], **_: Any

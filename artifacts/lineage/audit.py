@@ -8,9 +8,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
+from artifacts.lineage.cache_key import StepCall
 from artifacts.lineage.fingerprint import fingerprint
 from artifacts.lineage.manifest import Manifest, StepRecord
-from artifacts.lineage.step_call import StepCall
 from artifacts.storage.home import OBJECTS
 from artifacts.storage.store import Ref, Store, references
 
@@ -51,7 +51,7 @@ def _file_state(store: Store, ref: Ref, path: Path | None = None) -> State:
 
 
 def _key_state(step: StepRecord) -> State:
-    return "holds" if step.key in (step.call.key, step.call.key_with_places) else "differs"
+    return "holds" if step.key in (step.call.key, step.call.key_with_modules) else "differs"
 
 
 def _code_state(step: StepRecord) -> State:

@@ -14,7 +14,9 @@ from pathlib import Path
 ROOMS = ("artifacts", "tasks", "flows")
 
 _EFFECTS, _ALL = "", "*"
-"""Names for what a module does on import, besides defining and importing, and for all that it defines."""
+"""Two names that stand for a definition's. `_EFFECTS`: the statements of a module that do more than define or import.
+`_ALL`: everything that a module defines or imports.
+"""
 
 Definition = tuple[str, str]
 Imports = dict[str, set[tuple[str, str | None]]]
@@ -26,9 +28,10 @@ def fingerprint(module: str, function: str) -> dict[str, str]:
 
     A function reaches what it names, and what that names: functions, classes and constants of the project, also by
     imports inside functions; files beside a module, such as templates; and, as "module:", what a module does on
-    import. Four things do not count: comments, docstrings and layout; annotations of functions and module variables;
-    `@step` on `function`, which says how to run it; and imports from the project, which are followed, so code may
-    move. Names that are made at run time, as for `getattr`, are not seen. A process reads each file once.
+    import. Names that are made at run time, as for `getattr`, are not seen. A process reads each file once.
+
+    Not part of a digest are comments, docstrings and layout; annotations of functions and module variables; `@step` on
+    `function`; and imports from the project, since they are followed. So code may move.
     """
     digests, named = _read(module, function, is_root=True)
     reached, seen, pending = dict(digests), {(module, function)}, list(named)

@@ -10,8 +10,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
 from artifacts.errors import UsageError
+from artifacts.lineage.cache_key import StepCall
 from artifacts.lineage.environment import machine
-from artifacts.lineage.step_call import StepCall
 from artifacts.storage.eviction import Needed
 from artifacts.storage.home import RUNS, STARTING_LOCK, is_locked, locked
 from artifacts.storage.store import Ref, Store, references
@@ -99,7 +99,7 @@ class Run:
     @classmethod
     @contextlib.contextmanager
     def recording(cls, store: Store, **fields: Any) -> Iterator["Run"]:
-        """Inside, a run with these manifest fields: its steps are recorded, and an exception that ends it."""
+        """A run with these fields. While the context is open, steps record themselves in it, and so does an error."""
         run = cls(store, Manifest(started=_now(), **fields))
         token = _current.set(run)
         try:

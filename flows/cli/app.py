@@ -12,15 +12,6 @@ from pydantic import ValidationError
 
 from artifacts.errors import DigitflowError, UsageError, describe_validation_error
 from flows.cli.output import print_note
-from flows.cli.verbs.cache import cache
-from flows.cli.verbs.data import data
-from flows.cli.verbs.experiment import experiment
-from flows.cli.verbs.explain_cache import explain_cache
-from flows.cli.verbs.models import models
-from flows.cli.verbs.predict import predict
-from flows.cli.verbs.runs import runs, verify
-from flows.cli.verbs.serve import serve
-from flows.cli.verbs.train import train
 
 INTERRUPTED = 130
 """The exit status of a command that Ctrl-C ends, as shells count it: 128 plus the number of the signal."""
@@ -36,8 +27,22 @@ app = App(
     suppress_keyboard_interrupt=False,
 )
 
-for verb in (train, experiment, explain_cache, cache, runs, verify, models, data, predict, serve):
-    app.command(verb)
+VERBS = {
+    "train:train": "Train, evaluate, check and save a model.",
+    "experiment:experiment": "Compare variants of a recipe on held-out training images.",
+    "explain_cache:explain_cache": "Show which steps `train` would take from the cache, and what changed.",
+    "cache:cache": "Show how much disk the stored artifacts take, and evict some of them.",
+    "runs:runs": "List the runs, the latest first.",
+    "runs:verify": "Check that a run's artifacts, keys and code are unchanged.",
+    "models:models": "List the registered models; promote, roll back or look up the champion.",
+    "data:data": "Add labelled batches for retraining, and list their states.",
+    "predict:predict": "Predict the digits in images with the champion.",
+    "serve:serve": "Serve a page on which to draw a digit and see what the champion predicts.",
+}
+"""By module and name of each verb, its line in the help. A verb's module is imported when the verb is typed."""
+
+for place, line in VERBS.items():
+    app.command(f"flows.cli.verbs.{place}", help=line)
 
 
 def main() -> None:

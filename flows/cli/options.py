@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from artifacts.errors import UsageError, describe_validation_error
 from artifacts.storage.settings import Settings
+from flows.cli.switch import EXECUTION_GROUP
 from flows.plan import Execution, Plan
 from tasks.evaluation.gate import Gate
 from tasks.experiments.search import Search
@@ -20,11 +21,7 @@ from tasks.model.recipes import Recipe
 MODEL_GROUP = Group("What to train", sort_key=0)
 TRIALS_GROUP = Group("What to try", sort_key=0)
 GATE_GROUP = Group("Gate", sort_key=1)
-EXECUTION_GROUP = Group("How to run", sort_key=2)
 HYPERPARAMETER_GROUP = Group("Hyperparameters (default: the recipe's own)", sort_key=3)
-
-Switch = Annotated[bool, Parameter(group=EXECUTION_GROUP, negative="", show_default=False)]
-"""The type of an option that takes no value."""
 
 
 @Parameter(name="*")

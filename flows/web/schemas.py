@@ -2,13 +2,13 @@
 
 from pydantic import Base64Bytes, BaseModel, Field
 
-from tasks.data.images import PICTURES
+from tasks.data.images import FORMAT_NAMES
 
 
 class Drawing(BaseModel, extra="forbid"):
     """A drawing, scan or photo of one digit."""
 
-    image: Base64Bytes = Field(description=f"A {PICTURES} file in base64")
+    image: Base64Bytes = Field(description=f"A {FORMAT_NAMES} file in base64")
 
 
 class Corrected(Drawing):

@@ -17,7 +17,7 @@ FORMATS = ("PNG", "JPEG", "BMP")
 """The picture formats that are decoded, as Pillow names them."""
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp")
 """How the names of such pictures end, in lower case."""
-PICTURES = f"{', '.join(FORMATS[:-1])} or {FORMATS[-1]}"
+FORMAT_NAMES = f"{', '.join(FORMATS[:-1])} or {FORMATS[-1]}"
 """The formats, for messages and help texts."""
 MAX_PIXELS = 1 << 26
 _ORIENTATION = 0x0112
@@ -54,7 +54,7 @@ def decode(file: Path | BytesIO, max_pixels: int = MAX_PIXELS) -> GreyImage:
             turn = _TURNS.get(opened.getexif().get(_ORIENTATION, 1))
             pixels, changes = _grey(opened.transpose(Image.Transpose[turn]) if turn else opened)
     except UnidentifiedImageError:
-        raise BadSource(f"is no {PICTURES} image") from None
+        raise BadSource(f"is no {FORMAT_NAMES} image") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise BadSource(f"has more than {max_pixels:,} pixels") from None
     except DigitflowError:

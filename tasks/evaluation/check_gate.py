@@ -18,13 +18,14 @@ def check_gate(
     *,
     baseline: Baseline,
     baseline_probabilities: Ref | None,
-    new_holdout: Ref | None,
+    counts_on_new_images: Ref | None,
     gate: Gate,
     store: Store,
 ) -> Ref:
     """Check a scored model against the gate. The result is a `Verdict` as JSON; a rejection is not an error.
 
-    `baseline_probabilities` are the baseline's for the same test images. `new_holdout` are `PairedCounts` as JSON.
+    `baseline_probabilities` are the baseline's for the same test images. `counts_on_new_images` are `PairedCounts` of
+    held-out new images, as JSON.
     """
     verdict = apply_gate(
         gate,
@@ -34,6 +35,6 @@ def check_gate(
         smoke_test=SmokeTest.model_validate(store.get_json(saved.smoke_test)),
         baseline=baseline,
         baseline_probabilities=store.get(baseline_probabilities) if baseline_probabilities else None,
-        new_holdout=PairedCounts(*store.get_json(new_holdout)) if new_holdout else None,
+        counts_on_new_images=PairedCounts(*store.get_json(counts_on_new_images)) if counts_on_new_images else None,
     )
     return store.put_json(verdict.model_dump(mode="json"))

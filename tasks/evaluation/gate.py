@@ -22,7 +22,7 @@ class Baseline(BaseModel, frozen=True, populate_by_name=True, serialize_by_alias
     weights: Ref | None = None
     hyperparameters: Hyperparameters | None = None
     absence: str = ""
-    test_set_uses: int = Field(0, alias="decisions")
+    test_set_uses: int = Field(0, alias="decisions")  # the name in verdicts, manifests and tags
 
 
 OVERUSED = 20
@@ -78,7 +78,7 @@ class Check(BaseModel, frozen=True):
     passed: bool
     asked: str
     quantity: str = "estimate"
-    """What `estimate` and `interval` are: "accuracy" or "difference to the champion"; older verdicts do not say."""
+    """What `estimate` measures: "accuracy" or "difference to the champion". Earlier verdicts do not say."""
     estimate: float | None = None
     """A share, or a difference of shares."""
     interval: tuple[float, float] | None = None
@@ -93,7 +93,7 @@ class Verdict(BaseModel, frozen=True, populate_by_name=True, serialize_by_alias=
     passed: bool
     threshold: float
     checks: tuple[Check, ...]
-    baseline: Baseline = Field(alias="opponent")
+    baseline: Baseline = Field(alias="opponent")  # the name in verdicts
 
     @property
     def comparison(self) -> str:
@@ -125,20 +125,20 @@ def apply_gate(
     smoke_test: SmokeTest,
     baseline: Baseline,
     baseline_probabilities: Probabilities | None = None,
-    new_holdout: PairedCounts | None = None,
+    counts_on_new_images: PairedCounts | None = None,
 ) -> Verdict:
     """Check a model against each limit of the gate, and against the baseline's probabilities for the same images.
 
-    Without `min_accuracy`, it must beat always guessing the most frequent class. `new_holdout` compares it with the
-    baseline on held-out new images.
+    Without `min_accuracy`, it must beat always guessing the most frequent class. `counts_on_new_images` compare it with
+    the baseline on held-out new images.
     """
     accuracy = _accuracy(gate, evaluation)
     checks = [accuracy, *_absolute(gate, evaluation, probabilities, labels)]
     champion = f"version {baseline.version}"
     if baseline_probabilities is not None:
         checks.append(_against(gate, champion, discordant(probabilities, baseline_probabilities, labels)))
-    if new_holdout is not None:
-        checks.append(_on_new_images(gate, champion, new_holdout))
+    if counts_on_new_images is not None:
+        checks.append(_on_new_images(gate, champion, counts_on_new_images))
     checks += _operational(gate, smoke_test)
     return Verdict(
         passed=all(check.passed for check in checks),
@@ -156,8 +156,8 @@ def _accuracy(gate: Gate, evaluation: Evaluation) -> Check:
     else:
         chance = max(c.support for c in evaluation.per_class) / evaluation.count
         check = Check(name=name, value=value, threshold=chance, passed=value > chance, asked="above")
-    interval = {"estimate": evaluation.accuracy, "interval": evaluation.interval, "limit": check.threshold}
-    return check.model_copy(update={"quantity": "accuracy"} | interval)
+    measured = {"estimate": evaluation.accuracy, "interval": evaluation.interval, "limit": check.threshold}
+    return check.model_copy(update={"quantity": "accuracy"} | measured)
 
 
 def _absolute(gate: Gate, evaluation: Evaluation, probabilities: Probabilities, labels: Labels) -> Iterator[Check]:
@@ -180,7 +180,10 @@ def _against(gate: Gate, champion: str, counts: PairedCounts) -> Check:
 
 
 def _on_new_images(gate: Gate, champion: str, counts: PairedCounts) -> Check:
-    """Batches are too small to show that a model is better, so it passes unless it is shown to be worse."""
+    """The model passes unless McNemar's test shows that it is worse: a batch is too small to show that it is better.
+
+    The counts are swapped, because the test asks whether the champion is better.
+    """
     name = f"p-value of being no worse than {champion} on new images"
     check = _at_least(name, superiority(counts.lost, counts.gained), gate.significance)
     return _of_difference(check, 0.0, counts)

@@ -8,16 +8,10 @@ import threading
 from collections.abc import Iterator
 from importlib.abc import MetaPathFinder
 
-from artifacts.lineage.environment import backend
+from artifacts.lineage.environment import backend, tensorflow_settings
 
 os.environ["KERAS_BACKEND"] = backend()  # overrides ~/.keras/keras.json
-# without oneDNN, which TensorFlow leaves off on processors without AVX-512, a fit takes three to five times as long
-os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
-# the number of threads of an operation decides the order of its sums, and so the last bits of the weights
-os.environ.setdefault(
-    "TF_NUM_INTRAOP_THREADS", str(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count())
-)
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ |= tensorflow_settings()
 
 
 class _Hidden(MetaPathFinder):
@@ -39,7 +33,9 @@ def _fast_import() -> Iterator[None]:
     garbage collector is off during the import and ignores the imported objects later: it would find nothing to free
     among them, and scanning them took a tenth of a short fit.
     """
-    hidden = _Hidden("sklearn", "pandas", *(["jax"] if os.environ["KERAS_BACKEND"] == "tensorflow" else []))
+    hidden = _Hidden(
+        "sklearn", "pandas", "matplotlib", *(["jax"] if os.environ["KERAS_BACKEND"] == "tensorflow" else [])
+    )
     sys.meta_path.insert(0, hidden)
     collects = gc.isenabled()
     gc.disable()

@@ -59,7 +59,9 @@ def read_images(
     """The images of a file; of an array, those from `start` to before `stop`. They are named after `name`.
 
     The file is decompressed in the folder `scratch`, to at most `max_bytes`, unless this was done before. An error of
-    the file is yielded once, with the part from 0. Raises DigitflowError for a transient error.
+    the file is yielded only if `start` is 0, so that the shards of one file report it once.
+
+    Raises DigitflowError for a transient error.
     """
     try:
         if os.path.isdir(path):  # noqa: PTH112
@@ -108,7 +110,10 @@ def _read_idx_shape(file: Any, is_gzip: bool) -> tuple[int, ...]:
 
 
 def _decompressed(path: Path, name: str, scratch: Path, max_bytes: int) -> Path:
-    """An IDX file, decompressed once. It keeps its name, which error messages quote. An error of it is kept too."""
+    """Decompress an IDX file once. The result has the original's name, because error messages quote it.
+
+    The error of a bad file is stored in `failure`, and raised again.
+    """
     plain, part, failure = scratch / "unpacked" / name, scratch / "part", scratch / "failure"
     with disk_errors(scratch):
         if failure.exists():

@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Callable, Iterable
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, TypeVar, runtime_checkable
 
 from pydantic import ValidationError
 
@@ -10,9 +10,10 @@ from artifacts.errors import ArtifactLost, UsageError
 from artifacts.lineage.manifest import Manifest
 from artifacts.storage.store import Digest, Ref, Store
 from tasks.evaluation.gate import Baseline, Gate
-from tasks.registry.versions import Candidate, Package, Promotion, Version
+from tasks.registry.versions import Candidate, ChampionChanged, Package, Promotion, Version
 
 Consent = Callable[[Version], bool]
+T = TypeVar("T")
 
 
 class Decision(NamedTuple):
@@ -34,6 +35,15 @@ class ModelRegistry(Protocol):
     def history(self, dataset: str) -> list[Promotion]: ...
     def mark_rejected(self, version: Version, reason: str) -> None: ...
     def promote(self, version: Version, reason: str, expected: int | None, *, run: str | None = None) -> Promotion: ...
+
+
+def retry_if_champion_changed(attempt: Callable[[], T], start_over: Callable[[], None]) -> T:
+    """Run `attempt`. If another run changes the champion meanwhile, start over, against the new champion."""
+    while True:
+        try:
+            return attempt()
+        except ChampionChanged:
+            start_over()
 
 
 def select_baseline(

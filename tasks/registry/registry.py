@@ -35,7 +35,7 @@ _PROMOTION = "promotion."
 class Registry:
     """The models of one MLflow server, or of the SQLite database under `home`; a registered model per data set.
 
-    The alias `champion` says which version is in use. A promotion writes its note first and moves the alias last, in
+    The alias `champion` says which version is in use. A promotion writes its record first and moves the alias last, in
     one transaction. Lookups in a local database do not import MLflow. Raises DigitflowError where MLflow cannot be
     reached or written.
     """
@@ -149,7 +149,7 @@ class Registry:
                 reason=reason[:2000],
                 at=datetime.now(UTC),
             )
-            client, tag = self.tracking.client, f"{_PROMOTION}{len(_notes(model, version.dataset)) + 1:06}"
+            client, tag = self.tracking.client, f"{_PROMOTION}{len(_promotions(model, version.dataset)) + 1:06}"
             client.set_registered_model_tag(model.name, tag, note.model_dump_json(exclude={"took_effect"}))
             if model.aliases.get(CHALLENGER) == version.version:
                 client.delete_registered_model_alias(model.name, CHALLENGER)
@@ -159,11 +159,14 @@ class Registry:
     def history(self, dataset: str) -> list[Promotion]:
         """Every change of the champion, the first first."""
         model = self._model(dataset)
-        notes = _notes(model, dataset)
-        after = [*(note.replaced for note in notes[1:]), model.aliases.get(CHAMPION)]
+        promotions = _promotions(model, dataset)
+        # the champion that the next promotion replaced, or the present one; None: somebody removed the alias since
+        after = [*(promotion.replaced for promotion in promotions[1:]), model.aliases.get(CHAMPION)]
         return [
-            note.model_copy(update={"took_effect": follows in (note.version, None) and follows != note.replaced})
-            for note, follows in zip(notes, after, strict=False)
+            promotion.model_copy(
+                update={"took_effect": follows in (promotion.version, None) and follows != promotion.replaced}
+            )
+            for promotion, follows in zip(promotions, after, strict=False)
         ]
 
     def predecessor(self, dataset: str) -> int:
@@ -216,8 +219,8 @@ def _readable(version: Version | UnreadableVersion) -> Version:
     )
 
 
-def _notes(model: RegisteredModel, dataset: str) -> list[Promotion]:
-    """The notes of all promotions, the first first. Raises DigitflowError if one is damaged."""
+def _promotions(model: RegisteredModel, dataset: str) -> list[Promotion]:
+    """The records of all promotions, the first first. Raises DigitflowError if one is damaged."""
     tags = sorted(tag for tag in model.tags if tag.startswith(_PROMOTION))
     try:
         return [Promotion.model_validate_json(model.tags[tag]) for tag in tags]

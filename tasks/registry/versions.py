@@ -26,7 +26,7 @@ PromotionKind = Literal["promotion", "forced", "rollback"]
 
 
 class ChampionChanged(DigitflowError):
-    """Another run was promoted first, so the evidence is about a model that is no longer champion."""
+    """Another run promoted its model first, so this run compared its model with one that is no longer champion."""
 
 
 class Candidate(BaseModel, frozen=True, populate_by_name=True, serialize_by_alias=True):
@@ -45,7 +45,7 @@ class Candidate(BaseModel, frozen=True, populate_by_name=True, serialize_by_alia
     image_shape: tuple[int, ...]
     """Height and width, in pixels."""
     classes: int
-    baseline: Baseline = Field(alias="opponent")
+    baseline: Baseline = Field(alias="opponent")  # the name in the tag
 
     def to_record(self) -> str:
         """The JSON of the tag `RECORD`."""
@@ -89,7 +89,8 @@ class UnreadableVersion(BaseModel, frozen=True):
 class Promotion(BaseModel, frozen=True):
     """One change of the champion. `at` is UTC, `replaced` the version before, if any.
 
-    It took no effect if the process died between the note and the change, or if the alias was moved in MLflow.
+    It took no effect if the process died after it wrote this record and before it moved the alias, or if a person moved
+    the alias in MLflow.
     """
 
     dataset: str

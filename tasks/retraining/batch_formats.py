@@ -16,6 +16,11 @@ from tasks.data.images import decode
 BATCH_FORMATS = "a .npz file with images and labels, a folder with an IDX pair, or a folder of images with a labels.csv"
 
 
+def may_be_batch(path: Path) -> bool:
+    """Whether a path may hold a batch: a folder, or an .npz file."""
+    return path.is_dir() or (path.suffix == ".npz" and path.is_file())
+
+
 def read_batch(path: Path, store: Store, max_bytes: int) -> tuple[RawImages, Labels]:
     """Images (n, height, width) and labels (n,), both uint8. Raises BadSource if the files are no batch."""
     try:

@@ -26,14 +26,15 @@ WHOLE_DATASET_CHECKS = frozenset({"classes", "missing-class", "imbalance"})
 
 
 class Arrivals(BaseModel):
-    """The result for an inbox: all batches accepted so far, the new among them, the names of those that arrived a
-    second time, and why others are in quarantine, by name.
-    """
+    """What became of the batches in an inbox."""
 
     accepted: tuple[Batch, ...]
+    """Every batch accepted so far, the new ones included."""
     new: tuple[Batch, ...]
     quarantined: dict[str, str]
+    """The reason, by the name of the batch."""
     repeated: tuple[str, ...]
+    """The names of batches whose content was known already."""
 
 
 @step("collect", cached=False)
@@ -99,16 +100,19 @@ def _judge(
     if report["errors"]:
         return _Refusal("; ".join(problem["message"] for problem in report["errors"]), report)
     drift = measure_drift((store.get(base.train.images), store.get(base.train.labels)), (images, labels))
-    drifted = ", ".join(statistic.statistic for statistic in drift if statistic.is_drift)
+    drifted = ", ".join(measured.statistic for measured in drift if measured.is_drift)
     if drifted and on_drift == "refuse":
-        details = {"drift": [statistic.model_dump() for statistic in drift]}
+        details = {"drift": [measured.model_dump() for measured in drift]}
         return _Refusal(f"it drifted from the data set in {drifted}", details)
     data = store_batch(images, labels, store)
     return Batch(name=path.name, digest=content_digest(data), data=data, added=datetime.now(UTC), drift=drift)
 
 
 def _check(images: RawImages, labels: Labels, base: Splits, *, classes: int, store: Store) -> dict[str, Any]:
-    """The data report on a batch beside the test images, which must not be learned from; its errors are the batch's."""
+    """Check a batch as training images of the data set; returns the report as JSON.
+
+    Its errors leave out those of the test split, and those of checks that only a whole data set must pass.
+    """
     from tasks.data.schema import check_data
 
     report = check_data(

@@ -1,4 +1,4 @@
-"""How far are new images from those that a model learned from? No classifier is asked."""
+"""How far are new images from those that a model learned from? Pixels and labels are compared; no model is used."""
 
 import numpy as np
 from pydantic import BaseModel
@@ -41,7 +41,7 @@ def stability_index(base: np.ndarray, batch: np.ndarray, edges: np.ndarray) -> f
 
 
 def _drift(name: str, base: np.ndarray, batch: np.ndarray, edges: np.ndarray) -> Drift:
-    """The threshold grows for small batches, so that one in a thousand exceeds it by chance.
+    """The threshold grows for small batches: without drift, one batch in a thousand exceeds it for a given statistic.
 
     Without drift the index is distributed as (1/n + 1/m) chi²(bins - 1): Yurdakul & Naranjo 2020, Journal of Risk Model
     Validation 14(4).

@@ -9,14 +9,14 @@ from typing import Any
 
 from artifacts.errors import DigitflowError, UsageError
 from artifacts.storage.home import BATCHES, INBOX, KEPT_BATCHES, QUARANTINE, disk_errors, locked
-from tasks.retraining.batch_formats import BATCH_FORMATS
+from tasks.retraining.batch_formats import BATCH_FORMATS, may_be_batch
 
 
 def add_batch(path: Path, home: Path) -> Path:
     """Put a copy of a batch into the inbox, where it appears whole. Raises UsageError if it is no batch."""
     if not path.exists():
         raise UsageError(f"there is no {path}")
-    if not (path.is_dir() or (path.suffix == ".npz" and path.is_file())):
+    if not may_be_batch(path):
         raise UsageError(f"{path} is no batch: give {BATCH_FORMATS}")
     with disk_errors(home):
         inbox = home / INBOX

@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     from tasks.model.keras_setup import keras
 
 INTERVAL = 60
-"""Seconds between two checkpoints within an epoch. The end of an epoch always writes one."""
+"""Seconds between two checkpoints within an epoch. The end of an epoch always writes one.
+
+Another value changes the key of the steps `train` and `trial`, which are then computed again, to the same bytes.
+"""
 
 _log = logging.getLogger(__name__)
 
@@ -52,7 +55,7 @@ class Checkpoints:
         self._saved_at = time.monotonic()
 
     def is_due(self) -> bool:
-        """Whether the latest checkpoint is older than INTERVAL."""
+        """Whether INTERVAL seconds have passed since the last checkpoint, or since this object was made."""
         return time.monotonic() - self._saved_at >= INTERVAL
 
     def save(self, network: "keras.Model", progress: Progress) -> None:

@@ -84,7 +84,7 @@ def _fit_epoch(
         raise TrainingDiverged(
             f"the loss became {loss} in epoch {progress.epoch + 1}; lower --learning-rate, or check the data"
         )
-    return round(loss, 5)  # a resumed epoch averages two means, which agrees to so many digits
+    return round(loss, 5)  # of a resumed epoch, a mean of two means: these digits equal an uninterrupted one's
 
 
 def _mean_loss(progress: Progress, loss: float, batch_size: int, done: int) -> float:

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from artifacts.errors import DigitflowError
+from artifacts.lineage.cache_key import StepCall
 from artifacts.lineage.manifest import Run, is_alive, manifests
-from artifacts.lineage.step_call import StepCall
 from artifacts.storage.eviction import survey
 from artifacts.storage.settings import Settings
 from artifacts.storage.store import Store

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
+from artifacts.lineage.cache_key import StepCall
 from artifacts.lineage.manifest import Run
-from artifacts.lineage.step_call import StepCall
 from artifacts.storage.store import Store
 from tasks.caching import Step, replaced_by, resume_folder, step
 from tasks.data.datasets import Splits

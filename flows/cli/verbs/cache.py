@@ -9,8 +9,8 @@ from pydantic import ByteSize
 from artifacts.errors import UsageError
 from artifacts.storage.eviction import survey
 from artifacts.storage.settings import Settings
-from flows.cli.options import Switch
 from flows.cli.output import format_age, format_size, show_json, show_table
+from flows.cli.switch import Switch
 from flows.upkeep import prune_home
 
 cache = App(name="cache", help="Show how much disk the stored artifacts take, and evict some of them.")

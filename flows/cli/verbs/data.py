@@ -6,9 +6,9 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from artifacts.storage.settings import Settings
-from flows.cli.options import Switch
 from flows.cli.output import show_json, show_table
 from flows.cli.prefect_server import await_configured_server, flush_events, is_server_configured
+from flows.cli.switch import Switch
 from tasks.retraining import feedback
 from tasks.retraining.batch_formats import BATCH_FORMATS
 from tasks.retraining.inbox import add_batch, waiting_batches

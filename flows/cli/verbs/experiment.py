@@ -5,9 +5,10 @@ import time
 from artifacts.errors import Rejected
 from artifacts.lineage.progress import report_progress
 from artifacts.storage.settings import Settings
-from flows.cli.options import ExperimentOptions, Switch, TrainingOptions
+from flows.cli.options import ExperimentOptions, TrainingOptions
 from flows.cli.output import show_experiment
 from flows.cli.session import session
+from flows.cli.switch import Switch
 
 
 def experiment(

@@ -1,9 +1,10 @@
 """The verb `explain-cache`: preview which steps of a training run the cache answers."""
 
 from artifacts.storage.settings import Settings
-from flows.cli.options import Switch, TrainingOptions
+from flows.cli.options import TrainingOptions
 from flows.cli.output import show_json, show_table
 from flows.cli.prefect_server import is_cache_refreshed
+from flows.cli.switch import Switch
 from flows.plan import Plan
 
 REASONS = 5

@@ -8,8 +8,8 @@ from cyclopts import App, Parameter
 from artifacts.errors import Rejected, UsageError
 from artifacts.storage.home import RUNS
 from artifacts.storage.settings import Settings
-from flows.cli.options import Switch
 from flows.cli.output import print_note, show_json, show_table
+from flows.cli.switch import Switch
 from tasks.registry.registry import Registry
 from tasks.registry.versions import Promotion, PromotionKind, UnreadableVersion, Version
 

@@ -12,9 +12,9 @@ from cyclopts import Parameter
 from artifacts.errors import UsageError
 from artifacts.storage.home import NATIVE_LOG
 from artifacts.storage.settings import Settings
-from flows.cli.options import Switch
 from flows.cli.output import print_note, redirect_native_stderr, show_json, show_table
 from flows.cli.session import session
+from flows.cli.switch import Switch
 from tasks.prediction.classifier import Classifier, Prediction, ensure_weights
 from tasks.prediction.predictions_table import locate_table
 from tasks.prediction.sources import IMAGE_FILES, LoadedImage, list_files, read_images

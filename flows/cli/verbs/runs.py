@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 from artifacts.lineage.audit import verify as verify_run
 from artifacts.lineage.manifest import Manifest, damaged_manifests, find_manifest, is_alive, manifests
 from artifacts.storage.settings import Settings
-from flows.cli.options import Switch
 from flows.cli.output import format_age, print_note, show_json, show_table
+from flows.cli.switch import Switch
 
 JSON_FIELDS = {"run", "dataset", "recipe", "seed", "accuracy", "started", "ended", "error"}
 

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 from artifacts.errors import Rejected
 from artifacts.lineage.progress import report_progress
 from artifacts.storage.settings import Settings
-from flows.cli.options import Switch, TrainingOptions
+from flows.cli.options import TrainingOptions
 from flows.cli.output import log_on_stderr, print_note, show_outcome
 from flows.cli.prefect_server import is_cache_refreshed, is_server_configured
 from flows.cli.session import session
+from flows.cli.switch import Switch
 from flows.plan import PATIENCE, Plan
 from tasks.data.datasets import SAMPLE
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from artifacts.lineage.audit import differences, verify
+from artifacts.lineage.cache_key import StepCall
 from artifacts.lineage.manifest import Manifest, Run
-from artifacts.lineage.step_call import StepCall
 from artifacts.storage.arrays import at_once
 from artifacts.storage.store import Store
 from tests.artifacts.lineage.test_manifest import FIELDS, old_manifest, old_step

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from artifacts.errors import UsageError
+from artifacts.lineage.cache_key import StepCall
 from artifacts.lineage.manifest import Manifest, Run, damaged_manifests, find_manifest, is_alive, manifests
-from artifacts.lineage.step_call import StepCall
 from artifacts.storage.store import Ref, Store
 
 FIELDS: dict[str, Any] = {"dataset": "d", "recipe": "r", "seed": 0, "hyperparameters": {}, "gate": {}}
@@ -22,7 +22,7 @@ CALL = StepCall(task="t", inputs={}, code={}, libraries={})
 def old_step(name: str, result: Any, **inputs: Any) -> dict[str, Any]:
     """A step as code up to November 2026 recorded it, when modules counted in the key."""
     call = StepCall(task=name, inputs=inputs, code={f"tasks.{name}:{name}": "0" * 64}, libraries={})
-    parts = {"call": call.model_dump(), "key": call.key_with_places, "result": result}
+    parts = {"call": call.model_dump(), "key": call.key_with_modules, "result": result}
     return {"name": name, "cached": False, "seconds": 0.1, **parts}
 
 

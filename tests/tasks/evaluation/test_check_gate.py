@@ -34,7 +34,7 @@ def check(
     baseline: Baseline,
     gate: Gate,
     baseline_probabilities: Ref | None = None,
-    new_holdout: Ref | None = None,
+    counts_on_new_images: Ref | None = None,
 ) -> Verdict:
     verdict = check_gate.fn(
         scored,
@@ -42,7 +42,7 @@ def check(
         saved(store),
         baseline=baseline,
         baseline_probabilities=baseline_probabilities,
-        new_holdout=new_holdout,
+        counts_on_new_images=counts_on_new_images,
         gate=gate,
         store=store,
     )
@@ -75,5 +75,5 @@ def test_new_holdout(store: Store) -> None:
     """Given the counts on held-out new images, the verdict has a check that rejects a model shown to be worse there."""
     scored, test = parts(store)
     baseline, gate, counts = Baseline(version=7), Gate(min_accuracy=0.1), store.put_json([1, 20, 100])
-    verdict = check(store, scored, test, baseline=baseline, gate=gate, new_holdout=counts)
+    verdict = check(store, scored, test, baseline=baseline, gate=gate, counts_on_new_images=counts)
     assert not verdict.passed and "version 7 on new images (1 gained, 20 lost of 100)" in verdict.reason

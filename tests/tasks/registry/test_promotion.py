@@ -10,7 +10,7 @@ from artifacts.errors import ArtifactLost, DigitflowError, UsageError
 from artifacts.lineage.manifest import Manifest
 from artifacts.storage.store import Digest, Ref, Store
 from tasks.evaluation.gate import Baseline, Gate
-from tasks.registry.promotion import Decision, register_and_promote, select_baseline
+from tasks.registry.promotion import Decision, register_and_promote, retry_if_champion_changed, select_baseline
 from tasks.registry.versions import Candidate, ChampionChanged, Package, Promotion, Version
 from tests.tasks.registry.conftest import candidate
 
@@ -283,3 +283,27 @@ def test_killed_before_the_end(runs: Runs) -> None:
     """A model that is registered but was not promoted when its run was killed is promoted by the next run."""
     runs.registry.register(candidate(ref(1), baseline=Baseline(absence="no champion yet")), PACKAGE, runs.store)
     assert runs.run(1) == (1, True)
+
+
+def test_steps_repeat_until_the_champion_stays() -> None:
+    """The steps of a run repeat as long as another run changes the champion, and start over each time."""
+    outcomes, restarts = iter([ChampionChanged("changed"), ChampionChanged("changed"), "done"]), []
+
+    def attempt() -> str:
+        outcome = next(outcomes)
+        if isinstance(outcome, ChampionChanged):
+            raise outcome
+        return outcome
+
+    assert retry_if_champion_changed(attempt, lambda: restarts.append("start over")) == "done"
+    assert len(restarts) == 2
+
+
+def test_other_errors_end_the_run() -> None:
+    """An error other than a changed champion ends the run."""
+
+    def attempt() -> None:
+        raise ValueError
+
+    with pytest.raises(ValueError):
+        retry_if_champion_changed(attempt, lambda: None)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from artifacts.lineage.step_call import StepCall
+from artifacts.lineage.cache_key import StepCall
 from artifacts.storage.arrays import at_once
 from artifacts.storage.settings import Settings
 from artifacts.storage.store import Location, Store
@@ -26,7 +26,7 @@ def test_parts_change_the_key() -> None:
     calls = [StepCall.model_validate(parts | change) for change in ({}, *changes)]
     assert len({call.key for call in calls}) == 5
     call, moved = calls[0], StepCall.model_validate(parts | {"code": {"tasks.b:f": "0"}})
-    assert moved.key == call.key and moved.key_with_places != call.key_with_places
+    assert moved.key == call.key and moved.key_with_modules != call.key_with_modules
 
 
 def test_hidden_code_is_refused() -> None:

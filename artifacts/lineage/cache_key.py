@@ -1,4 +1,4 @@
-"""Everything that a step's result depends on, in parts, so that a preview can name what changed."""
+"""What a cache key is made of: everything that a step's result depends on, in parts, so that a change can be named."""
 
 import hashlib
 import inspect
@@ -46,8 +46,8 @@ class StepCall(BaseModel, frozen=True):
         return hashlib.sha256(canonical_json(self.model_dump() | {"code": code})).hexdigest()
 
     @property
-    def key_with_places(self) -> str:
-        """The key as runs up to November 2026 computed it, with the modules of definitions."""
+    def key_with_modules(self) -> str:
+        """The key as runs up to November 2026 computed it: the module of each definition was part of it."""
         return hashlib.sha256(canonical_json(self.model_dump())).hexdigest()
 
 
