@@ -18,6 +18,7 @@ setup: .venv/.installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 	$(BIN)/uv pip install --quiet --native-tls --compile-bytecode --python $(BIN)/python --require-hashes -r requirements.lock
 	$(BIN)/uv pip install --quiet --native-tls --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	$(BIN)/python -m flows.cli.database_template
 	touch $@
 
 run: setup

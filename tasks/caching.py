@@ -43,6 +43,11 @@ class Step(Generic[P, R]):
     def __init__(self, fn: Callable[P, R], name: str, shaped_by: tuple[str, ...], cached: bool):
         self.fn, self.name, self.shaped_by, self.cached = fn, name, shaped_by, cached
         functools.update_wrapper(self, fn)
+        fn.__qualname__ = f"{fn.__name__}.fn"  # where the function is found, so that it is pickled by name
+
+    def __reduce__(self) -> str:
+        """By name: a process elsewhere that is sent a step uses its own."""
+        return self.fn.__name__
 
     def describe(self, arguments: dict[str, Any]) -> StepCall:
         """Everything that decides the result of this step for these arguments."""

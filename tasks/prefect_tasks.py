@@ -151,6 +151,7 @@ def _returning_plain(function: Callable[..., Any]) -> Callable[..., Any]:
         result = function(*args, **kwargs)
         return result.model_dump(mode="json") if isinstance(result, BaseModel) else result
 
+    returning_plain.__qualname__ = f"{function.__name__}.task.fn"  # where it is found, so that it is pickled by name
     return returning_plain
 
 

@@ -27,22 +27,11 @@ app = App(
     suppress_keyboard_interrupt=False,
 )
 
-VERBS = {
-    "train:train": "Train, evaluate, check and save a model.",
-    "experiment:experiment": "Compare variants of a recipe on held-out training images.",
-    "explain_cache:explain_cache": "Show which steps `train` would take from the cache, and what changed.",
-    "cache:cache": "Show how much disk the stored artifacts take, and evict some of them.",
-    "runs:runs": "List the runs, the latest first.",
-    "runs:verify": "Check that a run's artifacts, keys and code are unchanged.",
-    "models:models": "List the registered models; promote, roll back or look up the champion.",
-    "data:data": "Add labelled batches for retraining, and list their states.",
-    "predict:predict": "Predict the digits in images with the champion.",
-    "serve:serve": "Serve a page on which to draw a digit and see what the champion predicts.",
-}
-"""By module and name of each verb, its line in the help. A verb's module is imported when the verb is typed."""
-
-for place, line in VERBS.items():
-    app.command(f"flows.cli.verbs.{place}", help=line)
+for verb in (
+    *("train:train", "experiment:experiment", "explain_cache:explain_cache", "cache:cache", "runs:runs", "runs:verify"),
+    *("models:models", "data:data", "predict:predict", "serve:serve"),
+):
+    app.command(f"flows.cli.verbs.{verb}")  # imported when it is typed
 
 
 def main() -> None:

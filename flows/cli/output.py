@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ByteSize
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from artifacts.lineage.progress import Numbers, listening
 from artifacts.storage.home import disk_errors
 
 if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
     from flows.experiments import Experiment
     from flows.publication import Outcome
 
@@ -117,6 +117,9 @@ def progress_bars() -> Iterator[None]:
     if not sys.stderr.isatty():
         yield
         return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
     columns = (
         TextColumn("{task.description:24}"),
         BarColumn(24),
@@ -130,7 +133,7 @@ def progress_bars() -> Iterator[None]:
 class _StepBars:
     """A progress listener with one bar for each step."""
 
-    def __init__(self, progress: Progress):
+    def __init__(self, progress: "Progress"):
         self._progress = progress
         self._bars: dict[str, TaskID] = {}
 

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from artifacts.errors import DigitflowError
 from artifacts.storage.home import STARTING_LOCK, disk_errors, locked
+from flows.cli.database_template import copy_template
 
 STARTUP = 180
 """Seconds that a start may take; the first one creates the database."""
@@ -181,7 +182,9 @@ def _set_aside_if_damaged(database: Path) -> None:
 def _serve(descriptor: int) -> None:
     import uvicorn
 
-    _set_aside_if_damaged(Path("prefect.db"))
+    database = Path("prefect.db")
+    _set_aside_if_damaged(database)
+    copy_template(database)
     config = uvicorn.Config(
         "prefect.server.api.server:create_app", factory=True, fd=descriptor, log_level="warning", lifespan="on"
     )

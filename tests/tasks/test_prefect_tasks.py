@@ -6,11 +6,15 @@ import sys
 import threading
 from pathlib import Path
 
+import cloudpickle
+
 from artifacts.storage.settings import Settings
+from tasks.experiments.trial import trial
 from tasks.prefect_tasks import Locks
 
 HOLD = """
 import sys, time
+from tasks.experiments.trial import trial
 from tasks.prefect_tasks import Locks
 locks = Locks()
 assert locks.acquire_lock("key", "other")
@@ -52,3 +56,9 @@ def test_killed_holder(home: Path) -> None:
     holder.wait()
     assert Locks().acquire_lock("key", "me", acquire_timeout=1.0)
     assert (Settings.load().home / "locks").is_dir()
+
+
+def test_steps_travel_by_name() -> None:
+    """Steps, tasks and their functions are sent to another process by name, so that it uses its own code and locks."""
+    for value in (trial, trial.fn, trial.task, trial.task.fn):
+        assert cloudpickle.loads(cloudpickle.dumps(value)) is value
