@@ -1,9 +1,10 @@
 """Preview a run: which steps the cache answers, why the others are computed, and what can be started early for them."""
 
+import secrets
 import time
 from typing import Any, Literal
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from artifacts.lineage.audit import differences
 from artifacts.lineage.cache_key import StepCall
@@ -50,7 +51,7 @@ def repeat_unchanged(plan: Plan, settings: Settings, started: float) -> Outcome 
         return None
     if not is_decided(plan, results, store):
         return None
-    with recorded_run(plan, settings, "unchanged") as run:
+    with recorded_run(plan, settings, f"unchanged-{secrets.token_hex(3)}") as run:
         for call, seconds, entry in lookup.hits:
             cache_entries.replicate(store, call.key, entry)
             run.note(call, True, seconds, cache_entries.result_of(entry))
@@ -104,8 +105,11 @@ class _Lookup:
         records = [record for record in self._earlier if record.name == step.name]
         same = next((record for record in records if record.key == call.key), None)
         if same:  # its code and inputs are the same, so its result will be
-            self._note(step, "miss", ["the stored result is gone or damaged"])
-            return step.typed(same.result)
+            placeholder = self._note(step, "miss", ["the stored result is gone or damaged"])
+            try:
+                return step.typed(same.result)
+            except ValidationError:  # the manifest is damaged too
+                return placeholder
         return self._note(step, "miss", differences([record.call for record in records], call))
 
     def _note(self, step: Step[Any, Any], cache: Literal["hit", "miss", "depends"], reasons: list[str]) -> _Pending:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from pydantic import BaseModel
 
 from artifacts.lineage.cache_key import StepCall
-from artifacts.lineage.fingerprint import fingerprint
+from artifacts.lineage.fingerprint import bindings, fingerprint
 from artifacts.lineage.manifest import Manifest, StepRecord
 from artifacts.storage.home import OBJECTS
 from artifacts.storage.store import Ref, Store, references
@@ -59,6 +59,7 @@ def _code_state(step: StepRecord) -> State:
     root = next(iter(step.call.code), "")
     module, _, function = root.partition(":")
     is_same = bool(function) and _by_name(fingerprint(module, function)) == _by_name(step.call.code)
+    is_same = is_same and step.call.bindings in ("", bindings(module, function))
     return "holds" if is_same else "differs"
 
 
@@ -75,7 +76,10 @@ def differences(before: list[StepCall], call: StepCall) -> list[str]:
 def _changes(old: StepCall, new: StepCall) -> Iterator[str]:
     for name, (was, now) in _unequal(_flat(old.inputs), _flat(new.inputs)):
         yield f"input {name}: {_short(was)} → {_short(now)}"
-    yield from _code_changes(old.code, new.code)
+    changes = list(_code_changes(old.code, new.code))
+    if not changes and old.bindings != new.bindings:
+        changes = ["code: a name stands for another definition"]
+    yield from changes
     for name, (was, now) in _unequal(old.libraries, new.libraries):
         yield f"library {name}: {was} → {now}"
 

@@ -1,4 +1,8 @@
-"""What a cache key is made of: everything that a step's result depends on, in parts, so that a change can be named."""
+"""What a cache key is made of: everything that a step's result depends on, in parts, so that a change can be named.
+
+What counts as code is in `fingerprint.py`. Each step names its libraries in `@step(shaped_by=…)`, and arguments that
+are a `Location` are left out. `audit.py` compares calls and derives keys again.
+"""
 
 import hashlib
 import inspect
@@ -9,7 +13,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from artifacts.lineage.environment import versions
-from artifacts.lineage.fingerprint import fingerprint
+from artifacts.lineage.fingerprint import bindings, fingerprint
 from artifacts.storage.store import Location, canonical_json
 
 
@@ -22,6 +26,8 @@ class StepCall(BaseModel, frozen=True):
     code: dict[str, str]
     """The digest of each definition that the step reaches, by "module:name". The module is not part of the key."""
     libraries: dict[str, str]
+    bindings: str = ""
+    """A digest of which name stands for which definition in the code; calls up to November 2026 have none."""
 
     @classmethod
     def of(
@@ -37,6 +43,7 @@ class StepCall(BaseModel, frozen=True):
             inputs={k: _json(v) for k, v in arguments.items() if not isinstance(v, Location)},
             code=code,
             libraries=versions(shaped_by),
+            bindings=bindings(function.__module__, function.__name__),
         )
 
     @cached_property
@@ -48,7 +55,7 @@ class StepCall(BaseModel, frozen=True):
     @property
     def key_with_modules(self) -> str:
         """The key as runs up to November 2026 computed it: the module of each definition was part of it."""
-        return hashlib.sha256(canonical_json(self.model_dump())).hexdigest()
+        return hashlib.sha256(canonical_json(self.model_dump(exclude={"bindings"}))).hexdigest()
 
 
 def _json(value: Any) -> Any:

@@ -14,12 +14,15 @@ from pathlib import Path
 ROOMS = ("artifacts", "tasks", "flows")
 
 _EFFECTS, _ALL = "", "*"
-"""Two names that stand for a definition's. `_EFFECTS`: the statements of a module that do more than define or import.
-`_ALL`: everything that a module defines or imports.
+"""Two names that are used in place of a definition's. `_EFFECTS`: the statements of a module that do more than define
+or import. `_ALL`: everything that a module defines or imports.
 """
 
 Definition = tuple[str, str]
-Imports = dict[str, set[tuple[str, str | None]]]
+Use = tuple[str, Definition]
+"""A name as a definition uses it, or nothing for what is used because a module is imported; and what it stands for."""
+Imports = dict[str, dict[tuple[str, str | None], None]]
+"""By name; the values are ordered sets, since branches may import one name from several places."""
 
 
 @cache
@@ -33,46 +36,96 @@ def fingerprint(module: str, function: str) -> dict[str, str]:
     Not part of a digest are comments, docstrings and layout; annotations of functions and module variables; `@step` on
     `function`; and imports from the project, since they are followed. So code may move.
     """
-    digests, named = _read(module, function, is_root=True)
-    reached, seen, pending = dict(digests), {(module, function)}, list(named)
-    while pending:
-        definition = pending.pop()
-        if definition not in seen:
-            seen.add(definition)
-            digests, named = _read(*definition)
-            reached |= digests
-            pending += named
+    reached: dict[str, str] = {}
+    for digests, _ in _walk(module, function).values():
+        reached |= digests
     return reached
 
 
 @cache
-def _read(module: str, name: str, is_root: bool = False) -> tuple[dict[str, str], set[Definition]]:
-    """The digests of one definition and of the files that it names; and the definitions that it names."""
+def bindings(module: str, function: str) -> str:
+    """A digest of which name stands for which definition, in all that `function` reaches.
+
+    Definitions count by the order in which the walk meets them, not by module, so code may move; but two definitions
+    that swap their names, or an import that takes another one, change it.
+    """
+    walk = _walk(module, function)
+    numbers: dict[Definition, int] = {(module, function): 0}
+    rows = []
+    for definition in (queue := [(module, function)]):
+        digests, uses = walk[definition]
+        named = []
+        for name, target in uses:
+            for real in _with_digest(target, walk) if name else ():
+                if real not in numbers:
+                    numbers[real] = len(queue)
+                    queue.append(real)
+                named.append((name, numbers[real]))
+        rows.append([definition[1], sorted(digests.values()), sorted(set(named))])
+    return hashlib.sha256(repr(rows).encode()).hexdigest()
+
+
+@cache
+def _walk(module: str, function: str) -> "dict[Definition, Reading]":
+    """Everything that `function` reaches, in the order of use."""
+    walk = {(module, function): _read(module, function, is_root=True)}
+    for definition in (queue := [(module, function)]):
+        for _, target in walk[definition][1]:
+            if target not in walk:
+                walk[target] = _read(*target)
+                queue.append(target)
+    return walk
+
+
+def _with_digest(target: Definition, walk: "dict[Definition, Reading]") -> list[Definition]:
+    """The definitions with code behind a name that may only pass an import on."""
+    found, seen = [], {target}
+    for definition in (queue := [target]):
+        digests, uses = walk[definition]
+        if digests:
+            found.append(definition)
+            continue
+        for name, following in uses:
+            if name and following not in seen:
+                seen.add(following)
+                queue.append(following)
+    return found
+
+
+Reading = tuple[dict[str, str], tuple[Use, ...]]
+
+
+@cache
+def _read(module: str, name: str, is_root: bool = False) -> Reading:
+    """The digests of one definition and of the files that it names; and what it uses, in order."""
     source = _source(module)
     if source is None:
-        return {}, set()
-    named = {(enclosing, _EFFECTS) for enclosing in _enclosing(module)}
-    named |= {each for target in source.imports.get(name, ()) for each in _resolved(target, ())}
+        return {}, ()
+    uses: list[Use] = [("", (enclosing, _EFFECTS)) for enclosing in _enclosing(module)]
+    uses += [(name, each) for target in source.imports.get(name, ()) for each in _resolved(target, ())]
     if name == _ALL:
-        named |= {(module, each) for each in [*source.definitions, *source.imports]}
+        uses += [(each, (module, each)) for each in [*source.definitions, *source.imports]]
     definitions = source.definitions.get(name, [])
     if name == _EFFECTS:  # a module is imported with all that it imports
-        named |= {(imported, _EFFECTS) for targets in source.imports.values() for imported, _ in targets}
+        uses += [("", (imported, _EFFECTS)) for targets in source.imports.values() for imported, _ in targets]
     if not definitions:
-        return {}, named
+        return {}, tuple(uses)
     texts: list[str] = []
     files: dict[str, str] = {}
     for statement, inner in definitions:
         node = _without_step(statement) if is_root else statement
         chains = list(_chains(node))
         for first, *attributes in chains:
-            targets = inner.get(first, set()) | source.imports.get(first, set())
-            named |= {each for target in targets for each in _resolved(target, tuple(attributes))}
-            named |= {(module, first)} if first in source.definitions else set()
-        borrowed = sorted({source.libraries[first] for first, *_ in chains if first in source.libraries})
+            as_used = ".".join([first, *attributes])
+            targets = inner.get(first, {}) | source.imports.get(first, {})
+            uses += [(as_used, each) for target in targets for each in _resolved(target, tuple(attributes))]
+            uses += [(as_used, (module, first))] if first in source.definitions else []
+        borrowed = sorted(
+            {source.libraries[name] for name in ("*", *(c[0] for c in chains)) if name in source.libraries}
+        )
         texts += [*borrowed, ast.unparse(node)]
         files |= _files(module, source.path.parent, node)
-    return {f"{module}:{name}": hashlib.sha256("\n".join(texts).encode()).hexdigest()} | files, named
+    return {f"{module}:{name}": hashlib.sha256("\n".join(texts).encode()).hexdigest()} | files, tuple(uses)
 
 
 def _resolved(target: tuple[str, str | None], attributes: tuple[str, ...]) -> Iterator[Definition]:
@@ -216,12 +269,12 @@ def _imports(module: str, nodes: Iterable[ast.AST]) -> Imports:
             if source.split(".")[0] in ROOMS:
                 pairs = [(alias.asname or alias.name, alias.name) for alias in node.names]
                 for known_as, name in _public(source) if pairs[0][1] == "*" else pairs:
-                    imports.setdefault(known_as, set()).add((source, name))
+                    imports.setdefault(known_as, {})[source, name] = None
         elif isinstance(node, ast.Import):
             for alias in node.names:
                 room = alias.name.split(".")[0]
                 if room in ROOMS:
-                    imports.setdefault(alias.asname or room, set()).add((alias.name if alias.asname else room, None))
+                    imports.setdefault(alias.asname or room, {})[alias.name if alias.asname else room, None] = None
     return imports
 
 

@@ -20,8 +20,8 @@ app = App(
     name="digitflow",
     help="Train image classifiers in a pipeline whose cache, gate and weights can be trusted.",
     help_epilogue="Settings are environment variables: DIGITFLOW_HOME, _MIRRORS, _TIMEOUT, _STORE, _MAX_SIZE, _INBOX; "
-    "MLFLOW_TRACKING_URI. Exit status: 0 success, 2 a wrong option or value, 3 the gate rejected the model, "
-    "1 any other error.",
+    "MLFLOW_TRACKING_URI. Exit status: 0 success, 2 the request cannot be met, 3 the gate rejected the model, "
+    "130 interrupted, 1 any other error.",
     version=lambda: version("digitflow"),
     version_flags=["--version"],
     suppress_keyboard_interrupt=False,
@@ -37,10 +37,13 @@ for verb in (
 def main() -> None:
     """Run the command line. An error that a user can cause becomes one line on stderr and an exit status."""
     sys.unraisablehook = _interrupt_again
-    if sys.stderr is None:  # the caller closed it; no other file may get its descriptor
-        sys.stderr = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # the caller closed it; no other file may get its descriptor
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w"))
     if not sys.warnoptions:  # warnings are for developers of libraries; python -W shows them
         warnings.simplefilter("ignore")
+    if not {*sys.argv[1:]} & {*app}:  # no verb: the help describes each of them, so they are imported
+        _ = [app[verb] for verb in app]
     try:
         status = app(result_action="return_value", exit_on_error=False, print_error=False)
         sys.stdout.flush()

@@ -55,8 +55,9 @@ def copy_template(database: Path) -> None:
     template = template_path()
     if not database.exists() and template.exists():
         part = database.with_name(f"{database.name}.part")
-        shutil.copyfile(template, part)
-        part.replace(database)
+        with contextlib.suppress(OSError):  # without a copy, Prefect makes the database itself
+            shutil.copyfile(template, part)
+            part.replace(database)
 
 
 if __name__ == "__main__":

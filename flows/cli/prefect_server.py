@@ -165,6 +165,13 @@ def await_server(url: str) -> None:
     raise DigitflowError(f"Prefect's server {url} did not start; see logs/server.log in DIGITFLOW_HOME")
 
 
+def _prepare(database: Path) -> None:
+    """Copy the template to a new home, and set aside a database that is damaged, a copied one too."""
+    copy_template(database)
+    if database.exists():
+        _set_aside_if_damaged(database)
+
+
 def _set_aside_if_damaged(database: Path) -> None:
     """Rename a damaged database, so that Prefect creates a new one. It holds only the history that Prefect shows."""
     try:
@@ -182,9 +189,7 @@ def _set_aside_if_damaged(database: Path) -> None:
 def _serve(descriptor: int) -> None:
     import uvicorn
 
-    database = Path("prefect.db")
-    _set_aside_if_damaged(database)
-    copy_template(database)
+    _prepare(Path("prefect.db"))
     config = uvicorn.Config(
         "prefect.server.api.server:create_app", factory=True, fd=descriptor, log_level="warning", lifespan="on"
     )

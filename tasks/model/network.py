@@ -65,8 +65,9 @@ def _layers(hp: Hyperparameters, classes: int, seed: int, training: bool) -> Ite
     if training and (hp.rotation or hp.zoom or hp.shear or hp.shift):
         yield RandomAffine.of(hp, augmentation_seed)
     for i, filters in enumerate(hp.filters):
-        size, stride, pool = (at(sizes, i) for sizes in (hp.kernel_size, hp.strides, hp.pool))
-        yield weighted(layers.Conv2D, filters, size, stride, at(hp.padding, i), name=f"convolution_{i}", **before_norm)
+        size, pool = at(hp.kernel_size, i), at(hp.pool, i)
+        border = {"strides": at(hp.strides, i), "padding": at(hp.padding, i)}
+        yield weighted(layers.Conv2D, filters, size, name=f"convolution_{i}", **border, **before_norm)
         if pool > 1:  # before the activation: equal for an activation that never falls, and cheaper
             yield layers.MaxPooling2D(pool, name=f"pool_{i}", **inner)
         yield from activated(f"{i}")

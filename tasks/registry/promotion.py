@@ -58,8 +58,8 @@ def select_baseline(
 ) -> Baseline:
     """What to hold a model with these weights against, on the raw test images `test`: the champion, if there is one.
 
-    A model that the same gate judged before, or that is champion, keeps its baseline: so a run in which nothing
-    changed decides nothing and imports no MLflow. `manifests` has the latest first.
+    If the same gate has judged these weights before, or they are the champion's, the baseline is that of then. So a
+    run in which nothing changed decides nothing and imports no MLflow. `manifests` has the latest first.
 
     Raises UsageError if the champion takes images of another size, and ArtifactLost if its weights are gone, since a
     model that cannot be held against the champion does not replace it.

@@ -63,7 +63,8 @@ class Registry:
             raise UsageError(f"several data sets have a {what}: {names}; add --dataset (in Python: dataset=…)")
         if not versions:
             of = f" of {dataset}" if dataset else ""
-            raise UsageError(f"there is no {what}{of}; train one first, or see: digitflow models")
+            remedy = "train one first, or see" if number is None else "see"
+            raise UsageError(f"there is no {what}{of}; {remedy}: digitflow models")
         return _readable(versions[0])
 
     def champion(self, dataset: str) -> Version | None:

@@ -89,8 +89,8 @@ class UnreadableVersion(BaseModel, frozen=True):
 class Promotion(BaseModel, frozen=True):
     """One change of the champion. `at` is UTC, `replaced` the version before, if any.
 
-    It took no effect if the process died after it wrote this record and before it moved the alias, or if a person moved
-    the alias in MLflow.
+    `took_effect` is False if the process died after it wrote this record and before it moved the alias, or if a person
+    moved the alias in MLflow.
     """
 
     dataset: str

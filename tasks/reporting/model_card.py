@@ -61,7 +61,10 @@ def worst_mistakes(
     predicted = probabilities.argmax(axis=1)
     wrong = np.flatnonzero((predicted != labels) & (True if among is None else among))
     worst = wrong[np.argsort(-probabilities[wrong, predicted[wrong]], kind="stable")[:24]]
-    return [Mistake(int(i), images[i], int(labels[i]), int(predicted[i]), float(probabilities[i].max())) for i in worst]
+    return [
+        Mistake(int(i), images[i], int(labels[i]), int(predicted[i]), probability=float(probabilities[i].max()))
+        for i in worst
+    ]
 
 
 def frequent_errors(evaluation: Evaluation) -> list[tuple[int, int, int]]:

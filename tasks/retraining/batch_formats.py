@@ -18,13 +18,17 @@ BATCH_FORMATS = "a .npz file with images and labels, a folder with an IDX pair, 
 
 def may_be_batch(path: Path) -> bool:
     """Whether a path may hold a batch: a folder, or an .npz file."""
-    return path.is_dir() or (path.suffix == ".npz" and path.is_file())
+    return path.is_dir() or _is_npz(path)
+
+
+def _is_npz(path: Path) -> bool:
+    return path.suffix == ".npz" and path.is_file()
 
 
 def read_batch(path: Path, store: Store, max_bytes: int) -> tuple[RawImages, Labels]:
     """Images (n, height, width) and labels (n,), both uint8. Raises BadSource if the files are no batch."""
     try:
-        if path.suffix == ".npz" and path.is_file():
+        if _is_npz(path):
             return _read_npz(path, max_bytes)
         if (path / "labels.csv").is_file():
             return _read_pictures(path, max_bytes)

@@ -22,7 +22,7 @@ from tasks.retraining.quarantine import quarantine_batch
 OnDrift = Literal["accept", "refuse"]
 
 WHOLE_DATASET_CHECKS = frozenset({"classes", "missing-class", "imbalance"})
-"""Checks of a whole data set, which a batch may fail."""
+"""Checks that make sense only for a whole data set: a batch that fails one is accepted all the same."""
 
 
 class Arrivals(BaseModel):

@@ -41,7 +41,7 @@ def stability_index(base: np.ndarray, batch: np.ndarray, edges: np.ndarray) -> f
 
 
 def _drift(name: str, base: np.ndarray, batch: np.ndarray, edges: np.ndarray) -> Drift:
-    """The threshold grows for small batches: without drift, one batch in a thousand exceeds it for a given statistic.
+    """For a small batch the threshold rises until only one batch without drift in a thousand exceeds it, by statistic.
 
     Without drift the index is distributed as (1/n + 1/m) chi²(bins - 1): Yurdakul & Naranjo 2020, Journal of Risk Model
     Validation 14(4).

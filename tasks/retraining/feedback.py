@@ -3,6 +3,7 @@
 import contextlib
 import math
 import os
+import re
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from pydantic import Base64Bytes, BaseModel, ValidationError
+from pydantic import Base64Bytes, BaseModel, Field, PositiveInt, ValidationError
 
 from artifacts.errors import DigitflowError
 from artifacts.storage.home import CORRECTIONS, disk_errors, locked
@@ -112,7 +113,8 @@ def _sync(path: Path) -> None:
 
 
 def _name(dataset: str, width: int, height: int) -> str:
-    return f"{dataset.replace('/', '_')}-{width}x{height}"
+    safe = re.sub(r"[^\w .()-]", "_", dataset)[:100]  # as part of a file's name
+    return f"{safe}-{width}x{height}"
 
 
 @contextlib.contextmanager
@@ -137,8 +139,8 @@ class _Line(BaseModel):
     """A line of the files in which corrections waited until November 2026."""
 
     pixels: Base64Bytes
-    shape: tuple[int, int]
-    label: int
+    shape: tuple[PositiveInt, PositiveInt]
+    label: int = Field(ge=0, le=255)
     dataset: str = ""
     at: float
 

@@ -1,1 +1,1 @@
-"""What does each verb of the command line do?"""
+"""What does each verb of the command line do? `flows/cli/app.py` lists the verbs."""

@@ -5,15 +5,17 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 ROOT = Path(__file__).parents[3]
 SCRIPT = """
 import json, sys
-from artifacts.lineage.fingerprint import fingerprint
+from artifacts.lineage.fingerprint import bindings, fingerprint
 
-prints = {task: fingerprint(*task.rsplit(".", 1)) for task in sys.argv[1:]}
+read = bindings if sys.argv[1] == "bindings" else fingerprint
+prints = {task: read(*task.rsplit(".", 1)) for task in sys.argv[2:]}
 assert not {"keras", "tensorflow", "prefect", "numpy", "tasks"} & set(sys.modules)
 print(json.dumps(prints))
 """
@@ -33,10 +35,14 @@ Prints = dict[str, dict[str, str]]
 
 def fingerprints(tree: Path) -> Prints:
     """The fingerprints of all tasks of the code in `tree`, taken by a new process that imports none of them."""
-    command = [sys.executable, "-c", SCRIPT, *TASKS]
-    env = {"PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1"}
-    prints: Prints = json.loads(subprocess.run(command, cwd=tree, env=env, check=True, capture_output=True).stdout)
+    prints: Prints = printed("fingerprint", tree, *TASKS)
     return prints
+
+
+def printed(what: str, tree: Path, *functions: str) -> Any:
+    command = [sys.executable, "-c", SCRIPT, what, *functions]
+    env = {"PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1"}
+    return json.loads(subprocess.run(command, cwd=tree, env=env, check=True, capture_output=True).stdout)
 
 
 @pytest.fixture(scope="module")
@@ -79,6 +85,7 @@ def test_harmless_edits_keep_it(old: str, new: str, tree: Path, before: Prints) 
     task, helper = tree / "tasks/data/normalise.py", tree / "tasks/data/images.py"
     edit(task if old in task.read_text() else helper, old, new)
     assert fingerprints(tree) == before
+    assert printed("bindings", tree, *TASKS) == printed("bindings", ROOT, *TASKS)
 
 
 @pytest.mark.parametrize(
@@ -146,9 +153,41 @@ def test_moved_code_counts_the_same(tree: Path, before: Prints) -> None:
     (tree / "tasks/data/images.py").rename(tree / "artifacts/elsewhere.py")
     for path in tree.rglob("*.py"):
         path.write_text(path.read_text().replace("from tasks.data.images import", "from artifacts.elsewhere import"))
+    bound = printed("bindings", ROOT, *TASKS)
     after = fingerprints(tree)
-    assert after != before
+    assert after != before and printed("bindings", tree, *TASKS) == bound
     assert [by_name(after[task]) for task in TASKS] == [by_name(before[task]) for task in TASKS]
+
+
+MODULES = {
+    "root": "from tasks import m as p, n as q\ndef root():\n    return p.f(1) - q.f(1)\n",
+    "m": "K = 1\ndef f(x):\n    return x + K\n",
+    "n": "K = 2\ndef f(x):\n    return x * K\n",
+}
+
+
+@pytest.mark.parametrize(
+    "swaps",
+    [
+        {"root": ("m as p, n as q", "n as p, m as q")},
+        {"m": ("x + K", "x * K"), "n": ("x * K", "x + K")},
+        {"m": ("K = 1", "K = 2"), "n": ("K = 2", "K = 1")},
+    ],
+)
+def test_swapped_definitions_count(swaps: dict[str, tuple[str, str]], tmp_path: Path) -> None:
+    """Definitions that swap names or bodies, or what they use, change the bindings, though the same code is reached."""
+    after = MODULES | {name: MODULES[name].replace(*swap) for name, swap in swaps.items()}
+    seen = []
+    for modules in (MODULES, after):
+        tree = tmp_path / str(len(seen))
+        shutil.copytree(ROOT / "artifacts", tree / "artifacts", ignore=shutil.ignore_patterns("home", "__pycache__"))
+        (tree / "tasks").mkdir()
+        for name, text in modules.items():
+            (tree / f"tasks/{name}.py").write_text(text)
+        (print_,) = printed("fingerprint", tree, "tasks.root.root").values()
+        (bound,) = printed("bindings", tree, "tasks.root.root").values()
+        seen.append((by_name(print_), bound))
+    assert seen[0][0] == seen[1][0] and seen[0][1] != seen[1][1]
 
 
 @pytest.mark.parametrize("inside", [False, True])

@@ -3,15 +3,18 @@
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from flows.cli.prefect_server import _set_aside_if_damaged
+from flows.cli import database_template
+from flows.cli.prefect_server import _prepare, _set_aside_if_damaged
 from tests.command import ROOT, environment
 
 SCRIPT = """
 import sys
+from contextlib import closing
 from flows.cli.prefect_server import is_cache_refreshed, is_server_configured
 print(is_server_configured(), is_cache_refreshed(), "prefect" in sys.modules)
 """
@@ -60,3 +63,18 @@ def test_damaged_database_is_set_aside(tmp_path: Path) -> None:
     _set_aside_if_damaged(database)
     (aside,) = tmp_path.iterdir()
     assert aside.name.startswith("damaged-") and aside.name.endswith("-prefect.db")
+
+
+def test_new_database_comes_from_the_template(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A new home gets the template; from a damaged template it gets no database, so that Prefect makes one."""
+    template, database = tmp_path / "template.db", tmp_path / "home" / "prefect.db"
+    database.parent.mkdir()
+    monkeypatch.setattr(database_template, "template_path", lambda: template)
+    template.write_bytes(b"no database " * 1000)
+    _prepare(database)
+    assert not database.exists()
+    template.unlink()
+    with closing(sqlite3.connect(template)) as connection, connection:
+        connection.execute("CREATE TABLE flow_run (id)")
+    _prepare(database)
+    assert database.read_bytes() == template.read_bytes()
