@@ -78,7 +78,7 @@ def idx_header(*shape: int) -> bytes:
     "content",
     [
         idx_header(2**32 - 1, 28, 28),
-        gzip.compress(idx_header(2**32 - 1, 28, 28)),
+        gzip.compress(idx_header(2**32 - 1, 28, 28), mtime=0),
         idx_header(2**32 - 1, 0, 28),
         gzip.compress(idx_header(20_000, 28, 28) + bytes(9), mtime=0),
     ],
