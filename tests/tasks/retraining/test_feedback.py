@@ -179,3 +179,17 @@ def test_damaged_database(home: Path, digits: Arrays) -> None:
     (home / "corrections" / "corrections.db").write_bytes(b"x" * 5000)
     with pytest.raises(DigitflowError, match=r"corrections\.db cannot be used: file is not a database"):
         keep(digits[0][0], 1, "digits", home)
+
+
+@pytest.mark.parametrize(
+    "odd", [{"label": 300}, {"label": -1}, {"label": 2**70}, {"shape": [0, 28]}, {"shape": [-8, -8]}]
+)
+def test_odd_old_lines_stop_no_other(odd: dict[str, object], home: Path, digits: Arrays) -> None:
+    """A line of an earlier file with a label or shape that no image has is left out, and the others are handed in."""
+    path = old_file(home, digits, 2)
+    line = json.loads(path.read_text().splitlines()[0]) | odd
+    with path.open("a") as file:
+        file.write(json.dumps(line) + "\n")
+    (batch,) = hand_in(home)
+    with np.load(batch) as arrays:
+        assert arrays["labels"].tolist() == [0, 1]
