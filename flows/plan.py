@@ -29,8 +29,8 @@ class Execution(BaseModel, frozen=True, extra="forbid"):
         return self
 
 
-PATIENCE = 8
-"""Seconds that --or-sample waits for a mirror to answer before it uses the sample."""
+PATIENCE = 6
+"""Seconds that a command waits for the first mirror to answer."""
 
 
 class Plan(BaseModel, frozen=True):

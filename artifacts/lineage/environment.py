@@ -4,7 +4,6 @@ import os
 import platform
 import sys
 from functools import cache
-from importlib.metadata import version
 from importlib.util import find_spec
 
 from artifacts.errors import UsageError
@@ -27,6 +26,8 @@ def versions(libraries: tuple[str, ...]) -> dict[str, str]:
 
 @cache
 def _version(library: str) -> str:
+    from importlib.metadata import version
+
     return version(library)
 
 

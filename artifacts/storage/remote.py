@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-import fsspec
-
 from artifacts.errors import DigitflowError
 
 
@@ -49,6 +47,8 @@ class Remote:
 
     @cached_property
     def _opened(self) -> tuple[Any, str]:
+        import fsspec
+
         with self._errors():
             files, root = fsspec.core.url_to_fs(self.url)
         return files, root.rstrip("/")

@@ -1,21 +1,18 @@
 """Where and how to run. No setting changes a result; `Hyperparameters` do."""
 
+import os
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated
 
-from pydantic import ByteSize, Field, ValidationError, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import BaseModel, ByteSize, Field, ValidationError, field_validator
 
 from artifacts.errors import UsageError
 from artifacts.storage.remote import Remote
 from artifacts.storage.store import Location, Store
 
 
-class Settings(BaseSettings, Location):
-    """Settings from the environment variables `DIGITFLOW_*`."""
-
-    model_config = SettingsConfigDict(env_prefix="DIGITFLOW_", frozen=True, extra="ignore", env_ignore_empty=True)
+class Settings(BaseModel, Location, frozen=True):
+    """The settings of a process; each is an environment variable, such as DIGITFLOW_HOME. An empty one is unset."""
 
     home: Path = Field(Path("artifacts/home"), description="Folder of everything that a run writes")
     store: str = Field(
@@ -23,7 +20,7 @@ class Settings(BaseSettings, Location):
     )
     inbox: str = Field("", description="fsspec URL from which retraining fetches batches too; or none")
     max_size: ByteSize | None = Field(None, description="After each run, evict artifacts until they fit, such as 2GB")
-    mirrors: Annotated[tuple[str, ...], NoDecode] = Field(
+    mirrors: tuple[str, ...] = Field(
         (), description="Base URLs, comma-separated, that replace the built-in mirrors (http, https or file)"
     )
     timeout: float = Field(4, gt=0, le=600, description="Seconds to wait for a connection or for the next bytes")
@@ -55,8 +52,9 @@ class Settings(BaseSettings, Location):
     @classmethod
     def load(cls) -> "Settings":
         """The settings of this process. Raises UsageError, which names each unusable variable."""
+        variables = {name: os.environ.get(f"DIGITFLOW_{name.upper()}") for name in cls.model_fields}
         try:
-            return cls()
+            return cls.model_validate({name: value for name, value in variables.items() if value})
         except ValidationError as error:
             problems = "; ".join(
                 f"DIGITFLOW_{str(item['loc'][0]).upper()}={item['input']!r}: "

@@ -10,15 +10,16 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Annotated, Any, Literal
+from typing import IO, TYPE_CHECKING, Annotated, Any, Literal
 
-import numpy as np
 from pydantic import BaseModel, Field
 
 from artifacts.errors import ArtifactLost
-from artifacts.storage.arrays import chunks
 from artifacts.storage.home import OBJECTS, TEMPORARY, disk_errors
 from artifacts.storage.remote import Remote
+
+if TYPE_CHECKING:
+    import numpy
 
 Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 Kind = Literal["npy", "json", "weights.h5", "html"]
@@ -65,12 +66,16 @@ class Store(Location):
     home: Path
     remote: Remote | None = None
 
-    def put(self, array: np.ndarray) -> Ref:
+    def put(self, array: "numpy.ndarray") -> Ref:
         """Store an array as NPY, C-ordered."""
+        from artifacts.storage.arrays import chunks
+
         return self.put_chunks(array.shape, array.dtype, chunks(array))
 
-    def put_chunks(self, shape: tuple[int, ...], dtype: np.dtype[Any], parts: Iterable[np.ndarray]) -> Ref:
+    def put_chunks(self, shape: tuple[int, ...], dtype: "numpy.dtype[Any]", parts: "Iterable[numpy.ndarray]") -> Ref:
         """Store an array from slices along its first axis, one in memory at a time."""
+        import numpy as np
+
         dtype = np.dtype(dtype)
         with self.scratch() as folder, _Hashed(folder / "array") as file:
             header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
@@ -89,8 +94,10 @@ class Store(Location):
         """Store a JSON value in canonical form: equal values are one artifact."""
         return self.put_bytes(canonical_json(value), "json")
 
-    def get(self, ref: Ref) -> np.ndarray:
+    def get(self, ref: Ref) -> "numpy.ndarray":
         """The array behind `ref`, memory-mapped and read-only. Raises ArtifactLost."""
+        import numpy as np
+
         array: np.ndarray = np.load(self.path(ref), mmap_mode="r", allow_pickle=False)
         return array
 

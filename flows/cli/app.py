@@ -5,7 +5,6 @@ import os
 import sys
 import threading
 import warnings
-from importlib.metadata import version
 
 from cyclopts import App, CycloptsError
 from pydantic import ValidationError
@@ -16,13 +15,20 @@ from flows.cli.output import print_note
 INTERRUPTED = 130
 """The exit status of a command that Ctrl-C ends, as shells count it: 128 plus the number of the signal."""
 
+
+def _version() -> str:
+    from importlib.metadata import version
+
+    return version("digitflow")
+
+
 app = App(
     name="digitflow",
     help="Train image classifiers in a pipeline whose cache, gate and weights can be trusted.",
     help_epilogue="Settings are environment variables: DIGITFLOW_HOME, _MIRRORS, _TIMEOUT, _STORE, _MAX_SIZE, _INBOX; "
     "MLFLOW_TRACKING_URI. Exit status: 0 success, 2 the request cannot be met, 3 the gate rejected the model, "
     "130 interrupted, 1 any other error.",
-    version=lambda: version("digitflow"),
+    version=_version,
     version_flags=["--version"],
     suppress_keyboard_interrupt=False,
 )

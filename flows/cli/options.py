@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Group, Parameter
 from cyclopts.validators import Number
@@ -11,12 +11,12 @@ from pydantic import ValidationError
 from artifacts.errors import UsageError, describe_validation_error
 from artifacts.storage.settings import Settings
 from flows.cli.switch import EXECUTION_GROUP
-from flows.plan import Execution, Plan
-from tasks.evaluation.gate import Gate
-from tasks.experiments.search import Search
-from tasks.experiments.variants import EXTENSIONS, SPACE, ExperimentFile, read_variants
 from tasks.model.hyperparameters import Overrides
 from tasks.model.recipes import Recipe
+
+if TYPE_CHECKING:
+    from tasks.evaluation.gate import Gate
+    from tasks.experiments.variants import ExperimentFile
 
 MODEL_GROUP = Group("What to train", sort_key=0)
 TRIALS_GROUP = Group("What to try", sort_key=0)
@@ -59,7 +59,9 @@ class TrainingOptions:
             "gate": self._gate(),
         }
 
-    def _gate(self) -> Gate:
+    def _gate(self) -> "Gate":
+        from tasks.evaluation.gate import Gate
+
         try:
             gate = Gate.model_validate_json(self.gate.read_bytes()) if self.gate else Gate()
         except OSError as error:
@@ -109,6 +111,10 @@ class ExperimentOptions:
 
     def parameters(self, training: TrainingOptions, settings: Settings) -> dict[str, Any]:
         """The parameters of the flow `experiments`. Raises UsageError for values that the flow would refuse."""
+        from flows.plan import Execution, Plan
+        from tasks.experiments.search import Search
+        from tasks.experiments.variants import EXTENSIONS, SPACE, read_variants
+
         base = training.parameters()
         plan = Plan.of(**base, settings=settings)
         if base["seed"] >= 2**31:
@@ -132,8 +138,10 @@ class ExperimentOptions:
             "where": where,
         }
 
-    def _check_combination(self, declared: ExperimentFile | None) -> None:
+    def _check_combination(self, declared: "ExperimentFile | None") -> None:
         """Raise UsageError for options that exclude each other, and for unknown variants."""
+        from tasks.experiments.variants import EXTENSIONS
+
         if self.search is None and declared and declared.space:
             raise UsageError(f"{self.from_} has a space, which only a search looks through; add --search, such as 30")
         if ((self.search or self.from_) and self.variants) or (self.search and declared and not declared.space):

@@ -9,8 +9,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import ByteSize
-
 from artifacts.lineage.progress import Numbers, listening
 from artifacts.storage.home import disk_errors
 
@@ -48,6 +46,8 @@ def _escape(text: str) -> str:
 
 def format_size(count: int) -> str:
     """A number of bytes in decimal units, such as 1.5 GB."""
+    from pydantic import ByteSize
+
     return ByteSize(count).human_readable(decimal=True, separator=" ")
 
 

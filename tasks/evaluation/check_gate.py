@@ -3,8 +3,9 @@
 from artifacts.storage.store import Ref, Store
 from tasks.caching import step
 from tasks.data.datasets import Split
+from tasks.evaluation.checks import apply_gate
 from tasks.evaluation.evaluate import Scored
-from tasks.evaluation.gate import Baseline, Gate, SmokeTest, apply_gate
+from tasks.evaluation.gate import Baseline, Gate, SmokeTest
 from tasks.evaluation.metrics import Evaluation
 from tasks.evaluation.paired_tests import PairedCounts
 from tasks.evaluation.save_weights import Saved

@@ -1,14 +1,10 @@
-"""The gate: limits on the model itself, on its comparison with a baseline, and on its size and speed."""
+"""The gate as data: the limits that a model must keep, and the verdict on it. `checks.py` applies the limits."""
 
-from collections.abc import Iterator
 from typing import Literal
 
 from pydantic import BaseModel, Field
 
-from artifacts.storage.arrays import Labels, Probabilities
 from artifacts.storage.store import Ref
-from tasks.evaluation.metrics import Evaluation, calibration_error
-from tasks.evaluation.paired_tests import PairedCounts, difference_interval, discordant, non_inferiority, superiority
 from tasks.model.hyperparameters import Hyperparameters
 
 
@@ -114,105 +110,3 @@ class Verdict(BaseModel, frozen=True, populate_by_name=True, serialize_by_alias=
         failed = [f"{c.name} is {c.value:.6g}, not {c.asked} {c.threshold:.6g}" for c in self.checks if not c.passed]
         passed = [f"{c.name} is {c.value:.6g}, {c.asked} {c.threshold:.6g}" for c in self.checks]
         return "; ".join(failed or [*passed, *filter(None, [self.baseline.absence])])
-
-
-def apply_gate(
-    gate: Gate,
-    evaluation: Evaluation,
-    probabilities: Probabilities,
-    *,
-    labels: Labels,
-    smoke_test: SmokeTest,
-    baseline: Baseline,
-    baseline_probabilities: Probabilities | None = None,
-    counts_on_new_images: PairedCounts | None = None,
-) -> Verdict:
-    """Check a model against each limit of the gate, and against the baseline's probabilities for the same images.
-
-    Without `min_accuracy`, it must beat always guessing the most frequent class. `counts_on_new_images` compare it with
-    the baseline on held-out new images.
-    """
-    accuracy = _accuracy(gate, evaluation)
-    checks = [accuracy, *_absolute(gate, evaluation, probabilities, labels)]
-    champion = f"version {baseline.version}"
-    if baseline_probabilities is not None:
-        checks.append(_against(gate, champion, discordant(probabilities, baseline_probabilities, labels)))
-    if counts_on_new_images is not None:
-        checks.append(_on_new_images(gate, champion, counts_on_new_images))
-    checks += _operational(gate, smoke_test)
-    return Verdict(
-        passed=all(check.passed for check in checks),
-        threshold=accuracy.threshold,
-        checks=tuple(checks),
-        baseline=baseline,
-    )
-
-
-def _accuracy(gate: Gate, evaluation: Evaluation) -> Check:
-    value = evaluation.accuracy if gate.accuracy_bound == "estimate" else evaluation.interval[0]
-    name = "accuracy" if gate.accuracy_bound == "estimate" else "accuracy (lower bound)"
-    if gate.min_accuracy is not None:
-        check = _at_least(name, value, gate.min_accuracy)
-    else:
-        chance = max(c.support for c in evaluation.per_class) / evaluation.count
-        check = Check(name=name, value=value, threshold=chance, passed=value > chance, asked="above")
-    measured = {"estimate": evaluation.accuracy, "interval": evaluation.interval, "limit": check.threshold}
-    return check.model_copy(update={"quantity": "accuracy"} | measured)
-
-
-def _absolute(gate: Gate, evaluation: Evaluation, probabilities: Probabilities, labels: Labels) -> Iterator[Check]:
-    if gate.min_recall is not None:
-        worst = min((c for c in evaluation.per_class if c.support), key=lambda c: c.recall)
-        yield _at_least(f"recall of class {worst.label}, the worst", worst.recall, gate.min_recall)
-    if gate.max_loss is not None:
-        yield _at_most("loss", evaluation.loss, gate.max_loss)
-    if gate.max_calibration_error is not None:
-        yield _at_most("calibration error", calibration_error(probabilities, labels), gate.max_calibration_error)
-
-
-def _against(gate: Gate, champion: str, counts: PairedCounts) -> Check:
-    if gate.against_champion == "superior":
-        p, limit, relation = superiority(counts.gained, counts.lost), 0.0, "no better"
-    else:
-        margin = gate.margin or max(0.005, min(20 / counts.total, 0.5))
-        p, limit, relation = non_inferiority(*counts, margin), -margin, f"worse by {100 * margin:.3g} points"
-    return _of_difference(_at_most(f"p-value of being {relation} than {champion}", p, gate.significance), limit, counts)
-
-
-def _on_new_images(gate: Gate, champion: str, counts: PairedCounts) -> Check:
-    """The model passes unless McNemar's test shows that it is worse: a batch is too small to show that it is better.
-
-    The counts are swapped, because the test asks whether the champion is better.
-    """
-    name = f"p-value of being no worse than {champion} on new images"
-    check = _at_least(name, superiority(counts.lost, counts.gained), gate.significance)
-    return _of_difference(check, 0.0, counts)
-
-
-def _of_difference(check: Check, limit: float, counts: PairedCounts) -> Check:
-    return check.model_copy(
-        update={
-            "name": f"{check.name} ({counts.gained} gained, {counts.lost} lost of {counts.total})",
-            "quantity": "difference to the champion",
-            "estimate": (counts.gained - counts.lost) / counts.total,
-            "interval": difference_interval(*counts),
-            "limit": limit,
-        }
-    )
-
-
-def _operational(gate: Gate, smoke_test: SmokeTest) -> Iterator[Check]:
-    if gate.max_weights_bytes is not None:
-        yield _at_most("bytes of weights", float(smoke_test.weights_bytes), float(gate.max_weights_bytes))
-    if gate.max_latency_ms is not None:
-        yield _at_most("latency of one image, ms", smoke_test.latency_ms, gate.max_latency_ms)
-    if gate.min_throughput is not None:
-        yield _at_least("images per second", smoke_test.throughput, gate.min_throughput)
-
-
-def _at_least(name: str, value: float, threshold: float) -> Check:
-    return Check(name=name, value=value, threshold=threshold, passed=value >= threshold, asked="at least")
-
-
-def _at_most(name: str, value: float, threshold: float) -> Check:
-    return Check(name=name, value=value, threshold=threshold, passed=value <= threshold, asked="at most")

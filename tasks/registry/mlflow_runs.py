@@ -8,18 +8,17 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
-from importlib.metadata import version as installed
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from artifacts.errors import DigitflowError, UsageError
-from artifacts.storage.arrays import Images
 from artifacts.storage.home import MLFLOW, locked
 from artifacts.storage.store import Store
 from tasks.registry.local_reads import LocalDatabase
 from tasks.registry.versions import PREFIX, RECORD, WEIGHTS, Candidate, Package, RegisteredModel, VersionRow
 
 if TYPE_CHECKING:
+    import numpy
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import RegisteredModel as MlflowModel
 
@@ -207,8 +206,10 @@ def _write_files(candidate: Candidate, package: Package, store: Store, *, folder
         (folder / name).write_bytes(content)
 
 
-def _save_model(network: Any, example: Images, path: Path, run: str) -> None:
+def _save_model(network: Any, example: "numpy.ndarray", path: Path, run: str) -> None:
     """Save a network as an MLflow model with signature and input example."""
+    from importlib.metadata import version as installed
+
     import mlflow.keras
     from mlflow.models import Model, infer_signature
 

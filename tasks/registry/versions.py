@@ -3,15 +3,17 @@
 import json
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, Field, ValidationError, field_validator
 
 from artifacts.errors import DigitflowError
-from artifacts.storage.arrays import Images
 from artifacts.storage.store import Digest, Ref
 from tasks.evaluation.gate import Baseline
 from tasks.model.hyperparameters import Hyperparameters
+
+if TYPE_CHECKING:
+    from artifacts.storage.arrays import Images
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 """Aliases: the version in use, and the latest that was registered."""
@@ -107,7 +109,7 @@ class Package(NamedTuple):
     """What MLflow logs with a candidate: metrics per epoch, one normalised image (1, height, width, 1), and files."""
 
     history: Mapping[str, Sequence[float]]
-    example: Images
+    example: "Images"
     files: Mapping[str, bytes]
 
 

@@ -166,7 +166,9 @@ def answers(bench: Bench) -> Iterator[Pair]:
     ):
         command = (*OURS, *words.split())
         (ours,) = bench.turns(
-            functools.partial(lambda command, status, _: bench.cost(command, bench.in_use, (status, 1)), command, status)
+            functools.partial(
+                lambda command, status, _: bench.cost(command, bench.in_use, (status,)), command, status
+            )
         )
         yield Pair(f"`{words}`", ours, [], "", 0.3)
 
@@ -200,10 +202,12 @@ def install(_: Bench) -> Iterator[Pair]:
         started = time.perf_counter()
         subprocess.run(["make", "setup"], cwd=folder, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         seconds = time.perf_counter() - started
-        listing = [f"{folder}/.venv/bin/uv", "pip", "list", "--python", f"{folder}/.venv/bin/python", "--format", "freeze"]
+        listing = [f"{folder}/.venv/bin/uv", "pip", "freeze", "--python", f"{folder}/.venv/bin/python"]
         packages = subprocess.run(listing, check=True, capture_output=True, text=True).stdout.count("\n")
         size = sum(path.stat().st_blocks for path in Path(folder, ".venv").rglob("*") if not path.is_symlink()) * 512
-    print(f"| `make run` installs | {packages} packages, {size / 1e9:.1f} GB, {seconds:.0f} s | | | 140, 2.2 GB, 35 s |")
+    print(
+        f"| `make run` installs | {packages} packages, {size / 1e9:.1f} GB, {seconds:.0f} s | | | 140, 2.2 GB, 35 s |"
+    )
     yield from ()
 
 

@@ -1,20 +1,19 @@
 """The verb `train`: train a model and promote it if it passes the gate."""
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from artifacts.errors import Rejected
+from artifacts.errors import Rejected, Unreachable
 from artifacts.lineage.progress import report_progress
 from artifacts.storage.settings import Settings
 from flows.cli.options import TrainingOptions
 from flows.cli.output import log_on_stderr, print_note, show_outcome
 from flows.cli.prefect_server import is_cache_refreshed, is_server_configured
-from flows.cli.session import session
 from flows.cli.switch import Switch
-from flows.plan import PATIENCE, Plan
 from tasks.data.datasets import SAMPLE
 
 if TYPE_CHECKING:
+    from flows.plan import Plan
     from flows.publication import Outcome
 
 
@@ -29,38 +28,34 @@ def train(
     Parameters
     ----------
     or_sample: bool
-        If no mirror answers within 8 s, print a warning and use mnist-sample.
+        If no mirror answers within 6 s, print a warning and use mnist-sample.
     json: bool
         Print one JSON object on stdout, and everything else on stderr.
     verbose: bool
         Show Prefect's log on stderr.
     """
     started = time.monotonic()
+    from flows.plan import Plan
+
     settings, has_server = Settings.load(), is_server_configured()
     parameters = (options or TrainingOptions()).parameters()
     plan = Plan.of(**parameters, settings=settings)  # raises UsageError before a server is started
     if not (has_server or verbose or is_cache_refreshed()) and (unchanged := _unchanged(plan, settings, started)):
         show_outcome(unchanged, as_json=json)
         return 0 if unchanged.gate.passed else Rejected.exit_code
-    with session(settings, verbose) as wait_for_server:
-        from flows.preview import warm_up
-
-        if or_sample and not _is_obtainable(plan, settings):
-            print_note(f"no mirror of {plan.source.name} answers; using {SAMPLE} instead, so expect a lower accuracy")
-            parameters |= {"dataset": SAMPLE}
-        if not has_server:  # the new server needs time to start; with a configured one, the flow warms up by itself
-            warm_up(Plan.of(**parameters, settings=settings), settings)
-        wait_for_server()
-        report_progress("start", done=1, total=1)
-        from flows.training import training
-
-        outcome = training(**parameters)
+    if reasons := _unanswered(plan, settings):
+        if not or_sample:
+            raise Unreachable(_advice(plan, reasons))
+        print_note(f"no mirror of {plan.source.name} answers; using {SAMPLE} instead, so expect a lower accuracy")
+        parameters |= {"dataset": SAMPLE}
+        plan = Plan.of(**parameters, settings=settings)
+    outcome = _run(plan, parameters, settings, verbose)
     outcome.seconds = round(time.monotonic() - started, 2)
     show_outcome(outcome, as_json=json)
     return 0 if outcome.gate.passed else Rejected.exit_code
 
 
-def _unchanged(plan: Plan, settings: Settings, started: float) -> "Outcome | None":
+def _unchanged(plan: "Plan", settings: Settings, started: float) -> "Outcome | None":
     """The outcome if nothing changed since an earlier run. It needs no server, no Prefect, no Keras and no MLflow."""
     from flows.preview import repeat_unchanged
 
@@ -68,11 +63,38 @@ def _unchanged(plan: Plan, settings: Settings, started: float) -> "Outcome | Non
         return repeat_unchanged(plan, settings, started)
 
 
-def _is_obtainable(plan: Plan, settings: Settings) -> bool:
-    """Whether the data set is in the cache, needs no mirror, or has a mirror that answers."""
+def _run(plan: "Plan", parameters: dict[str, Any], settings: Settings, verbose: bool) -> "Outcome":
+    """Run the flow `training`. Its steps' libraries are imported while a new server starts."""
+    from flows.cli.session import session
+    from flows.preview import warm_up
+
+    has_server = is_server_configured()
+    with session(settings, verbose) as wait_for_server:
+        if not has_server:  # with a configured one, the flow warms up by itself
+            warm_up(plan, settings)
+        wait_for_server()
+        report_progress("start", done=1, total=1)
+        from flows.training import training
+
+        outcome: Outcome = training(**parameters)
+        return outcome
+
+
+def _unanswered(plan: "Plan", settings: Settings) -> dict[str, str]:
+    """Why no mirror answers; empty if one does, or if none is needed."""
+    from flows.plan import PATIENCE
     from flows.preview import preview
-    from tasks.data.download import any_reachable
 
     if not plan.mirrors.urls or preview(plan, settings, is_cache_refreshed())[0].cache == "hit":
-        return True
-    return any_reachable(plan.mirrors, PATIENCE)
+        return {}
+    from tasks.data.mirrors import unanswered
+
+    return unanswered(plan.mirrors, PATIENCE)
+
+
+def _advice(plan: "Plan", reasons: dict[str, str]) -> str:
+    tried = "; ".join(f"{url} ({reason})" for url, reason in reasons.items())
+    return (
+        f"no mirror of {plan.source.name} answers: {tried}; check the network, name another mirror in "
+        f"DIGITFLOW_MIRRORS, or train on the {SAMPLE} that needs none: --dataset {SAMPLE}"
+    )

@@ -18,7 +18,8 @@ from artifacts.errors import BadSource, Unreachable
 from artifacts.storage.store import Store
 from tasks.data import idx
 from tasks.data.datasets import FILES, SAMPLE_SOURCE, Mirrors, Source, Splits
-from tasks.data.download import any_reachable, download
+from tasks.data.download import download
+from tasks.data.mirrors import unanswered
 from tests.conftest import Arrays, write_idx
 
 LIMIT = 1_000_000
@@ -335,22 +336,21 @@ def test_header_must_fit_the_file(shape: bytes, tmp_path: Path, store: Store, di
 @pytest.mark.parametrize("answer", [good, status(404), status(500)])
 def test_any_answer_is_reachable(answer: Answer, mirror: Callable[[Answer], Mirror], refused_port: str) -> None:
     """One mirror that answers, with whatever, makes the set reachable; refused connections do not."""
-    assert any_reachable(at(refused_port, mirror(answer).url), within=5.0)
-    assert not any_reachable(at(refused_port), within=5.0)
-    assert not any_reachable(at(), within=5.0)
+    assert not unanswered(at(refused_port, mirror(answer).url), within=5.0)
+    assert unanswered(at(refused_port), within=5.0)
 
 
 def test_folder_is_reachable_if_there(tmp_path: Path) -> None:
     """A file:// mirror is reachable if its folder exists."""
-    assert any_reachable(at(tmp_path.as_uri() + "/"), within=5.0)
-    assert not any_reachable(at((tmp_path / "absent").as_uri() + "/"), within=5.0)
+    assert not unanswered(at(tmp_path.as_uri() + "/"), within=5.0)
+    assert unanswered(at((tmp_path / "absent").as_uri() + "/"), within=5.0)
 
 
 def test_deadline_holds_where_nothing_answers() -> None:
     """A server that accepts and stays silent does not delay the verdict beyond the deadline."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         started = time.monotonic()
-        assert not any_reachable(at(f"http://127.0.0.1:{server.getsockname()[1]}/"), within=0.5)
+        assert unanswered(at(f"http://127.0.0.1:{server.getsockname()[1]}/"), within=0.5)
     assert time.monotonic() - started < 5
 
 
@@ -359,7 +359,7 @@ def test_deadline_holds_where_look_ups_hang(monkeypatch: pytest.MonkeyPatch) -> 
     released = threading.Event()
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: released.wait(60) and [])
     started = time.monotonic()
-    assert not any_reachable(at("http://one.invalid/", "http://two.invalid/"), within=0.5)
+    assert unanswered(at("http://one.invalid/", "http://two.invalid/"), within=0.5)
     assert time.monotonic() - started < 5
     released.set()
 

@@ -6,8 +6,9 @@ import pytest
 from artifacts.storage.store import Ref, Store
 from tasks.data.datasets import Split
 from tasks.evaluation.check_gate import check_gate
+from tasks.evaluation.checks import apply_gate
 from tasks.evaluation.evaluate import Scored
-from tasks.evaluation.gate import Baseline, Gate, SmokeTest, Verdict, apply_gate
+from tasks.evaluation.gate import Baseline, Gate, SmokeTest, Verdict
 from tasks.evaluation.metrics import measure
 from tasks.evaluation.save_weights import Saved
 

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from tasks.evaluation.gate import OVERUSED, Baseline, Gate, SmokeTest, Verdict, apply_gate
+from tasks.evaluation.checks import apply_gate
+from tasks.evaluation.gate import OVERUSED, Baseline, Gate, SmokeTest, Verdict
 from tasks.evaluation.metrics import measure
 
 MEASURED = SmokeTest(weights_bytes=1000, latency_ms=2.0, throughput=500.0)

@@ -7,7 +7,8 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from tasks.evaluation.gate import Baseline, Gate, SmokeTest, apply_gate
+from tasks.evaluation.checks import apply_gate
+from tasks.evaluation.gate import Baseline, Gate, SmokeTest
 from tasks.evaluation.metrics import measure, reliability_bins
 from tasks.reporting.figures import Figures, draw_figures
 from tasks.reporting.model_card import ModelCard, worst_mistakes

@@ -3,7 +3,8 @@
 import pytest
 
 from tasks.data.validate import Validated
-from tasks.evaluation.gate import Baseline, Gate, SmokeTest, apply_gate
+from tasks.evaluation.checks import apply_gate
+from tasks.evaluation.gate import Baseline, Gate, SmokeTest
 from tasks.evaluation.metrics import Evaluation
 from tasks.reporting.report import report
 from tests.tasks.conftest import Lesson
