@@ -2,7 +2,7 @@
 
 Prefect's ephemeral mode is not used: it loses most of a run's history and leaves an orphan process after kill -9.
 Run as a module, this file is the server process: it serves the socket whose descriptor is its argument, and stops when
-its standard input ends, that is, when its parent process has ended, even by kill -9.
+its standard input ends, that is, when its parent process has ended, even by kill -9. Nobody waits for its end.
 """
 
 import contextlib
@@ -22,6 +22,8 @@ from flows.cli.database_template import copy_template
 
 STARTUP = 180
 """Seconds that a start may take; the first one creates the database."""
+LAST_WORDS = 8
+"""Seconds after which a server that should end is killed, whatever it still does."""
 
 _SETTINGS_FILES = (".env", "prefect.toml", "~/.prefect/profiles.toml")
 
@@ -35,6 +37,7 @@ class Server:
         self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}/api"
         self._process: subprocess.Popen[bytes] | None = None
         self._starting = contextlib.ExitStack()
+        self._is_ready = False
 
     def start(self) -> None:
         with disk_errors(self._home):
@@ -53,6 +56,7 @@ class Server:
                 "PREFECT_HOME": str(self._home),
                 "PREFECT_API_DATABASE_CONNECTION_URL": "sqlite+aiosqlite:///prefect.db",
                 "PREFECT_UI_ENABLED": "0",
+                "PREFECT_API_BLOCKS_REGISTER_ON_START": "0",  # no run needs blocks, and registering them takes seconds
                 "PREFECT_SERVER_ANALYTICS_ENABLED": "0",
             }
             | {"PYTHONPATH": os.pathsep.join(filter(None, map(os.path.abspath, sys.path)))},
@@ -66,19 +70,26 @@ class Server:
         with contextlib.suppress(httpx.HTTPError):
             if httpx.get(f"{self.url}/health", timeout=STARTUP).is_success:
                 self._starting.close()
+                self._is_ready = True
                 return
         log = self._home / "server.log"
         last = (log.read_text(errors="replace").strip() or "nothing").splitlines()[-1]
         raise DigitflowError(f"Prefect's server did not start: its log, {log}, ends with: {last}")
 
     def stop(self) -> None:
-        """End the server after it has handled its open requests."""
+        """End the server after it has handled its open requests, and wait for its end."""
+        self.release()
+        if self._process:
+            self._process.wait()
+
+    def release(self) -> None:
+        """Let the server end by itself, within LAST_WORDS seconds, once it has handled its open requests.
+
+        A server that does not answer yet is waited for: its database may be half made, and another may start.
+        """
         if self._process and self._process.stdin:
             self._process.stdin.close()
-            try:
-                self._process.wait(timeout=10)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
+            if not self._is_ready:
                 self._process.wait()
         self._starting.close()
 
@@ -92,7 +103,7 @@ def temporary_server(home: Path) -> Iterator[Server]:
     try:
         yield server
     finally:
-        server.stop()
+        server.release()
 
 
 def is_server_configured() -> bool:
@@ -203,7 +214,7 @@ def _stop_with_parent(server: "uvicorn.Server") -> None:  # type: ignore[name-de
     if not server.started:  # it has handled no request, and the database is created in one transaction
         os._exit(1)
     server.should_exit = True
-    threading.Event().wait(8)
+    time.sleep(LAST_WORDS)
     os._exit(1)
 
 

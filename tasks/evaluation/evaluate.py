@@ -17,7 +17,7 @@ class Scored(BaseModel, frozen=True):
     probabilities: Ref
 
 
-@step("evaluate", shaped_by=("keras", "backend", "numpy", "scikit-learn", "scipy"))
+@step("evaluate", shaped_by=("keras", "backend", "numpy"))
 def evaluate(weights: Ref, images: Ref, targets: Ref, *, hyperparameters: Hyperparameters, store: Store) -> Scored:
     """Predict images (n, height, width, 1) with the stored weights and score them against targets (n, classes)."""
     truth = store.get(targets)

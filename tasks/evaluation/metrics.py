@@ -1,5 +1,7 @@
 """Metrics of predicted probabilities: accuracy, loss, confusion, calibration."""
 
+import math
+from statistics import NormalDist
 from typing import NamedTuple
 
 import numpy as np
@@ -37,10 +39,11 @@ class Evaluation(BaseModel, frozen=True):
 
 def wilson(correct: int, count: int, confidence: float = 0.95) -> tuple[float, float]:
     """The Wilson score interval of a proportion (Wilson 1927, JASA 22:209), which is valid near 0 and 1 too."""
-    from scipy.stats import binomtest
-
-    interval = binomtest(correct, count).proportion_ci(confidence, method="wilson")
-    return float(interval.low), float(interval.high)
+    z = NormalDist().inv_cdf((1 + confidence) / 2)
+    share, width = correct / count, z * z / count
+    centre, half = share + width / 2, z * math.sqrt(share * (1 - share) / count + width / count / 4)
+    low, high = (centre - half) / (1 + width), (centre + half) / (1 + width)
+    return max(0.0, min(low, share)), min(1.0, max(high, share))  # rounding may put an end beyond the share
 
 
 def cross_entropy(probabilities: Probabilities, labels: Labels) -> float:
@@ -51,24 +54,33 @@ def cross_entropy(probabilities: Probabilities, labels: Labels) -> float:
 
 def measure(probabilities: Probabilities, labels: Labels) -> Evaluation:
     """Score predicted probabilities (n, classes) against the true labels (n,)."""
-    from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
-
-    classes = np.arange(probabilities.shape[1])
+    classes = probabilities.shape[1]
     predicted = probabilities.argmax(axis=1)
     correct, count = int((predicted == labels).sum()), len(labels)
-    scores = precision_recall_fscore_support(labels, predicted, labels=classes, zero_division=0)
+    pairs = labels.astype(np.intp) * classes + predicted
+    confusion = np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
     return Evaluation(
         count=count,
         correct=correct,
         accuracy=correct / count,
         interval=wilson(correct, count),
         loss=cross_entropy(probabilities, labels),
-        per_class=tuple(
-            ClassMetrics(label=int(c), precision=float(p), recall=float(r), f1=float(f), support=int(n))
-            for c, p, r, f, n in zip(classes, *scores, strict=True)
-        ),
-        confusion=tuple(map(tuple, confusion_matrix(labels, predicted, labels=classes).tolist())),
+        per_class=tuple(_class_metrics(confusion, label) for label in range(classes)),
+        confusion=tuple(map(tuple, confusion.tolist())),
         predictions=tuple(predicted[:5].tolist()),
+    )
+
+
+def _class_metrics(confusion: np.ndarray, label: int) -> ClassMetrics:
+    right, predicted, support = (
+        int(n) for n in (confusion[label, label], confusion[:, label].sum(), confusion[label].sum())
+    )
+    return ClassMetrics(
+        label=label,
+        precision=right / predicted if predicted else 0.0,
+        recall=right / support if support else 0.0,
+        f1=2 * right / (predicted + support) if predicted + support else 0.0,
+        support=support,
     )
 
 

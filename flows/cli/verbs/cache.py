@@ -11,7 +11,6 @@ from artifacts.storage.eviction import survey
 from artifacts.storage.settings import Settings
 from flows.cli.output import format_age, format_size, show_json, show_table
 from flows.cli.switch import Switch
-from flows.upkeep import prune_home
 
 cache = App(name="cache", help="Show how much disk the stored artifacts take, and evict some of them.")
 
@@ -65,6 +64,8 @@ def prune_cache(
     """
     if max_size is None and older_than is None:
         raise UsageError("nothing to do: give --max-size, such as 2GB, or --older-than, such as 30d")
+    from flows.upkeep import prune_home
+
     age = None if older_than is None else older_than.total_seconds()
     pruned = prune_home(Settings.load(), max_size, age)
     if json:

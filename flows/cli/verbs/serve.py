@@ -12,8 +12,6 @@ from artifacts.storage.home import NATIVE_LOG
 from artifacts.storage.settings import Settings
 from flows.cli.output import print_note, redirect_native_stderr
 from flows.cli.prefect_server import is_server_configured
-from flows.cli.verbs.data import announce_batch
-from tasks.prediction.champion_follower import ChampionFollower
 
 NO_DEFAULT = Parameter(show_default=False)
 
@@ -38,6 +36,9 @@ def serve(
     dataset: str
         Data set of the model; needed if several data sets have one.
     """
+    from flows.cli.verbs.data import announce_batch
+    from tasks.prediction.champion_follower import ChampionFollower
+
     settings = Settings.load()
     with _listen(port) as listener, redirect_native_stderr(settings.home / NATIVE_LOG):
         follower = ChampionFollower(settings, dataset, model)
