@@ -2,13 +2,15 @@
 
 import secrets
 import time
+from functools import cached_property
 from typing import Any, Literal
 
 from pydantic import BaseModel, ValidationError
 
 from artifacts.lineage.audit import differences
 from artifacts.lineage.cache_key import StepCall
-from artifacts.lineage.manifest import manifests
+from artifacts.lineage.known_code import kept_in
+from artifacts.lineage.manifest import StepRecord, manifests
 from artifacts.storage import cache_entries
 from artifacts.storage.settings import Settings
 from artifacts.storage.store import Ref, Store
@@ -60,7 +62,7 @@ def repeat_unchanged(plan: Plan, settings: Settings, started: float) -> Outcome 
 
 def _look_up(plan: Plan, lookup: "_Lookup", settings: Settings) -> Results:
     """The steps of a training run, answered by `lookup`. The results of missing steps are pending."""
-    with replaced_by(lookup):
+    with kept_in(settings.artifacts), replaced_by(lookup):
         validated = prepare(plan, settings)
         learned = train_and_score(plan, validated.data, settings)
         weights: Any = learned.trained.weights
@@ -84,10 +86,14 @@ class _Lookup:
 
     def __init__(self, store: Store, refreshes: bool):
         self._store, self._refreshes = store, refreshes
-        self._earlier = [step for manifest in manifests(store) for step in manifest.steps]
         self.findings: list[Finding] = []
         self.hits: list[tuple[StepCall, float, bytes]] = []
         """The calls that the cache answers, the seconds of each look-up, and the cache entries."""
+
+    @cached_property
+    def _earlier(self) -> list[StepRecord]:
+        """The steps of all runs, the latest first."""
+        return [step for manifest in manifests(self._store) for step in manifest.steps]
 
     def __call__(self, step: Step[Any, Any], arguments: dict[str, Any]) -> Any:
         started = time.perf_counter()

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from pydantic import BaseModel
 
 from artifacts.lineage.cache_key import StepCall
-from artifacts.lineage.fingerprint import bindings, fingerprint
+from artifacts.lineage.known_code import code_of
 from artifacts.lineage.manifest import Manifest, StepRecord
 from artifacts.storage.home import OBJECTS
 from artifacts.storage.store import Ref, Store, references
@@ -58,8 +58,10 @@ def _code_state(step: StepRecord) -> State:
     """The place of helpers does not count, as for keys. A step that moved differs: its manifest names its old place."""
     root = next(iter(step.call.code), "")
     module, _, function = root.partition(":")
-    is_same = bool(function) and _by_name(fingerprint(module, function)) == _by_name(step.call.code)
-    is_same = is_same and step.call.bindings in ("", bindings(module, function))
+    if not function:
+        return "differs"
+    code, bindings = code_of(module, function)
+    is_same = _by_name(code) == _by_name(step.call.code) and step.call.bindings in ("", bindings)
     return "holds" if is_same else "differs"
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from artifacts.lineage.environment import versions
-from artifacts.lineage.fingerprint import bindings, fingerprint
+from artifacts.lineage.known_code import code_of
 from artifacts.storage.store import Location, canonical_json
 
 
@@ -35,7 +35,7 @@ class StepCall(BaseModel, frozen=True):
     ) -> "StepCall":
         """The call `function(**arguments)`. The versions of the libraries `shaped_by` can change its result."""
         function = inspect.unwrap(function)
-        code = fingerprint(function.__module__, function.__name__)
+        code, bindings = code_of(function.__module__, function.__name__)
         if f"{function.__module__}:{function.__name__}" not in code:
             raise TypeError(f"the code of task {task!r} is hidden by a decorator; let it use functools.wraps")
         return cls(
@@ -43,7 +43,7 @@ class StepCall(BaseModel, frozen=True):
             inputs={k: _json(v) for k, v in arguments.items() if not isinstance(v, Location)},
             code=code,
             libraries=versions(shaped_by),
-            bindings=bindings(function.__module__, function.__name__),
+            bindings=bindings,
         )
 
     @cached_property

@@ -38,6 +38,11 @@ def read_source(module: str) -> Source | None:
     return _parse(module, path) if path else None
 
 
+def is_unread() -> bool:
+    """Whether this process has read no module yet."""
+    return not _parse.cache_info().currsize
+
+
 @cache
 def _path(module: str) -> Path | None:
     room, *rest = module.split(".")  # by path: find_spec would import what encloses the module

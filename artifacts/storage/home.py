@@ -13,6 +13,7 @@ from artifacts.errors import DigitflowError
 
 OBJECTS = "objects"  # artifacts, named by their content
 RECORDS = "records"  # cache entries, named by their key
+FINGERPRINTS = "fingerprints"  # what the steps reach of the code, as long as no file of it changes
 RUNS = "runs"  # a folder for each run: manifest, report, and data report
 CHECKPOINTS = "checkpoints"  # what a killed step continues from, by the key of its call
 MODELS = "models"  # weights that passed the gate
@@ -21,6 +22,7 @@ SUSPENDED = "suspended"  # the state of each run that waits for a person
 INBOX = "inbox"  # batches that retraining has not collected yet
 BATCHES = "batches"  # a ledger of accepted batches for each data set
 KEPT_BATCHES = "batches/kept"  # accepted batches as they arrived
+FITTED_BATCHES = "batches/fitted"  # the arrays of accepted batches whose files hold other ones
 QUARANTINE = "quarantine"  # refused batches, each with its report
 CORRECTIONS = "corrections"  # labels that people corrected and that are not in the inbox yet
 MLFLOW = "mlflow"  # the database and the files of MLflow

@@ -9,12 +9,12 @@ from cyclopts.validators import Number
 from pydantic import ValidationError
 
 from artifacts.errors import UsageError, describe_validation_error
-from artifacts.storage.settings import Settings
 from flows.cli.switch import EXECUTION_GROUP
 from tasks.model.hyperparameters import Overrides
 from tasks.model.recipes import Recipe
 
 if TYPE_CHECKING:
+    from artifacts.storage.settings import Settings
     from tasks.evaluation.gate import Gate
     from tasks.experiments.variants import ExperimentFile
 
@@ -109,7 +109,7 @@ class ExperimentOptions:
     address: Annotated[str, Parameter(group=EXECUTION_GROUP, show_default=False)] = ""
     "Address of Dask's scheduler, such as tcp://127.0.0.1:8786."
 
-    def parameters(self, training: TrainingOptions, settings: Settings) -> dict[str, Any]:
+    def parameters(self, training: TrainingOptions, settings: "Settings") -> dict[str, Any]:
         """The parameters of the flow `experiments`. Raises UsageError for values that the flow would refuse."""
         from flows.plan import Execution, Plan
         from tasks.experiments.search import Search

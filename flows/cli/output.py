@@ -9,12 +9,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from artifacts.lineage.progress import Numbers, listening
-from artifacts.storage.home import disk_errors
-
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
+    from artifacts.lineage.progress import Numbers
     from flows.experiments import Experiment
     from flows.publication import Outcome
 
@@ -120,6 +118,8 @@ def progress_bars() -> Iterator[None]:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+    from artifacts.lineage.progress import listening
+
     columns = (
         TextColumn("{task.description:24}"),
         BarColumn(24),
@@ -137,7 +137,7 @@ class _StepBars:
         self._progress = progress
         self._bars: dict[str, TaskID] = {}
 
-    def __call__(self, step: str, numbers: Numbers) -> None:
+    def __call__(self, step: str, numbers: "Numbers") -> None:
         if step not in self._bars:
             self._bars[step] = self._progress.add_task(step, total=None, numbers="")
         done, total = numbers.pop("done", None), numbers.pop("total", None)
@@ -176,6 +176,8 @@ def redirect_native_stderr(path: Path) -> Iterator[None]:
 
     Python's own stderr stays where it was.
     """
+    from artifacts.storage.home import disk_errors
+
     with disk_errors(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
         log = path.open("ab")

@@ -1,11 +1,8 @@
 """The verb `explain-cache`: preview which steps of a training run the cache answers."""
 
-from artifacts.storage.settings import Settings
 from flows.cli.options import TrainingOptions
 from flows.cli.output import show_json, show_table
-from flows.cli.prefect_server import is_cache_refreshed
 from flows.cli.switch import Switch
-from flows.plan import Plan
 
 REASONS = 5
 """Changes that the table names for each step."""
@@ -19,10 +16,13 @@ def explain_cache(*, options: TrainingOptions | None = None, json: Switch = Fals
     json: bool
         Print one JSON list on stdout.
     """
-    settings = Settings.load()
-    plan = Plan.of(**(options or TrainingOptions()).parameters(), settings=settings)
+    from artifacts.storage.settings import Settings
+    from flows.cli.prefect_server import is_cache_refreshed
+    from flows.plan import Plan
     from flows.preview import preview
 
+    settings = Settings.load()
+    plan = Plan.of(**(options or TrainingOptions()).parameters(), settings=settings)
     findings = preview(plan, settings, is_cache_refreshed())
     if json:
         show_json([finding.model_dump(mode="json") for finding in findings])

@@ -4,15 +4,13 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from artifacts.errors import Rejected, Unreachable
-from artifacts.lineage.progress import report_progress
-from artifacts.storage.settings import Settings
 from flows.cli.options import TrainingOptions
-from flows.cli.output import log_on_stderr, print_note, show_outcome
-from flows.cli.prefect_server import is_cache_refreshed, is_server_configured
+from flows.cli.output import print_note, show_outcome
 from flows.cli.switch import Switch
 from tasks.data.datasets import SAMPLE
 
 if TYPE_CHECKING:
+    from artifacts.storage.settings import Settings
     from flows.plan import Plan
     from flows.publication import Outcome
 
@@ -35,6 +33,8 @@ def train(
         Show Prefect's log on stderr.
     """
     started = time.monotonic()
+    from artifacts.storage.settings import Settings
+    from flows.cli.prefect_server import is_cache_refreshed, is_server_configured
     from flows.plan import Plan
 
     settings, has_server = Settings.load(), is_server_configured()
@@ -55,16 +55,19 @@ def train(
     return 0 if outcome.gate.passed else Rejected.exit_code
 
 
-def _unchanged(plan: "Plan", settings: Settings, started: float) -> "Outcome | None":
+def _unchanged(plan: "Plan", settings: "Settings", started: float) -> "Outcome | None":
     """The outcome if nothing changed since an earlier run. It needs no server, no Prefect, no Keras and no MLflow."""
+    from flows.cli.output import log_on_stderr
     from flows.preview import repeat_unchanged
 
     with log_on_stderr():
         return repeat_unchanged(plan, settings, started)
 
 
-def _run(plan: "Plan", parameters: dict[str, Any], settings: Settings, verbose: bool) -> "Outcome":
+def _run(plan: "Plan", parameters: dict[str, Any], settings: "Settings", verbose: bool) -> "Outcome":
     """Run the flow `training`. Its steps' libraries are imported while a new server starts."""
+    from artifacts.lineage.progress import report_progress
+    from flows.cli.prefect_server import is_server_configured
     from flows.cli.session import session
     from flows.preview import warm_up
 
@@ -80,8 +83,9 @@ def _run(plan: "Plan", parameters: dict[str, Any], settings: Settings, verbose: 
         return outcome
 
 
-def _unanswered(plan: "Plan", settings: Settings) -> dict[str, str]:
+def _unanswered(plan: "Plan", settings: "Settings") -> dict[str, str]:
     """Why no mirror answers; empty if one does, or if none is needed."""
+    from flows.cli.prefect_server import is_cache_refreshed
     from flows.plan import PATIENCE
     from flows.preview import preview
 
