@@ -14,9 +14,9 @@ from artifacts.lineage.manifest import StepRecord, manifests
 from artifacts.storage import cache_entries
 from artifacts.storage.settings import Settings
 from artifacts.storage.store import Ref, Store
-from flows.plan import Plan
+from flows.plan import PATIENCE, Plan
 from flows.publication import Outcome, is_decided, publish, recorded_run
-from flows.steps import Results, baseline_of, judge, prepare, train_and_score
+from flows.steps import Results, baseline_of, judge, prepare, refuse_incomparable, train_and_score
 from tasks.caching import Step, replaced_by
 from tasks.evaluation.smoke_test import start_ahead
 from tasks.registry.mlflow_runs import Tracking
@@ -58,6 +58,38 @@ def repeat_unchanged(plan: Plan, settings: Settings, started: float) -> Outcome 
             cache_entries.replicate(store, call.key, entry)
             run.note(call, True, seconds, cache_entries.result_of(entry))
         return publish(plan, results, run, started=started, in_flow=False)
+
+
+def silent_mirrors(plan: Plan, settings: Settings, refreshes: bool = False) -> dict[str, str]:
+    """Why no mirror of the data set answers, by URL; empty if one does, or if none is needed."""
+    if not plan.mirrors.urls:
+        return {}
+    lookup = _Lookup(settings.artifacts, refreshes)
+    with kept_in(settings.artifacts), replaced_by(lookup):
+        prepare(plan, settings)
+    if lookup.findings[0].cache == "hit":
+        return {}
+    from tasks.data.mirrors import unanswered
+
+    return unanswered(plan.mirrors, PATIENCE)
+
+
+def check_own_data(plan: Plan, settings: Settings, refreshes: bool = False) -> list[str]:
+    """Read and check people's own data, unless an earlier run did, and hold them against the champion of that name.
+
+    Returns the warnings. Raises InvalidData with every problem, or UsageError if no model could be compared.
+    """
+    if plan.place is None:
+        return []
+    lookup, warnings = _Lookup(settings.artifacts, refreshes), list[str]()
+    with kept_in(settings.artifacts), replaced_by(lookup):
+        data = prepare(plan, settings).data
+    if lookup.findings[-1].cache != "hit":
+        from tasks.data.inspection.inspect import refuse_unsound
+
+        data, warnings = refuse_unsound(plan.source, plan.place, settings.artifacts)
+    refuse_incomparable(plan, data, settings)
+    return warnings
 
 
 def _look_up(plan: Plan, lookup: "_Lookup", settings: Settings) -> Results:

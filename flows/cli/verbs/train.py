@@ -3,9 +3,9 @@
 import time
 from typing import TYPE_CHECKING, Any
 
-from artifacts.errors import Rejected, Unreachable
+from artifacts.errors import InvalidData, Rejected, Unreachable
 from flows.cli.options import TrainingOptions
-from flows.cli.output import print_note, show_outcome
+from flows.cli.output import print_note, show_json, show_outcome
 from flows.cli.switch import Switch
 from tasks.data.datasets import SAMPLE
 
@@ -36,6 +36,7 @@ def train(
     from artifacts.storage.settings import Settings
     from flows.cli.prefect_server import is_cache_refreshed, is_server_configured
     from flows.plan import Plan
+    from flows.preview import check_own_data, silent_mirrors
 
     settings, has_server = Settings.load(), is_server_configured()
     parameters = (options or TrainingOptions()).parameters()
@@ -43,12 +44,19 @@ def train(
     if not (has_server or verbose or is_cache_refreshed()) and (unchanged := _unchanged(plan, settings, started)):
         show_outcome(unchanged, as_json=json)
         return 0 if unchanged.gate.passed else Rejected.exit_code
-    if reasons := _unanswered(plan, settings):
+    if reasons := silent_mirrors(plan, settings, is_cache_refreshed()):
         if not or_sample:
             raise Unreachable(_advice(plan, reasons))
         print_note(f"no mirror of {plan.source.name} answers; using {SAMPLE} instead, so expect a lower accuracy")
         parameters |= {"dataset": SAMPLE}
         plan = Plan.of(**parameters, settings=settings)
+    try:
+        for warning in check_own_data(plan, settings, is_cache_refreshed()):
+            print_note(f"warning: {warning}")
+    except InvalidData as error:
+        if json:
+            show_json({"error": str(error), "report": error.report})
+        raise
     outcome = _run(plan, parameters, settings, verbose)
     outcome.seconds = round(time.monotonic() - started, 2)
     show_outcome(outcome, as_json=json)
@@ -81,19 +89,6 @@ def _run(plan: "Plan", parameters: dict[str, Any], settings: "Settings", verbose
 
         outcome: Outcome = training(**parameters)
         return outcome
-
-
-def _unanswered(plan: "Plan", settings: "Settings") -> dict[str, str]:
-    """Why no mirror answers; empty if one does, or if none is needed."""
-    from flows.cli.prefect_server import is_cache_refreshed
-    from flows.plan import PATIENCE
-    from flows.preview import preview
-
-    if not plan.mirrors.urls or preview(plan, settings, is_cache_refreshed())[0].cache == "hit":
-        return {}
-    from tasks.data.mirrors import unanswered
-
-    return unanswered(plan.mirrors, PATIENCE)
 
 
 def _advice(plan: "Plan", reasons: dict[str, str]) -> str:
