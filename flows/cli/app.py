@@ -48,7 +48,7 @@ def main() -> None:
             setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w"))
     if not sys.warnoptions:  # warnings are for developers of libraries; python -W shows them
         warnings.simplefilter("ignore")
-    if not {*sys.argv[1:]} & {*app}:  # no verb: the help describes each of them, so they are imported
+    if sys.argv[1:2] in ([], ["--help"], ["-h"]):  # the help describes each verb, so they are imported
         _ = [app[verb] for verb in app]
     try:
         status = app(result_action="return_value", exit_on_error=False, print_error=False)

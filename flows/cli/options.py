@@ -16,7 +16,8 @@ from tasks.model.recipes import Recipe
 if TYPE_CHECKING:
     from artifacts.storage.settings import Settings
     from tasks.evaluation.gate import Gate
-    from tasks.experiments.variants import ExperimentFile
+    from tasks.experiments.search import Search
+    from tasks.experiments.variants import ExperimentFile, Space
 
 MODEL_GROUP = Group("What to train", sort_key=0)
 TRIALS_GROUP = Group("What to try", sort_key=0)
@@ -30,7 +31,11 @@ class TrainingOptions:
     """Options of a training run."""
 
     dataset: Annotated[str, Parameter(group=MODEL_GROUP)] = "mnist"
-    "mnist, fashion-mnist, mnist-sample (5,000 images, no download), or a folder with the four IDX files."
+    """mnist, fashion-mnist, mnist-sample (5,000 images, no download), or the path or URL of your own data: IDX files, a
+    folder a class, pictures with a labels.csv, .npz or .csv; see `digitflow data check`."""
+
+    dataset_name: Annotated[str, Parameter(group=MODEL_GROUP, show_default=False)] = ""
+    "What your own data and their models are called. Default: the name of the folder or file."
 
     recipe: Annotated[Recipe, Parameter(group=MODEL_GROUP)] = "tutorial"
     'Named set of hyperparameters; "tutorial-verbatim" has the tutorial\'s own learning rate and batch size.'
@@ -53,6 +58,7 @@ class TrainingOptions:
         """The parameters of the flow `training`."""
         return {
             "dataset": self.dataset,
+            "dataset_name": self.dataset_name,
             "recipe": self.recipe,
             "seed": self.seed,
             "hyperparameters": self.hyperparameters or Overrides(),
@@ -112,7 +118,6 @@ class ExperimentOptions:
     def parameters(self, training: TrainingOptions, settings: "Settings") -> dict[str, Any]:
         """The parameters of the flow `experiments`. Raises UsageError for values that the flow would refuse."""
         from flows.plan import Execution, Plan
-        from tasks.experiments.search import Search
         from tasks.experiments.variants import EXTENSIONS, SPACE, read_variants
 
         base = training.parameters()
@@ -124,9 +129,7 @@ class ExperimentOptions:
         changes = declared.variants() if declared else {n: EXTENSIONS[n] for n in self.variants or EXTENSIONS}
         space = declared.space if declared and declared.space else SPACE
         try:
-            search = (
-                Search(trials=self.search, study=self.study, round=self.round, space=space) if self.search else None
-            )
+            search = self._search(space)
             where = Execution(runner=self.runner, processes=self.processes, address=self.address)
         except ValidationError as error:
             raise UsageError(describe_validation_error(error)) from None
@@ -137,6 +140,13 @@ class ExperimentOptions:
             "propose": self.propose,
             "where": where,
         }
+
+    def _search(self, space: "Space") -> "Search | None":
+        if self.search is None:
+            return None
+        from tasks.experiments.search import Search
+
+        return Search(trials=self.search, study=self.study, round=self.round, space=space)
 
     def _check_combination(self, declared: "ExperimentFile | None") -> None:
         """Raise UsageError for options that exclude each other, and for unknown variants."""

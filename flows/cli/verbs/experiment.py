@@ -3,11 +3,8 @@
 import time
 
 from artifacts.errors import Rejected
-from artifacts.lineage.progress import report_progress
-from artifacts.storage.settings import Settings
 from flows.cli.options import ExperimentOptions, TrainingOptions
 from flows.cli.output import show_experiment
-from flows.cli.session import session
 from flows.cli.switch import Switch
 
 
@@ -30,6 +27,10 @@ def experiment(
         Show Prefect's log on stderr.
     """
     started = time.monotonic()
+    from artifacts.lineage.progress import report_progress
+    from artifacts.storage.settings import Settings
+    from flows.cli.session import session
+
     settings = Settings.load()
     parameters = (options or ExperimentOptions()).parameters(training or TrainingOptions(), settings)
     with session(settings, verbose) as wait_for_server:

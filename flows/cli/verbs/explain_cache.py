@@ -19,10 +19,11 @@ def explain_cache(*, options: TrainingOptions | None = None, json: Switch = Fals
     from artifacts.storage.settings import Settings
     from flows.cli.prefect_server import is_cache_refreshed
     from flows.plan import Plan
-    from flows.preview import preview
 
     settings = Settings.load()
     plan = Plan.of(**(options or TrainingOptions()).parameters(), settings=settings)
+    from flows.preview import preview
+
     findings = preview(plan, settings, is_cache_refreshed())
     if json:
         show_json([finding.model_dump(mode="json") for finding in findings])

@@ -1,0 +1,57 @@
+"""A command imports only what it needs, so that an answer comes before a person looks up. Seconds are in the benchmarks."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from flows.cli.app import app
+from tests.command import ROOT, environment
+
+HEAVY = ("fsspec", "httpx", "jaxtyping", "keras", "mlflow", "numpy", "pandas", "PIL", "prefect", "scipy", "sklearn")
+"""Libraries that take a tenth of a second or more to import."""
+SCRIPT = """
+import json, sys
+from flows.cli.app import main
+try:
+    main()
+except SystemExit as end:
+    print(json.dumps([end.code, sorted({module.split(".")[0] for module in sys.modules})]), file=sys.__stderr__)
+"""
+VERBS = [name for name in app if not name.startswith("-")]
+UNANSWERABLE = (
+    ("trian",),
+    ("predict", "missing.png"),
+    ("predict",),
+    ("data", "add", "missing.npz"),
+    ("train", "--dataset", "missing"),
+    ("train", "--recipe", "missing"),
+    ("train", "--gate", "missing.json"),
+    ("experiment", "--variants", "missing"),
+    ("models", "show", "one"),
+)
+
+
+def run(*arguments: str) -> tuple[int, set[str]]:
+    """The exit status of a command, and the packages that it imported."""
+    command = [sys.executable, "-c", SCRIPT, *arguments]
+    ended = subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=60)
+    status, packages = json.loads(ended.stderr.splitlines()[-1])
+    return status, set(packages)
+
+
+@pytest.mark.parametrize("verb", ["", *VERBS])
+def test_help_imports_no_library_of_the_pipeline(verb: str) -> None:
+    """The help of each verb needs none of the heavy libraries."""
+    status, packages = run(*filter(None, [verb, "--help"]))
+    assert not status
+    assert not packages & set(HEAVY)
+
+
+@pytest.mark.parametrize("arguments", UNANSWERABLE, ids=" ".join)
+def test_error_that_needs_no_library_imports_none(arguments: tuple[str, ...]) -> None:
+    """A missing file and an unknown name are told, with status 2, before anything heavy is imported."""
+    status, packages = run(*arguments)
+    assert status == 2
+    assert not packages & set(HEAVY)
