@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.command import assert_refused, eventually, interrupt, processes_of, started
+from tests.command import assert_refused, digitflow, eventually, interrupt, processes_of, started
 from tests.conftest import Arrays, write_idx
-from tests.flows.cli.conftest import assert_whole
+from tests.flows.cli.conftest import TINY, assert_whole
 
 pytestmark = [
     pytest.mark.prefect,
@@ -63,3 +63,11 @@ def test_kill(training: subprocess.Popen[str], folder: Path) -> None:
     training.kill()
     training.communicate()
     assert eventually(lambda: not processes_of(folder / "home"), 15)
+
+
+@pytest.mark.parametrize("names", [("HTTP_PROXY", "HTTPS_PROXY"), ("http_proxy", "all_proxy"), ("ALL_PROXY",)])
+def test_own_server_is_reached_without_a_proxy(names: tuple[str, ...], digits_folder: Path) -> None:
+    """A proxy of the environment, even one that does not answer, is not asked for what is on this machine."""
+    proxies = {name: f"{'socks5' if name == 'ALL_PROXY' else 'http'}://127.0.0.1:9" for name in names}
+    run = digitflow("train", "--dataset", digits_folder, *TINY, PREFECT_API_URL=None, **proxies)
+    assert run.returncode == 0, run.stderr
