@@ -34,6 +34,8 @@ class BadSource(DigitflowError):
 class InvalidData(DigitflowError):
     """The data break their contract; `report`, a JSON value, lists every problem with its images."""
 
+    exit_code = 2
+
     def __init__(self, message: str, report: dict[str, object] | None = None):
         super().__init__(message)
         self.report = report or {}

@@ -68,13 +68,14 @@ def experiments(
     propose: bool = True,
     gate: Gate = Gate(),  # noqa: B008
     where: Execution = Execution(),  # noqa: B008
+    dataset_name: str = "",
 ) -> Any:
     """Try variants of a recipe with several seeds, train the best on all training images, and propose it to the gate.
 
     Returns an `Experiment`; if the gate rejects the winner, the run ends as Completed, named "Rejected".
 
     Args:
-        dataset: mnist, fashion-mnist, mnist-sample, or the path of a folder with the four IDX files
+        dataset: mnist, fashion-mnist, mnist-sample, or the path or URL of your own data
         recipe: Named set of hyperparameters
         seed: The first of the seeds, and the winner's
         hyperparameters: What replaces the recipe's own in every variant
@@ -84,9 +85,12 @@ def experiments(
         propose: Whether the winner is trained on all training images and held against the gate
         gate: What the winner must reach
         where: Who trains
+        dataset_name: What people's own data and their models are called; unset, as the folder or file
     """
     started, settings = time.monotonic(), Settings.load()
-    plan = Plan.of(dataset, recipe, seed, hyperparameters=hyperparameters, gate=gate, settings=settings)
+    plan = Plan.of(
+        dataset, recipe, seed, hyperparameters=hyperparameters, gate=gate, settings=settings, dataset_name=dataset_name
+    )
     if propose:
         Registry(settings.home).champion(plan.source.name)  # an unreadable champion is an error now, not after training
     experiment = _compare(plan, variants, search, seeds=seeds, execution=where, settings=settings)

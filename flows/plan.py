@@ -1,6 +1,5 @@
 """What a run does, with every default filled in before it starts."""
 
-import os
 from pathlib import Path
 from typing import Literal
 
@@ -8,11 +7,11 @@ from pydantic import BaseModel, Field, model_validator
 
 from artifacts.errors import UsageError
 from artifacts.storage.settings import Settings
-from tasks.data import idx
-from tasks.data.datasets import FILES, MIRRORS, NAMES, SAMPLE, SAMPLE_SOURCE, SOURCES, Mirrors, Source
+from tasks.data.datasets import FILES, MIRRORS, NAMES, SAMPLE, SAMPLE_SOURCE, SOURCES, Mirrors, Place, Source
 from tasks.evaluation.gate import Gate
 from tasks.model.hyperparameters import Hyperparameters
 from tasks.model.recipes import Recipe, choose, default_min_accuracy
+from tasks.registry.registry import Registry
 
 
 class Execution(BaseModel, frozen=True, extra="forbid"):
@@ -38,6 +37,8 @@ class Plan(BaseModel, frozen=True):
 
     source: Source
     mirrors: Mirrors
+    place: Place | None
+    """Where people's own data are; None for a data set that is downloaded."""
     classes: int | None
     recipe: Recipe
     hyperparameters: Hyperparameters
@@ -58,14 +59,17 @@ class Plan(BaseModel, frozen=True):
         hyperparameters: BaseModel,
         gate: Gate,
         settings: Settings,
+        dataset_name: str = "",
     ) -> "Plan":
-        """The plan of these requests. Raises UsageError for an unknown name, BadSource for an unusable folder."""
-        source, mirrors = locate(dataset, settings)
+        """The plan of these requests. Raises UsageError for an unknown name, and for a folder that is no data set."""
+        Registry(settings.home)  # an address at which there can be no registry is an error now
+        source, origin = locate(dataset, settings, dataset_name)
         if gate.min_accuracy is None:
             gate = gate.model_copy(update={"min_accuracy": default_min_accuracy(recipe, source.name)})
         return cls(
             source=source,
-            mirrors=mirrors,
+            mirrors=origin if isinstance(origin, Mirrors) else Mirrors(urls=()),
+            place=origin if isinstance(origin, Place) else None,
             classes=10 if source.name in NAMES else None,
             recipe=recipe,
             hyperparameters=choose(recipe, source.name, hyperparameters),
@@ -74,20 +78,23 @@ class Plan(BaseModel, frozen=True):
         )
 
 
-def locate(dataset: str, settings: Settings) -> tuple[Source, Mirrors]:
-    """The data set with that name, or in the folder with that path, and the mirrors that serve it."""
-    if dataset == SAMPLE:
-        return SAMPLE_SOURCE, Mirrors(urls=())
-    if dataset in SOURCES:
-        return SOURCES[dataset], Mirrors(urls=settings.mirrors or MIRRORS[dataset], timeout=settings.timeout)
-    folder = Path(dataset).expanduser().absolute()
-    if not folder.is_dir():
+def locate(dataset: str, settings: Settings, name: str = "") -> tuple[Source, Mirrors | Place]:
+    """The data set with that name and the mirrors that serve it, or the data at that path or URL and where they are.
+
+    `name` is what people's own data are called; by default, as their folder.
+    """
+    if dataset == SAMPLE or dataset in SOURCES:
+        if name and name != dataset:
+            raise UsageError(f"the data set {dataset} has its name; give --dataset-name with a path only")
+        mirrors = () if dataset == SAMPLE else settings.mirrors or MIRRORS[dataset]
+        return SOURCES.get(dataset, SAMPLE_SOURCE), Mirrors(urls=mirrors, timeout=settings.timeout)
+    if name in NAMES:
+        raise UsageError(f"{name} is the name of another data set; choose another --dataset-name")
+    if "://" not in dataset and not Path(dataset).expanduser().exists():
         raise UsageError(
-            f"unknown data set {dataset!r}; choose one of {', '.join(NAMES)}, or a folder with the files "
-            + ", ".join(FILES)
+            f"unknown data set {dataset!r}; choose one of {', '.join(NAMES)}, or the path of your data, such as a "
+            f"folder with {', '.join(FILES)}, or with a folder of pictures a class"
         )
-    limit = settings.max_file_bytes
-    digests = [idx.decompress(idx.find_file(folder, name), Path(os.devnull), limit) for name in FILES]
-    name = f"{folder.name} (folder)" if folder.name in NAMES else folder.name
-    source = Source.model_validate({"name": name, "digests": digests})
-    return source, Mirrors(urls=(f"{folder.as_uri()}/",), max_file_bytes=limit)
+    from tasks.data.reader.place import locate_data
+
+    return locate_data(dataset, settings.home, settings.max_file_bytes, name)

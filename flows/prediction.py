@@ -1,8 +1,9 @@
 """The flow `prediction`: from a folder or URL of images to a table of what a model reads in them."""
 
-from typing import Any
+from typing import Annotated, Any
 
 from prefect import flow
+from pydantic import Field
 
 from artifacts.storage.settings import Settings
 from tasks.prediction.classifier import ensure_weights
@@ -15,7 +16,14 @@ from tasks.registry.versions import Candidate
 
 
 @flow(name="prediction", persist_result=False, result_serializer="json")
-def prediction(source: str, output: str, model: int | None = None, dataset: str | None = None) -> Any:
+def prediction(
+    source: str,
+    output: str,
+    model: int | None = None,
+    dataset: str | None = None,
+    several: bool = False,
+    unsure_below: Annotated[float, Field(ge=0, le=1)] | None = None,
+) -> Any:
     """Predict every image of a source and write a table, which appears whole. A killed run continues where it was.
 
     Returns a `WrittenTable`. A bad image is a row with its error.
@@ -25,6 +33,8 @@ def prediction(source: str, output: str, model: int | None = None, dataset: str 
         output: Path or fsspec URL of the table to write; ends with .parquet or .csv
         model: Version of the model; the champion, if none is given
         dataset: Data set of the model, needed if several have one
+        several: Whether each separate shape of a picture is a row; else several shapes are an error
+        unsure_below: Probability below which a row says that the model is unsure
     """
     locate_table(output)
     settings = Settings.load()
@@ -33,8 +43,10 @@ def prediction(source: str, output: str, model: int | None = None, dataset: str 
     candidate = Candidate(**{name: getattr(version, name) for name in Candidate.model_fields})
     with Workspace.within(store) as workspace:
         shards = list_shards(source)
-        predictions = [predict(shard, candidate, limit, workspace=workspace, store=store) for shard in shards]
-    return write_table(predictions, version, output, store)
+        predictions = [
+            predict(shard, candidate, limit, several=several, workspace=workspace, store=store) for shard in shards
+        ]
+    return write_table(predictions, version, output, store, unsure_below)
 
 
 prediction.result_storage = CACHE_ENTRIES  # a failed run's exception goes there too, as JSON

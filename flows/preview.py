@@ -18,6 +18,7 @@ from flows.plan import PATIENCE, Plan
 from flows.publication import Outcome, is_decided, publish, recorded_run
 from flows.steps import Results, baseline_of, judge, prepare, refuse_incomparable, train_and_score
 from tasks.caching import Step, replaced_by
+from tasks.data.datasets import SAMPLE
 from tasks.evaluation.smoke_test import start_ahead
 from tasks.registry.mlflow_runs import Tracking
 from tasks.registry.registry import Registry
@@ -90,6 +91,15 @@ def check_own_data(plan: Plan, settings: Settings, refreshes: bool = False) -> l
         data, warnings = refuse_unsound(plan.source, plan.place, settings.artifacts)
     refuse_incomparable(plan, data, settings)
     return warnings
+
+
+def describe_silence(plan: Plan, reasons: dict[str, str]) -> str:
+    """What to tell a person when no mirror answers, for these reasons by URL."""
+    tried = "; ".join(f"{url} ({reason})" for url, reason in reasons.items())
+    return (
+        f"no mirror of {plan.source.name} answers: {tried}; check the network, name another mirror in "
+        f"DIGITFLOW_MIRRORS, or train on the {SAMPLE} that needs none: --dataset {SAMPLE}"
+    )
 
 
 def _look_up(plan: Plan, lookup: "_Lookup", settings: Settings) -> Results:

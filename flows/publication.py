@@ -41,6 +41,8 @@ class Outcome(BaseModel):
     """In the model registry."""
     promoted: bool
     """Whether this run made it champion."""
+    champion: int | None
+    """The version in use when the run ended, as the registry says; another run may have promoted this model."""
     warnings: list[str]
     weights: str
     report: str
@@ -94,6 +96,7 @@ def publish(
         gate=verdict,
         version=decision.version,
         promoted=decision.promoted,
+        champion=Registry(store.home).champion_number(plan.source.name),
         warnings=[*(warning["message"] for warning in warnings), *verdict.warnings],
         weights=str(path),
         report=str(page),
@@ -156,6 +159,8 @@ def _candidate(plan: Plan, results: Results, run: Run) -> Candidate:
         image_shape=test.shape[1:],
         classes=len(evaluation.per_class),
         baseline=results.judged.baseline,
+        conventions=results.learned.saved.conventions,
+        class_names=results.validated.data.class_names,
     )
 
 

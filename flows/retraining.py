@@ -16,7 +16,7 @@ from artifacts.storage.settings import Settings
 from artifacts.storage.store import Ref, Store
 from flows.plan import Plan, locate
 from flows.publication import Outcome, publish, recorded_run, slug
-from flows.steps import Learned, Results, baseline_of, judge, prepare, train_and_score
+from flows.steps import Learned, Results, baseline_of, judge, prepare, refuse_incomparable, train_and_score
 from tasks.data.datasets import Split
 from tasks.data.validate import Validated
 from tasks.evaluation.gate import Baseline, Gate
@@ -70,6 +70,7 @@ def retraining(
     gate: Gate = Gate(),  # noqa: B008
     on_drift: OnDrift = "accept",
     approve: bool = False,
+    dataset_name: str = "",
 ) -> Any:
     """Train on a data set and all batches that were accepted for it, and hold the model against the champion.
 
@@ -77,20 +78,24 @@ def retraining(
     gate rejected the model, "Declined" if a person did.
 
     Args:
-        dataset: mnist, fashion-mnist, mnist-sample, or the path of a folder with the four IDX files
+        dataset: mnist, fashion-mnist, mnist-sample, or the path or URL of your own data
         recipe: Named set of hyperparameters; unset, all is as the champion was trained ("tutorial" before the first)
         seed: Decides initial weights, order and dropout; unset, the champion's
         hyperparameters: What replaces the recipe's, or the champion's, own
         gate: What the model must reach
         on_drift: Whether a batch unlike the data set is learned from, or put into quarantine
         approve: Whether a person must approve the promotion; the run is suspended for up to a week
+        dataset_name: What people's own data and their models are called; unset, as the folder or file
     """
     started = time.monotonic()
     settings = Settings.load()
     approver = Approver(settings.artifacts, runtime.flow_run.id)
-    asked = (dataset, recipe, seed, hyperparameters)
+    name = locate(dataset, settings, dataset_name)[0].name
+    asked = (name, recipe, seed, hyperparameters)
     recipe, seed, changes = approver.settled.request if approver.settled else _like_champion(*asked, settings=settings)
-    plan = Plan.of(dataset, recipe, seed, hyperparameters=changes, gate=gate, settings=settings)
+    plan = Plan.of(
+        dataset, recipe, seed, hyperparameters=changes, gate=gate, settings=settings, dataset_name=dataset_name
+    )
     with recorded_run(plan, settings, runtime.flow_run.name) as run:
 
         def attempt() -> Outcome:
@@ -109,6 +114,7 @@ retraining.result_storage = CACHE_ENTRIES
 def _learn_and_judge(plan: Plan, approver: "Approver", on_drift: OnDrift, settings: Settings) -> Results:
     """The steps of training, on the data set merged with all accepted batches, and a check on held-out new images."""
     store, validated = settings.artifacts, prepare(plan, settings)
+    refuse_incomparable(plan, validated.data, settings)
     if approver.settled is None:
         arrivals = _collect(plan, validated, on_drift, settings)
         settled = {"recipe": plan.recipe, "seed": plan.seed, "hyperparameters": plan.hyperparameters}
@@ -137,10 +143,10 @@ def _count(plan: Plan, learned: Learned, baseline: Baseline, holdout: Split, *, 
 
 
 def _like_champion(
-    dataset: str, recipe: Recipe | None, seed: int | None, hyperparameters: Overrides, *, settings: Settings
+    name: str, recipe: Recipe | None, seed: int | None, hyperparameters: Overrides, *, settings: Settings
 ) -> tuple[Recipe, int, Overrides]:
     """Recipe, seed and hyperparameters; those that are not given are the champion's, if there is one."""
-    champion = Registry(settings.home).champion(locate(dataset, settings)[0].name)
+    champion = Registry(settings.home).champion(name)
     if recipe is not None and seed is not None:
         return recipe, seed, hyperparameters
     if champion is None:

@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+from artifacts.errors import UsageError
 from artifacts.lineage.manifest import manifests
 from artifacts.storage.settings import Settings
 from artifacts.storage.store import Ref
@@ -10,6 +11,7 @@ from tasks.data.datasets import Pair, Splits
 from tasks.data.download import download
 from tasks.data.normalise import normalise_and_reshape
 from tasks.data.one_hot import one_hot_encode
+from tasks.data.reader.read import read
 from tasks.data.validate import Validated, validate
 from tasks.evaluation.check_gate import check_gate
 from tasks.evaluation.evaluate import Scored, evaluate, evaluate_champion
@@ -50,15 +52,33 @@ class Results(NamedTuple):
 def train_and_judge(plan: Plan, settings: Settings) -> Results:
     """All steps of a training run."""
     validated = prepare(plan, settings)
+    refuse_incomparable(plan, validated.data, settings)
     learned = train_and_score(plan, validated.data, settings)
     baseline = baseline_of(plan, learned, validated.data.test.images, settings)
     return Results(validated, learned, judge(plan, validated, learned, baseline=baseline, settings=settings))
 
 
 def prepare(plan: Plan, settings: Settings) -> Validated:
-    """Download the data set of a plan and validate it."""
+    """Download the data set of a plan, or read it where it is, and validate it."""
     store = settings.artifacts
-    return validate(download(plan.source, plan.mirrors, store), plan.classes, store)
+    data = read(plan.source, plan.place, store) if plan.place else download(plan.source, plan.mirrors, store)
+    return validate(data, plan.classes, store)
+
+
+def refuse_incomparable(plan: Plan, data: Splits, settings: Settings) -> None:
+    """Raise UsageError if the champion has other classes or another size, so that no test images suit both models."""
+    champion = Registry(settings.home).champion(plan.source.name)
+    if champion is None:
+        return
+    shape, classes = data.test.images.shape[1:], int(settings.artifacts.get(data.train.labels).max()) + 1
+    if (champion.image_shape, champion.classes) == (shape, classes):
+        return
+    size, others = (f"{width}×{height}" for height, width in (shape, champion.image_shape))
+    raise UsageError(
+        f"{plan.source.name} has {classes} classes and images of {size}, but its champion, version {champion.version}, "
+        f"was trained on {champion.classes} classes and {others}: the two cannot be compared; train it under another "
+        f"name, such as --dataset-name {plan.source.name}-2"
+    )
 
 
 def train_and_score(plan: Plan, data: Splits, settings: Settings) -> Learned:
@@ -68,7 +88,14 @@ def train_and_score(plan: Plan, data: Splits, settings: Settings) -> Learned:
     targets = one_hot_encode(data, store)
     trained = train(images.train, targets.train, hp, seed=plan.seed, store=store)
     scored = evaluate(trained.weights, images.test, targets.test, hyperparameters=hp, store=store)
-    saved = save_weights(trained.weights, data.test.images, scored.probabilities, hyperparameters=hp, store=store)
+    saved = save_weights(
+        trained.weights,
+        data.test.images,
+        scored.probabilities,
+        trained_on=data.train.images,
+        hyperparameters=hp,
+        store=store,
+    )
     return Learned(images, targets, trained, scored=scored, saved=saved)
 
 

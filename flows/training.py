@@ -26,21 +26,25 @@ def training(
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0,
     hyperparameters: Overrides = Overrides(),  # noqa: B008  # frozen
     gate: Gate = Gate(),  # noqa: B008
+    dataset_name: str = "",
 ) -> Any:
     """Download, validate, train, evaluate, save, check, and promote what passed.
 
     Returns an `Outcome`; a model that the gate rejects ends the run as Completed, named "Rejected".
 
     Args:
-        dataset: mnist, fashion-mnist, mnist-sample, or the path of a folder with the four IDX files
+        dataset: mnist, fashion-mnist, mnist-sample, or the path or URL of your own data
         recipe: Named set of hyperparameters
         seed: Decides initial weights, order and dropout
         hyperparameters: What replaces the recipe's own
         gate: What the model must reach
+        dataset_name: What people's own data and their models are called; unset, as the folder or file
     """
     started = time.monotonic()
     settings = Settings.load()
-    plan = Plan.of(dataset, recipe, seed, hyperparameters=hyperparameters, gate=gate, settings=settings)
+    plan = Plan.of(
+        dataset, recipe, seed, hyperparameters=hyperparameters, gate=gate, settings=settings, dataset_name=dataset_name
+    )
     warm_up(plan, settings)
     outcome = train_and_publish(plan, settings, started)
     return outcome if outcome.gate.passed else Completed(name="Rejected", message=outcome.gate.reason, data=outcome)

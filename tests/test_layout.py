@@ -15,9 +15,17 @@ from flows.cli.app import app
 from tests.command import ROOT, environment
 
 ORDER = (
-    *("artifacts", "artifacts.storage", "artifacts.lineage", "tasks", "tasks.data", "tasks.model", "tasks.training"),
-    *("tasks.evaluation", "tasks.reporting", "tasks.registry", "tasks.experiments", "tasks.retraining"),
-    *("tasks.prediction", "flows.web", "flows", "flows.cli", "deployments"),
+    *("artifacts", "artifacts.storage", "artifacts.lineage", "tasks", "tasks.data", "tasks.data.reader"),
+    *(
+        "tasks.data.inspection",
+        "tasks.pictures",
+        "tasks.model",
+        "tasks.training",
+        "tasks.evaluation",
+        "tasks.reporting",
+    ),
+    *("tasks.registry", "tasks.experiments", "tasks.prediction", "tasks.retraining"),
+    *("flows.web", "flows", "flows.cli", "deployments"),
 )
 """A module imports from its own folder and from those before it."""
 PATHS = [path for room in ("artifacts", "tasks", "flows", "deployments") for path in (ROOT / room).rglob("*.py")]

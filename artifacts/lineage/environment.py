@@ -15,7 +15,9 @@ def backend() -> str:
     if name not in ("tensorflow", "jax"):
         raise UsageError(f"KERAS_BACKEND is {name!r}; the networks train with tensorflow or jax")
     if name == "jax" and not find_spec(name):
-        raise UsageError(f"KERAS_BACKEND is {name!r}, which is not installed: pip install 'digitflow[{name}]'")
+        raise UsageError(
+            f"KERAS_BACKEND is {name!r}, which is not installed; README.md says how to add the extra {name}"
+        )
     return name
 
 
@@ -26,9 +28,12 @@ def versions(libraries: tuple[str, ...]) -> dict[str, str]:
 
 @cache
 def _version(library: str) -> str:
-    from importlib.metadata import version
+    from importlib.metadata import PackageNotFoundError, version
 
-    return version(library)
+    try:
+        return version(library)
+    except PackageNotFoundError:
+        return version(f"{library}-cpu")  # TensorFlow without CUDA has a name of its own
 
 
 def tensorflow_settings() -> dict[str, str]:

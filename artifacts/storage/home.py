@@ -12,6 +12,7 @@ from filelock import FileLock, Timeout
 from artifacts.errors import DigitflowError
 
 OBJECTS = "objects"  # artifacts, named by their content
+CHECKS = "checks"  # pictures of samples, which `data check` draws
 RECORDS = "records"  # cache entries, named by their key
 FINGERPRINTS = "fingerprints"  # what the steps reach of the code, as long as no file of it changes
 RUNS = "runs"  # a folder for each run: manifest, report, and data report

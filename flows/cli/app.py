@@ -10,10 +10,9 @@ from cyclopts import App, CycloptsError
 from pydantic import ValidationError
 
 from artifacts.errors import DigitflowError, UsageError, describe_validation_error
+from flows.cli.loopback import bypass_proxies
 from flows.cli.output import print_note
 
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
-"""The names of this machine, which no proxy serves."""
 INTERRUPTED = 130
 """The exit status of a command that Ctrl-C ends, as shells count it: 128 plus the number of the signal."""
 
@@ -52,8 +51,7 @@ def main() -> None:
         warnings.simplefilter("ignore")
     if sys.argv[1:2] in ([], ["--help"], ["-h"]):  # the help describes each verb, so they are imported
         _ = [app[verb] for verb in app]
-    for name in ("NO_PROXY", "no_proxy"):  # a server on this machine is reached directly; children inherit that
-        os.environ[name] = ",".join(filter(None, (os.environ.get(name), *LOOPBACK)))
+    bypass_proxies()
     try:
         status = app(result_action="return_value", exit_on_error=False, print_error=False)
         sys.stdout.flush()

@@ -104,9 +104,17 @@ def _verdict(outcome: "Outcome") -> list[Row]:
     return [
         ("accuracy", f"{outcome.accuracy:.2%} of the test images (95 % interval {low:.2%} to {high:.2%})"),
         ("gate", f"{'passed' if outcome.gate.passed else 'REJECTED'}: {outcome.gate.reason}"),
-        ("registered", f"version {outcome.version}" + (", now champion" if outcome.promoted else "")),
+        ("registered", _rank(outcome)),
         *(("warning", warning) for warning in outcome.warnings),
     ]
+
+
+def _rank(outcome: "Outcome") -> str:
+    """The version of a run's model, and whether it is in use."""
+    if outcome.champion == outcome.version:
+        return f"version {outcome.version}, {'now champion' if outcome.promoted else 'which is champion'}"
+    champion = "there is none" if outcome.champion is None else f"that is version {outcome.champion}"
+    return f"version {outcome.version}, not champion: {champion}"
 
 
 @contextlib.contextmanager

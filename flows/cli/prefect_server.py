@@ -17,14 +17,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from artifacts.errors import DigitflowError
+from artifacts.storage.database_template import DatabaseTemplate
 from artifacts.storage.home import STARTING_LOCK, disk_errors, locked
-from flows.cli.database_template import copy_template
 
 STARTUP = 180
 """Seconds that a start may take; the first one creates the database."""
 LAST_WORDS = 8
 """Seconds after which a server that should end is killed, whatever it still does."""
 
+PREFECT_TEMPLATE = DatabaseTemplate("prefect", "prefect", "server/database/_migrations/versions/sqlite")
 _SETTINGS_FILES = (".env", "prefect.toml", "~/.prefect/profiles.toml")
 
 
@@ -68,7 +69,7 @@ class Server:
         import httpx
 
         with contextlib.suppress(httpx.HTTPError):
-            if httpx.get(f"{self.url}/health", timeout=STARTUP).is_success:
+            if httpx.get(f"{self.url}/health", timeout=STARTUP, trust_env=False).is_success:
                 self._starting.close()
                 self._is_ready = True
                 return
@@ -178,7 +179,7 @@ def await_server(url: str) -> None:
 
 def _prepare(database: Path) -> None:
     """Copy the template to a new home, and set aside a database that is damaged, a copied one too."""
-    copy_template(database)
+    PREFECT_TEMPLATE.copy_to(database)
     if database.exists():
         _set_aside_if_damaged(database)
 

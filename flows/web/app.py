@@ -17,11 +17,11 @@ from artifacts.errors import BadSource, DigitflowError
 from flows.web.background import background_work
 from flows.web.page import Page
 from flows.web.request_guard import RequestGuard
-from flows.web.schemas import Answer, Corrected, Drawing, Health, Kept
+from flows.web.schemas import Answer, Asked, Corrected, Drawing, Health, Kept
 from tasks.data.images import GreyImage, decode
+from tasks.pictures.model_input import to_model_input
 from tasks.prediction.champion_follower import ChampionFollower
 from tasks.prediction.classifier import as_prediction
-from tasks.prediction.preprocessing import to_model_input
 from tasks.registry.versions import Version
 from tasks.retraining import feedback
 
@@ -44,21 +44,26 @@ class Metrics:
         self.requests.labels(path if path in PATHS else "other", status).inc()
 
 
-def build_app(follower: ChampionFollower, home: Path, announce: Callable[[str], None]) -> FastAPI:
-    """An app that follows the champion and hands corrections in. It calls `announce` with the name of each batch."""
+def build_app(
+    follower: ChampionFollower, home: Path, announce: Callable[[str], None], unsure_below: float | None = None
+) -> FastAPI:
+    """An app that follows the champion and hands corrections in. It calls `announce` with the name of each batch.
+
+    Answers to requests that do not say it themselves are unsure below the probability `unsure_below`.
+    """
     metrics = Metrics()
     lifespan = background_work(follower, home, announce, metrics.version)
     app = FastAPI(title="digitflow", docs_url=None, redoc_url=None, lifespan=lifespan)
     app.add_middleware(RequestGuard, count=metrics.count_answer)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost"], www_redirect=False)
-    _add_predictions(app, follower, metrics)
+    _add_predictions(app, follower, metrics, unsure_below)
     _add_corrections(app, follower, home, metrics)
     _add_status(app, follower, metrics)
     _answer_errors_as_json(app)
     return app
 
 
-def _add_predictions(app: FastAPI, follower: ChampionFollower, metrics: Metrics) -> None:
+def _add_predictions(app: FastAPI, follower: ChampionFollower, metrics: Metrics, unsure_below: float | None) -> None:
     page = Page()
 
     @app.get("/")
@@ -66,12 +71,13 @@ def _add_predictions(app: FastAPI, follower: ChampionFollower, metrics: Metrics)
         return HTMLResponse(page.html, headers=page.headers)
 
     @app.post("/predict")
-    def predict(drawing: Drawing) -> Answer:
+    def predict(drawing: Asked) -> Answer:
         version, classifier = follower.current
         with metrics.seconds.time():
             image = _model_input(drawing, version)
             row = classifier.predict(image.pixels[None])[0]
-        answer = _answer(version, image, row)
+        wanted = unsure_below if drawing.unsure_below is None else drawing.unsure_below
+        answer = _answer(version, image, row, wanted)
         metrics.predictions.labels(answer.label).inc()
         return answer
 
@@ -127,12 +133,13 @@ def _answer_errors_as_json(app: FastAPI) -> None:
 
 
 def _model_input(drawing: Drawing, version: Version) -> GreyImage:
-    return to_model_input(decode(BytesIO(drawing.image), MAX_PIXELS), version.image_shape)
+    return to_model_input(decode(BytesIO(drawing.image), MAX_PIXELS), version.image_shape, version.conventions)
 
 
-def _answer(version: Version, image: GreyImage, row: np.ndarray) -> Answer:
+def _answer(version: Version, image: GreyImage, row: np.ndarray, unsure_below: float | None) -> Answer:
+    prediction = as_prediction("", image, row, class_names=version.class_names)
     return Answer(
-        **as_prediction("", image, row).model_dump(exclude={"image", "error"}),
+        **prediction.judged(unsure_below).model_dump(exclude={"image", "shape", "error"}),
         probabilities=row.tolist(),
         seen=base64.b64encode(image.pixels.tobytes()).decode(),
         shape=image.pixels.shape,

@@ -11,6 +11,12 @@ class Drawing(BaseModel, extra="forbid"):
     image: Base64Bytes = Field(description=f"A {FORMAT_NAMES} file in base64")
 
 
+class Asked(Drawing):
+    """A drawing, and the probability below which the answer shall be unsure."""
+
+    unsure_below: float | None = Field(None, ge=0, le=1)
+
+
 class Corrected(Drawing):
     """A drawing and the digit that a person sees in it."""
 
@@ -18,14 +24,17 @@ class Corrected(Drawing):
 
 
 class Answer(BaseModel):
-    """A prediction with the probability of each class. `seen` is the image as the model saw it: base64 of uint8 pixels,
-    of height and width `shape`.
+    """A prediction with the probability of each class; names are those of classes that have one. `unsure` is None where
+    no limit is given. `seen` is the image as the model saw it: base64 of uint8 pixels, of height and width `shape`.
     """
 
     label: int
+    name: str | None
     probability: float
     runner_up: int
+    runner_up_name: str | None
     runner_up_probability: float
+    unsure: bool | None
     probabilities: list[float]
     changes: list[str]
     seen: str

@@ -1,5 +1,8 @@
 """The data sets that a run can learn from: the content of their files, and the mirrors that serve them."""
 
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
 from pydantic import BaseModel
 
 from artifacts.storage.store import Digest, Location, Ref
@@ -21,10 +24,13 @@ FILES = (
 
 
 class Source(BaseModel, frozen=True):
-    """A data set to read: a name for people, and the SHA-256 of each decompressed IDX file, in the order of FILES."""
+    """A data set to read: a name for people, and what its content must be.
+
+    `digests` has the SHA-256 of each decompressed IDX file, in the order of FILES; of people's own data, one of all.
+    """
 
     name: str
-    digests: tuple[Digest, Digest, Digest, Digest]
+    digests: tuple[Digest, ...]
 
 
 class Split(BaseModel, frozen=True):
@@ -35,10 +41,14 @@ class Split(BaseModel, frozen=True):
 
 
 class Splits(BaseModel, frozen=True):
-    """A data set in the store: uint8 images (n, height, width) and uint8 labels (n,)."""
+    """A data set in the store: uint8 images (n, height, width) and uint8 labels (n,).
+
+    `class_names[i]` is the name of the class with label i; there are none where classes are called by their numbers.
+    """
 
     train: Split
     test: Split
+    class_names: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, train_images: Ref, train_labels: Ref, test_images: Ref, test_labels: Ref) -> "Splits":
@@ -55,6 +65,19 @@ class Mirrors(BaseModel, Location, frozen=True):
     """Seconds to wait for a connection or for the next bytes."""
     attempts: int = 3
     max_file_bytes: int = 2**26
+
+
+def folder_of(url: str) -> Path:
+    """The folder that a file URL names."""
+    return Path(unquote(urlsplit(url).path))
+
+
+class Place(BaseModel, Location, frozen=True):
+    """The file or folder that holds people's own data. It does not decide what is read, so it is not in a cache key."""
+
+    path: str
+    max_bytes: int = 2**32
+    """Of what is unpacked from it."""
 
 
 SOURCES = {
@@ -103,3 +126,11 @@ SAMPLE_SOURCE = Source(
 )
 
 NAMES = (*SOURCES, SAMPLE)
+
+FORMAT_NAMES = "PNG, JPEG, BMP, WebP, TIFF or GIF"
+"""The formats of pictures, for messages and help texts; so are the next two."""
+IMAGE_FILES = "PNG, JPEG, BMP, WebP, TIFF, GIF, .npy, .npz, .csv with pixels, or IDX"
+BATCH_FORMATS = (
+    "an .npz file with images and labels, a folder with an IDX pair, a folder of pictures with a labels.csv or with a "
+    "folder a class, or a .csv file with a label and pixels in each row"
+)

@@ -2,7 +2,6 @@
 
 import hashlib
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
 import numpy as np
 
@@ -10,7 +9,7 @@ from artifacts.errors import BadSource, DigitflowError, Unreachable
 from artifacts.storage.store import Ref, Store
 from tasks.caching import step
 from tasks.data import idx
-from tasks.data.datasets import FILES, SAMPLE, SOURCES, Mirrors, Source, Splits
+from tasks.data.datasets import FILES, SAMPLE, SOURCES, Mirrors, Source, Splits, folder_of
 
 
 @step("download")
@@ -53,11 +52,6 @@ def fetch_from(base: str, name: str, unpacked: Path, mirrors: Mirrors) -> str:
     packed = unpacked.with_suffix(".gz")
     transfer(f"{base}{name}.gz", packed, mirrors)
     return idx.decompress(packed, unpacked, mirrors.max_file_bytes)
-
-
-def folder_of(base: str) -> Path:
-    """The folder that a file URL names."""
-    return Path(unquote(urlsplit(base).path))
 
 
 def load_sample() -> tuple[np.ndarray, ...]:

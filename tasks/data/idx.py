@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import mnist
 import numpy as np
@@ -20,6 +20,8 @@ from artifacts.storage.store import Ref, Store
 
 BLOCK = 1 << 20
 UINT8 = 0x08
+TYPES = {UINT8: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
+"""NumPy's types by their IDX codes (http://yann.lecun.com/exdb/mnist/)."""
 MAX_PIXELS = 1 << 24
 
 
@@ -82,19 +84,35 @@ def read_images(path: Path, start: int = 0, stop: int | None = None) -> Iterator
         yield from islice(images, None if stop is None else stop - start)
 
 
+def read_header(file: Any, name: str) -> tuple[np.dtype[Any], tuple[int, ...]]:
+    """The type and shape that an IDX file declares; `file` is then at its first value. Raises BadSource."""
+    magic = file.read(4)
+    if len(magic) < 4 or magic[:2] != bytes(2) or magic[2] not in TYPES or magic[3] not in range(1, 5):
+        raise BadSource(f"{name} is no IDX file: it starts with {magic.hex(' ') or 'nothing'}")
+    sides = file.read(4 * magic[3])
+    if len(sides) < 4 * magic[3]:
+        raise BadSource(f"{name} ends within its header")
+    return np.dtype(TYPES[magic[2]]), struct.unpack(f">{magic[3]}I", sides)
+
+
+def check_header(name: str, dtype: np.dtype[Any], shape: tuple[int, ...], dimensions: int) -> None:
+    """Raise BadSource, in words, unless the file holds bytes in so many dimensions: 3 for images, 1 for labels."""
+    if dtype == np.uint8 and len(shape) == dimensions:
+        return
+    wanted = "images are bytes (n × height × width)" if dimensions == 3 else "labels are a byte each (n)"
+    held = "bytes" if dtype == np.uint8 else f"{dtype.name} numbers"
+    raise BadSource(
+        f"{name} holds {held} ({' × '.join(f'{side:,}' for side in shape)}), but in IDX files {wanted}; save it as "
+        "such, or save the data as .npz, where other types are understood"
+    )
+
+
 def _shape(file: IO[bytes], path: Path, dimensions: int) -> tuple[int, ...]:
-    header = file.read(4 + 4 * dimensions)
-    if header[:4] != bytes((0, 0, UINT8, dimensions)):
-        raise BadSource(
-            f"{path.name} starts with {header[:4].hex(' ') or 'nothing'}, "
-            f"not with 00 00 08 {dimensions:02x}, the IDX header of {dimensions}-dimensional bytes"
-        )
-    if len(header) < 4 + 4 * dimensions:
-        raise BadSource(f"{path.name} ends within its header")
-    shape = struct.unpack(f">{dimensions}I", header[4:])
+    dtype, shape = read_header(file, path.name)
+    check_header(path.name, dtype, shape, dimensions)
     if np.prod(shape[1:], dtype=object) > MAX_PIXELS:
         raise BadSource(f"{path.name} declares images of {shape[1]:,} by {shape[2]:,} pixels, which is too large")
-    expected, actual = int(np.prod(shape, dtype=object)), path.stat().st_size - len(header)
+    expected, actual = int(np.prod(shape, dtype=object)), path.stat().st_size - file.tell()
     if expected != actual:
         raise BadSource(f"{path.name} declares {'×'.join(map(str, shape))} = {expected:,} bytes, but holds {actual:,}")
     return shape
@@ -103,13 +121,14 @@ def _shape(file: IO[bytes], path: Path, dimensions: int) -> tuple[int, ...]:
 def _chunks(file: IO[bytes], shape: tuple[int, ...]) -> Iterator[np.ndarray]:
     size = int(np.prod(shape[1:]))
     while data := file.read(at_once(size) * size) if size else b"":
-        yield mnist.parse_idx(io.BytesIO(_header((len(data) // size, *shape[1:])) + data))
+        yield mnist.parse_idx(io.BytesIO(header((len(data) // size, *shape[1:])) + data))
 
 
 def encode(array: np.ndarray) -> bytes:
     """The bytes of an IDX file with a uint8 array."""
-    return _header(array.shape) + array.tobytes()
+    return header(array.shape) + array.tobytes()
 
 
-def _header(shape: tuple[int, ...]) -> bytes:
+def header(shape: tuple[int, ...]) -> bytes:
+    """The header of an IDX file with a uint8 array of this shape."""
     return bytes((0, 0, UINT8, len(shape))) + np.array(shape, ">u4").tobytes()

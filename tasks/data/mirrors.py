@@ -10,8 +10,7 @@ import stamina
 
 from artifacts.errors import BadSource, Unreachable
 from artifacts.lineage.progress import report_progress
-from tasks.data.datasets import FILES, Mirrors
-from tasks.data.download import folder_of
+from tasks.data.datasets import FILES, Mirrors, folder_of
 
 SLOW_SECONDS, MIN_RATE = 30, 1000
 """A mirror is given up if after this many seconds it has sent fewer bytes a second than this."""

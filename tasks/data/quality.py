@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,6 +21,8 @@ from artifacts.storage.arrays import chunks
 
 Schema: TypeAlias = arrays.DataArraySchema | tables.DataFrameSchema
 
+STROKES = 0.3
+"""Share of its pixels that the ink of a character covers at most."""
 LISTED = 100
 """Number of images that a problem lists; it counts all of them."""
 TOLERANCE = {
@@ -27,6 +30,8 @@ TOLERANCE = {
     "constant": 0.01,
     "duplicate": math.inf,
     "inverted": math.inf,
+    "sideways": math.inf,
+    "first-label": math.inf,
     "missing-class": math.inf,
     "imbalance": math.inf,
 }
@@ -126,12 +131,15 @@ def image_statistics(images: np.ndarray) -> pd.DataFrame:
     """Statistics of uint8 images (n, height, width), one row for each.
 
     `light`: share of the outermost pixels above the middle of the image's range; 0.5 for an image of a single value.
+    `wideness`: natural logarithm of width / height of what is drawn; 0 if that is no strokes but covers much.
     `digest`: 64 bits; two of 70,000 different images have the same digest in one of 7.5 billion data sets.
     """
     rows = np.ascontiguousarray(images).reshape(len(images), math.prod(images.shape[1:]))
     low, high = rows.min(axis=1), rows.max(axis=1)
     frame = np.concatenate([images[:, 0], images[:, -1], images[:, 1:-1, 0], images[:, 1:-1, -1]], axis=1)
-    bright = 2 * frame.astype(np.uint16) > (low.astype(np.uint16) + high)[:, np.newaxis]
+    middle = (low.astype(np.uint16) + high) // 2
+    bright = frame > middle[:, np.newaxis]
+    light = np.where(low == high, 0.5, bright.mean(axis=1)).astype(np.float32)
     digests = b"".join(hashlib.blake2b(row.data, digest_size=8).digest() for row in rows)
     return pd.DataFrame(
         {
@@ -140,10 +148,19 @@ def image_statistics(images: np.ndarray) -> pd.DataFrame:
             "coverage": (np.count_nonzero(rows, axis=1) / rows.shape[1]).astype(np.float32),
             "low": low,
             "high": high,
-            "light": np.where(low == high, 0.5, bright.mean(axis=1)).astype(np.float32),
+            "light": light,
+            "wideness": _wideness(images, middle, light),
             "digest": np.frombuffer(digests, np.uint64),
         }
     )
+
+
+def _wideness(images: np.ndarray, middle: np.ndarray, light: np.ndarray) -> np.ndarray:
+    ink: Any = (images > middle[:, np.newaxis, np.newaxis]) ^ (light > 0.5)[:, np.newaxis, np.newaxis]
+    across, down = ink.any(axis=1), ink.any(axis=2)
+    width, height = (line.shape[1] - line.argmax(axis=1) - line[:, ::-1].argmax(axis=1) for line in (across, down))
+    is_strokes = across.any(axis=1) & (ink.mean(axis=(1, 2)) <= STROKES)
+    return np.where(is_strokes, np.log(width / height), 0).astype(np.float32)
 
 
 def is_flat(table: pd.DataFrame) -> pd.Series:
@@ -158,7 +175,7 @@ def find_problems(
     unit = "classes" if schema.name == "classes" else "images"
     for error in _schema_errors(schema, data):
         rule = getattr(error.check, "name", None) or str(error.check).partition("(")[0]
-        text = getattr(error.check, "error", None) or str(error)
+        text = getattr(error.check, "error", None) or _in_words(str(error))
         positions = _failing_positions(error.check_output)
         yield Problem(
             split="both" if rule in RULES_ON_BOTH_SPLITS else split,
@@ -167,6 +184,16 @@ def find_problems(
             count=max(1, len(positions)),
             images=tuple(positions[:LISTED]) if unit == "images" else (),
         )
+
+
+def _in_words(error: str) -> str:
+    """An error of pandera's about sizes, in words; another one as it is."""
+    if not (sizes := re.fullmatch(r"expected size (\w+)=(\d+), got (\d+)", error)):
+        return error
+    dimension, expected, got = sizes.groups()
+    if dimension == "image":
+        return f"there are {got} for {expected} images; each image needs one"
+    return f"their {dimension} is {got} pixels, and {expected} in training; scale them"
 
 
 def is_tolerable(problem: Problem, sizes: dict[str, int]) -> bool:

@@ -9,7 +9,7 @@ import pandera.pandas as tables
 import pandera.xarray as arrays
 import xarray as xr
 
-from tasks.data.quality import DataReport, SplitStatistics, find_problems, is_flat, is_tolerable
+from tasks.data.quality import DataReport, Problem, SplitStatistics, find_problems, is_flat, is_tolerable
 
 DIMENSIONS = ("image", "height", "width")
 MIN_SIDE = 4
@@ -18,6 +18,8 @@ MIN_CLASS_SHARE = 0.1
 """Number of images that every class should have, as a share of the most frequent class."""
 INVERTED = 0.75
 """Difference in `light` from which an image counts as inverted: about 1 between an MNIST image and its negative."""
+SIDEWAYS = 0.1
+"""Mean `wideness` from which images seem to lie on their side: MNIST has -0.30, and 0.30 when it is transposed."""
 
 
 def check_data(
@@ -38,7 +40,7 @@ def check_data(
         *find_problems("train", image_contract(train_images), _as_data_array("images", train_images)),
         *find_problems("train", label_contract(train, classes), _as_data_array("labels", train_labels)),
         *find_problems("train", statistics_contract(test.image_table), train.image_table),
-        *find_problems("train", class_contract(), train.class_table(size)),
+        *find_problems("train", class_contract(train.class_table(size)), train.class_table(size)),
         *find_problems("test", image_contract(train_images), _as_data_array("images", test_images)),
         *find_problems("test", label_contract(test, classes, train), _as_data_array("labels", test_labels)),
         *find_problems("test", statistics_contract(), test.image_table),
@@ -50,6 +52,19 @@ def check_data(
         train=train.summary(size),
         test=test.summary(size),
     )
+
+
+def check_split(images: np.ndarray, labels: np.ndarray) -> tuple[tuple[Problem, ...], tuple[Problem, ...]]:
+    """The errors and warnings of images and labels by themselves, whatever data set they will be part of."""
+    split = SplitStatistics(images, labels)
+    problems = [
+        *find_problems("train", image_contract(images), _as_data_array("images", images)),
+        *find_problems("train", label_contract(split, None), _as_data_array("labels", labels)),
+        *find_problems("train", statistics_contract(), split.image_table),
+    ]
+    sizes = {"train": len(images)}
+    errors = tuple(problem for problem in problems if not is_tolerable(problem, sizes))
+    return errors, tuple(problem for problem in problems if is_tolerable(problem, sizes))
 
 
 def image_contract(train_images: np.ndarray) -> arrays.DataArraySchema:
@@ -90,6 +105,7 @@ def label_contract(
 def statistics_contract(test: pd.DataFrame | None = None) -> tables.DataFrameSchema:
     """The image table of a split. That of the training split is compared with the image table `test`."""
     digest: list[tables.Check] = []
+    wideness: list[tables.Check] = []
     light = [_rule("inverted", "dark and light are swapped, compared with the other images; invert it", _same_polarity)]
     if test is not None:
         known, typical = test.digest[~is_flat(test)], test.light.median()
@@ -97,6 +113,8 @@ def statistics_contract(test: pd.DataFrame | None = None) -> tables.DataFrameSch
         digest.append(_rule("leak", leak, lambda digests: ~digests.isin(known)))
         swapped = "one split is dark on light and the other light on dark; invert one of them"
         light.append(_rule("polarity", swapped, lambda train: not abs(train.median() - typical) > INVERTED))
+        turned = "wider than tall: if they show characters, they lie on their side, as EMNIST's do; transpose them"
+        wideness.append(_rule("sideways", turned, lambda train: not train.mean() > SIDEWAYS))
     copy = "an earlier image of the split is the same; remove the copy"
     columns = {
         "mean": tables.Column("float32", tables.Check.in_range(0, 255)),
@@ -105,6 +123,7 @@ def statistics_contract(test: pd.DataFrame | None = None) -> tables.DataFrameSch
         "low": tables.Column("uint8"),
         "high": tables.Column("uint8", _rule("blank", "every pixel is 0; remove the image", lambda high: high > 0)),
         "light": tables.Column("float32", light),
+        "wideness": tables.Column("float32", wideness),
         "digest": tables.Column("uint64", digest),
         "constant": tables.Column(bool, _rule("constant", "all pixels are the same; remove the image", np.logical_not)),
         "duplicate": tables.Column(bool, _rule("duplicate", copy, np.logical_not)),
@@ -112,12 +131,17 @@ def statistics_contract(test: pd.DataFrame | None = None) -> tables.DataFrameSch
     return tables.DataFrameSchema(columns, strict=True, name="images")
 
 
-def class_contract() -> tables.DataFrameSchema:
-    """The class table of the training split."""
+def class_contract(classes: pd.DataFrame) -> tables.DataFrameSchema:
+    """The class table of the training split, which is `classes`."""
+    first = int((classes.images > 0).to_numpy().argmax()) if len(classes) else 0
+    begin = f"labels begin at {first}, but classes count from 0; subtract {first}, and keep the names in a classes.txt"
     few = f"each should have {MIN_CLASS_SHARE:.0%} of the images of the most frequent class; add some"
     checks = [
         _rule("classes", "at least 2 must occur; add images", lambda n: n.empty or (n > 0).sum() > 1),
-        _rule("missing-class", "a class without images is never learned; add some", lambda n: n > 0),
+        _rule("first-label", begin, lambda n: first == 0),
+        _rule(
+            "missing-class", "a class without images is never learned; add some", lambda n: (n > 0) | (n.index < first)
+        ),
         _rule("imbalance", few, lambda n: (n == 0) | (n >= MIN_CLASS_SHARE * n.max())),
     ]
     return tables.DataFrameSchema({"images": tables.Column("int64", checks)}, strict=True, name="classes")

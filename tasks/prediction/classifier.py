@@ -1,10 +1,10 @@
 """How does a registered model classify images? By the code that trained and judged it, with verified weights."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from pydantic import BaseModel
@@ -15,7 +15,7 @@ from artifacts.storage.settings import Settings
 from artifacts.storage.store import Store
 from tasks.data.images import GreyImage, rescale
 from tasks.model.forward import BATCH, load_network, predict_probabilities
-from tasks.prediction.preprocessing import to_model_input
+from tasks.pictures.model_input import keep_trained, to_model_input, to_model_inputs
 from tasks.prediction.sources import LoadedImage
 from tasks.registry.registry import Registry
 from tasks.registry.versions import CHAMPION, Candidate, Version
@@ -29,16 +29,27 @@ _network_lock = Lock()
 class Prediction(BaseModel, frozen=True):
     """The two likeliest classes of one image, or the `error` that kept it from being read.
 
-    `changes` lists what preprocessing did to the image.
+    `shape` counts the shapes of one picture from 1, if each is read on its own. `unsure` says whether `probability` is
+    below the one that was asked for, if one was. `changes` lists what preprocessing did to the image.
     """
 
     image: str
+    shape: int | None = None
     label: int | None = None
+    name: str | None = None
     probability: float | None = None
     runner_up: int | None = None
+    runner_up_name: str | None = None
     runner_up_probability: float | None = None
+    unsure: bool | None = None
     changes: tuple[str, ...] = ()
     error: str | None = None
+
+    def judged(self, unsure_below: float | None) -> "Prediction":
+        """The prediction, which says whether it is unsure if a probability is given."""
+        if unsure_below is None or self.probability is None:
+            return self
+        return self.model_copy(update={"unsure": self.probability < unsure_below})
 
 
 @dataclass(frozen=True)
@@ -85,14 +96,50 @@ class Classifier:
         with _network_lock:
             return predict_probabilities(self.network, rescale(images))
 
-    def classify(self, images: Iterable[LoadedImage]) -> Iterator[Prediction]:
-        """Predictions for images of any size, in their order. BATCH images at a time are in memory."""
+    def classify(self, images: Iterable[LoadedImage], *, several: bool = False) -> Iterator[Prediction]:
+        """Predictions for images of any size, in their order. BATCH images at a time are in memory.
+
+        `several`: each separate shape of a picture has a prediction; else several are an error.
+        """
         remaining = iter(images)
-        while batch := [_preprocessed(item, self.model.image_shape) for item in islice(remaining, BATCH)]:
-            pixels = [item.image.pixels for item in batch if item.image]
+        while batch := list(islice(remaining, BATCH)):
+            inputs = list(self._to_inputs(batch, several))
+            pixels = [item.image.pixels for item in inputs if item.image]
             rows = iter(self.predict(np.stack(pixels)) if pixels else ())
-            for name, image, error in batch:
-                yield as_prediction(name, image, next(rows)) if image else Prediction(image=name, error=error)
+            for name, image, error, shape in inputs:
+                if image is None:
+                    yield Prediction(image=name, error=error)
+                else:
+                    yield as_prediction(name, image, next(rows), shape, self.model.class_names)
+
+    def _to_inputs(self, batch: Sequence[LoadedImage], several: bool) -> Iterator["_Input"]:
+        """The images as the model takes them. Those that already lie as training images are recognised at once."""
+        size, conventions = self.model.image_shape, self.model.conventions
+        kept = iter(keep_trained([item.image for item in batch if item.image], size, conventions))
+        for name, picture, error in batch:
+            if picture is None:
+                yield _Input(name, None, error)
+                continue
+            if taken := next(kept):
+                yield _Input(name, taken)
+                continue
+            try:
+                if several:
+                    for number, image in enumerate(to_model_inputs(picture, size, conventions), 1):
+                        yield _Input(name, image, shape=number)
+                else:
+                    yield _Input(name, to_model_input(picture, size, conventions))
+            except BadSource as refusal:
+                yield _Input(name, None, str(refusal))
+
+
+class _Input(NamedTuple):
+    """An image as the model takes it, or the `error` that kept it from being read. `shape`: see `Prediction`."""
+
+    name: str
+    image: GreyImage | None
+    error: str = ""
+    shape: int | None = None
 
 
 def ensure_weights(version: Version, settings: Settings) -> Version:
@@ -104,23 +151,23 @@ def ensure_weights(version: Version, settings: Settings) -> Version:
     )
 
 
-def as_prediction(name: str, image: GreyImage, row: np.ndarray) -> Prediction:
+def as_prediction(
+    name: str,
+    image: GreyImage,
+    row: np.ndarray,
+    shape: int | None = None,
+    class_names: tuple[str, ...] = (),
+) -> Prediction:
     """The prediction for one image from its row of class probabilities."""
     second, first = np.argsort(row, kind="stable")[-2:].tolist()
     return Prediction(
         image=name,
+        shape=shape,
         label=first,
+        name=class_names[first] if first < len(class_names) else None,
         probability=float(row[first]),
         runner_up=second,
+        runner_up_name=class_names[second] if second < len(class_names) else None,
         runner_up_probability=float(row[second]),
         changes=image.changes,
     )
-
-
-def _preprocessed(item: LoadedImage, shape: tuple[int, ...]) -> LoadedImage:
-    if item.image is None:
-        return item
-    try:
-        return LoadedImage(item.name, to_model_input(item.image, shape))
-    except BadSource as error:
-        return LoadedImage(item.name, None, str(error))

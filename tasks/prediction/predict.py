@@ -10,9 +10,18 @@ from tasks.registry.versions import Candidate
 
 
 @step("predict", shaped_by=("keras", "backend", "numpy", "pillow"))
-def predict(shard: Shard, model: Candidate, max_bytes: int, *, workspace: Workspace, store: Store) -> Ref:
+def predict(
+    shard: Shard,
+    model: Candidate,
+    max_bytes: int,
+    *,
+    several: bool,
+    workspace: Workspace,
+    store: Store,
+) -> Ref:
     """A list of `Prediction`s as JSON, one for each image of the shard and one for each file that cannot be read."""
-    predictions = _load_classifier(model, store).classify(read_shard(shard, workspace, max_bytes))
+    images = read_shard(shard, workspace, max_bytes)
+    predictions = _load_classifier(model, store).classify(images, several=several)
     return store.put_json([prediction.model_dump(mode="json") for prediction in predictions])
 
 

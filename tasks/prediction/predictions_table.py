@@ -32,7 +32,9 @@ def locate_table(output: str) -> tuple[Remote, str]:
     return Remote(folder or ("/" if output.startswith("/") else "."), "the output", "the path"), name
 
 
-def write_table(shards: Iterable[Ref], version: Version, output: str, store: Store) -> WrittenTable:
+def write_table(
+    shards: Iterable[Ref], version: Version, output: str, store: Store, unsure_below: float | None = None
+) -> WrittenTable:
     """Write lists of `Prediction`s as one table, with the model in each row. One list at a time is in memory."""
     folder, name = locate_table(output)
     model = {"model": version.version, "dataset": version.dataset, "weights": version.weights.sha256}
@@ -40,7 +42,7 @@ def write_table(shards: Iterable[Ref], version: Version, output: str, store: Sto
     with store.scratch() as scratch:
         with _writer(scratch / name) as writer:
             for shard in shards:
-                rows = [_row(prediction) | model for prediction in store.get_json(shard)]
+                rows = [_row(prediction, unsure_below) | model for prediction in store.get_json(shard)]
                 writer.write_batch(_record_batch(rows))
                 images += len(rows)
                 errors += sum(row["error"] is not None for row in rows)
@@ -48,9 +50,11 @@ def write_table(shards: Iterable[Ref], version: Version, output: str, store: Sto
     return WrittenTable(output=output, images=images, errors=errors, model=version.version, dataset=version.dataset)
 
 
-def _row(prediction: dict[str, Any]) -> dict[str, Any]:
+def _row(prediction: dict[str, Any], unsure_below: float | None) -> dict[str, Any]:
     name = prediction["image"].encode(errors="backslashreplace").decode()  # bytes that are not UTF-8 become escapes
-    return prediction | {"image": name, "changes": "; ".join(prediction["changes"])}
+    probability = prediction["probability"]
+    is_unsure = None if None in (probability, unsure_below) else probability < unsure_below
+    return prediction | {"image": name, "unsure": is_unsure, "changes": "; ".join(prediction["changes"])}
 
 
 def _schema() -> Any:
@@ -59,10 +63,13 @@ def _schema() -> Any:
     return pa.schema(
         [
             ("image", pa.string()),
+            ("shape", pa.int16()),
             ("label", pa.int16()),
+            ("name", pa.string()),
             ("probability", pa.float32()),
             ("runner_up", pa.int16()),
             ("runner_up_probability", pa.float32()),
+            ("unsure", pa.bool_()),
             ("changes", pa.string()),
             ("error", pa.string()),
             ("model", pa.int32()),

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import logging
 import os
 import shutil
 from collections.abc import Iterator, Mapping
@@ -15,8 +16,10 @@ from pydantic import BaseModel
 from artifacts.errors import DigitflowError, UsageError
 from artifacts.storage.arrays import CHUNK
 from artifacts.storage.store import Location, Store, canonical_json
+from tasks.data.datasets import IMAGE_FILES
+from tasks.data.reader.files import HEAD, Kind, count_left_out, is_system_file
 from tasks.model.forward import BATCH
-from tasks.prediction.sources import IMAGE_FILES, LoadedImage, count_images, is_array_file, is_image_file, read_images
+from tasks.prediction.sources import LoadedImage, count_images, image_kind, read_images
 
 STATE_FIELDS = {
     *("mtime", "created", "modify", "ETag", "etag", "LastModified", "Last-Modified", "last_modified"),
@@ -25,6 +28,7 @@ STATE_FIELDS = {
 """The fields, besides the size, in which file systems give the state of a file."""
 REFUSED = (401, 403, 404, 410)
 """HTTP statuses that are about one file."""
+_logger = logging.getLogger(__name__)
 
 
 class File(BaseModel, frozen=True):
@@ -47,13 +51,15 @@ class Shard(BaseModel, frozen=True):
 def list_shards(source: str) -> Iterator[Shard]:
     """All images of a folder or URL in the order of their names, arrays first. Raises UsageError if there are none."""
     system, root = _open(source)
-    files = _list_files(system, root, source)
+    files, left_out = _list_files(system, root, source)
     if not files:
         raise UsageError(f"{source} has no {IMAGE_FILES} file in it")
-    for file in files:
-        if is_array_file(file.name):
+    if line := count_left_out(left_out):
+        _logger.info(line)
+    for file, kind in files:
+        if kind != "picture":
             yield from _shards_of_array(system, file, source)
-    pictures = [file for file in files if not is_array_file(file.name)]
+    pictures = [file for file, kind in files if kind == "picture"]
     for i in range(0, len(pictures), BATCH):
         yield Shard(source=source, files=tuple(pictures[i : i + BATCH]))
 
@@ -121,25 +127,45 @@ def _changed(file: File) -> DigitflowError:
 def _shards_of_array(system: Any, file: File, source: str) -> Iterator[Shard]:
     try:
         with system.open(file.path, "rb") as opened:
-            count = count_images(opened, json.loads(file.state)["size"])
+            count = count_images(opened, json.loads(file.state)["size"], file.name)
     except Exception:  # each file system raises its own
         count = 1  # reading the shard gives the error
+    if count is None:
+        yield Shard(source=source, files=(file,))
+        return
     for start in range(0, max(count, 1), CHUNK):
         yield Shard(source=source, files=(file,), start=start, stop=start + CHUNK)
 
 
-def _list_files(system: Any, root: str, source: str) -> list[File]:
+def _list_files(system: Any, root: str, source: str) -> tuple[list[tuple[File, Kind]], list[str]]:
+    """The files of images with their kinds, and the names of the others, but for those that systems leave there."""
     try:
-        if is_image_file(root) and system.isfile(root):
-            return [_describe(system, root, root.rpartition("/")[2])]
+        if system.isfile(root) and (kind := _kind_of(system, root)):
+            return [(_describe(system, root, root.rpartition("/")[2]), kind)], []
         entries = system.find(root, detail=True)
         if not entries:
             system.ls(root)  # raises if it cannot be read, which find hides
-        paths = [path for path in sorted(entries) if is_image_file(path)]
-        names = [path.removeprefix(root.rstrip("/")).lstrip("/") for path in paths]
-        return [_describe(system, path, name, entries[path]) for path, name in zip(paths, names, strict=True)]
+        files, left_out = [], []
+        for path in sorted(entries):
+            name = path.removeprefix(root.rstrip("/")).lstrip("/")
+            if any(map(is_system_file, name.split("/"))):
+                continue
+            if kind := _kind_of(system, path):
+                files.append((_describe(system, path, name, entries[path]), kind))
+            else:
+                left_out.append(name)
+        return files, left_out
     except Exception as error:  # each file system raises its own
         raise _unreadable(source, error) from error
+
+
+def _kind_of(system: Any, path: str) -> Kind | None:
+    def head() -> bytes:
+        with contextlib.suppress(Exception), system.open(path, "rb") as file:  # each file system raises its own
+            return bytes(file.read(HEAD))
+        return b""
+
+    return image_kind(path.rpartition("/")[2], head)
 
 
 def _describe(system: Any, path: str, name: str, entry: Mapping[str, Any] = MappingProxyType({})) -> File:

@@ -1,25 +1,25 @@
 """Which images do files and folders hold? A bad file gives an error in the place of its images."""
 
-import gzip
+import json
 import math
 import os
-import struct
-import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from artifacts.errors import BadSource, DigitflowError, is_transient
-from artifacts.storage.arrays import at_once
 from artifacts.storage.home import disk_errors
 from tasks.data import idx
-from tasks.data.images import FORMATS, SUFFIXES, Grey, GreyImage, decode
+from tasks.data.datasets import IMAGE_FILES
+from tasks.data.images import Depth, GreyImage, decode
+from tasks.data.reader.arrays import PlainArray, list_arrays, open_plain, unpack
+from tasks.data.reader.convert import ImageArray, as_images
+from tasks.data.reader.files import HEAD, Kind, gunzip_head, kind_by, kind_in, walk
+from tasks.data.reader.roles import declared_shape, images_among
+from tasks.data.reader.tables import read_table, table_in, unpack_pixels
 
-IMAGE_FILES = f"{', '.join(FORMATS)}, .npy or idx3-ubyte"
-"""The kinds of files, for messages and help texts."""
-NPY, _IDX, _GZIP = b"\x93NUMPY", b"\0\0\x08", b"\x1f\x8b"
 DEFLATED = 1032
 """The most bytes that one byte of gzip decompresses to (zlib.net, "Technical Details")."""
 
@@ -32,24 +32,32 @@ class LoadedImage(NamedTuple):
     error: str = ""
 
 
-def is_image_file(name: str) -> bool:
-    """Whether a file in a folder counts as a file of images, by its name."""
-    name = name.lower().rpartition("/")[2]
-    return name.endswith((*SUFFIXES, ".npy")) or "idx3-ubyte" in name
+def image_kind(name: str, head: Callable[[], bytes]) -> Kind | None:
+    """What a file of images is; None if it holds none. `head` fetches its first HEAD bytes, if they are needed."""
+    kind = kind_by(name, head)
+    if kind == "table":
+        table = table_in(gunzip_head(head()), Path(name))
+        return kind if table and table.pixels else None
+    return None if kind == "idx labels" else kind
 
 
-def is_array_file(name: str) -> bool:
-    """Whether a file holds any number of images, by its name."""
-    return is_image_file(name) and not name.lower().endswith(SUFFIXES)
+def list_files(paths: Iterable[str], left_out: list[str] | None = None) -> Iterator[Path]:
+    """The files at the paths. A folder stands for its image files, in the order of their names.
 
-
-def list_files(paths: Iterable[str]) -> Iterator[Path]:
-    """The files at the paths. A folder stands for its image files, in the order of their names."""
+    The names of its other files, but for those that systems leave there, are added to `left_out`.
+    """
     for path in map(Path, paths):
-        if os.path.isdir(path):  # noqa: PTH112  # unlike pathlib's, it never raises
-            files = (file for file in path.rglob("*") if is_image_file(file.name))
-            yield from sorted(file for file in files if file.is_file() or file.is_symlink()) or [path]
-        else:
+        if not os.path.isdir(path):  # noqa: PTH112  # unlike pathlib's, it never raises
+            yield path
+            continue
+        is_empty = True
+        for file in walk(path):
+            if image_kind(file.name, lambda file=file: _head(file)):  # type: ignore[misc]
+                is_empty = False
+                yield file
+            elif left_out is not None:
+                left_out.append(file.name)
+        if is_empty:
             yield path
 
 
@@ -58,8 +66,8 @@ def read_images(
 ) -> Iterator[LoadedImage]:
     """The images of a file; of an array, those from `start` to before `stop`. They are named after `name`.
 
-    The file is decompressed in the folder `scratch`, to at most `max_bytes`, unless this was done before. An error of
-    the file is yielded only if `start` is 0, so that the shards of one file report it once.
+    The file is unpacked in the folder `scratch`, to at most `max_bytes`, unless this was done before. An error of the
+    file is yielded only if `start` is 0, so that the shards of one file report it once.
 
     Raises DigitflowError for a transient error.
     """
@@ -67,14 +75,13 @@ def read_images(
         if os.path.isdir(path):  # noqa: PTH112
             raise BadSource(f"has no {IMAGE_FILES} file in it")
         with path.open("rb") as file:
-            head = file.read(6)
-        if head == NPY:
-            yield from _numbered(name, _read_npy(path, start, stop, max_bytes), start)
-        elif head.startswith((_IDX, _GZIP)):
-            plain = _decompressed(path, name.rpartition("/")[2], scratch, max_bytes)
-            yield from _numbered(name, idx.read_images(plain, start, stop), start)
-        else:
+            head = file.read(HEAD)
+        kind = kind_in(head) or kind_by(name, lambda: head)
+        if kind in (None, "picture"):
             yield LoadedImage(name, decode(path))
+        else:
+            array = _open_array(path, name.rpartition("/")[2], kind, scratch, max_bytes=max_bytes)
+            yield from _numbered(name, array, start, stop)
     except (OSError, ValueError) as error:
         if is_transient(error):
             raise DigitflowError(f"{name} cannot be read now: {error}; run again when it can") from error
@@ -84,121 +91,89 @@ def read_images(
             yield LoadedImage(name, None, str(error))
 
 
-def count_images(file: Any, size: int | None) -> int:
-    """The number of images that the header of an open .npy or IDX file declares. Its `size` is in bytes, if known.
+def count_images(file: Any, size: int | None, name: str = "") -> int | None:
+    """The number of images that the header of an open file of arrays declares; None if only its values tell.
 
-    Raises BadSource if it is neither, or declares more than it can hold.
+    `size` is that of the file in bytes, if known. Raises BadSource if it declares more than it can hold.
     """
-    magic = file.read(6)
+    head = file.read(HEAD)
     file.seek(0)
-    is_gzip = magic.startswith(_GZIP)
-    shape = _read_header(file).shape if magic == NPY else _read_idx_shape(file, is_gzip)
+    kind = kind_in(head) or kind_by(name, lambda: head)
+    if kind == "table":
+        return None
+    shape = declared_shape(file, kind, head)
     pixels = math.prod(shape[1:])
-    if not pixels or (size is not None and shape[0] * pixels > size * (DEFLATED if is_gzip else 1)):
+    is_packed = kind == "npz" or gunzip_head(head) != head
+    if not pixels or (size is not None and shape[0] * pixels > size * (DEFLATED if is_packed else 1)):
         raise BadSource(f"declares {' by '.join(map(str, shape))} pixels, which it cannot hold")
-    return shape[0]
+    return None if len(shape) == 2 else shape[0]
 
 
-def _read_idx_shape(file: Any, is_gzip: bool) -> tuple[int, ...]:
+def _head(path: Path) -> bytes:
     try:
-        header = (gzip.open(file) if is_gzip else file).read(16)  # noqa: SIM115
-    except (OSError, EOFError, zlib.error) as error:
-        raise BadSource(f"cannot be read: {error}") from None
-    if len(header) < 16 or not header.startswith(_IDX):
-        raise BadSource("is no IDX file")
-    return struct.unpack(">3I", header[4:])
+        with path.open("rb") as file:
+            return file.read(HEAD)
+    except OSError:
+        return b""
 
 
-def _decompressed(path: Path, name: str, scratch: Path, max_bytes: int) -> Path:
-    """Decompress an IDX file once. The result has the original's name, because error messages quote it.
+def _open_array(path: Path, name: str, kind: Kind, scratch: Path, *, max_bytes: int) -> ImageArray:
+    """The images of a file of arrays, which is unpacked once. The error of a bad file is kept, and raised again."""
+    failure, depth = scratch / "failure", scratch / "depth"
 
-    The error of a bad file is stored in `failure`, and raised again.
-    """
-    plain, part, failure = scratch / "unpacked" / name, scratch / "part", scratch / "failure"
+    def measure(array: PlainArray) -> Depth:
+        if not depth.exists():
+            _, *values = Depth.of(array.chunks())
+            depth.write_text(json.dumps(values))
+        return Depth(array.dtype, *json.loads(depth.read_text()))
+
     with disk_errors(scratch):
         if failure.exists():
             raise BadSource(failure.read_text())
-        if not plain.exists():
-            try:
-                idx.decompress(path, part, max_bytes)
-            except BadSource as error:
-                part.unlink(missing_ok=True)
-                if is_transient(error.__cause__):
-                    raise DigitflowError(f"{error} now; run again when it can") from error
-                failure.write_text(str(error))
-                raise
-            plain.parent.mkdir(exist_ok=True)
-            part.rename(plain)
-    return plain
-
-
-class _Header(NamedTuple):
-    """The header of an .npy file: `shape` of the images (n, height, width), `stored` shape of the array, its dtype."""
-
-    shape: tuple[int, ...]
-    stored: tuple[int, ...]
-    dtype: np.dtype[Any]
-    is_fortran: bool
-
-    @property
-    def image_bytes(self) -> int:
-        return math.prod(self.shape[1:]) * self.dtype.itemsize
-
-
-def _read_header(file: Any) -> _Header:
-    """Read an .npy file up to its first value. Raises BadSource if the array cannot be images."""
-    try:
-        major, _ = np.lib.format.read_magic(file)
-        reader = np.lib.format.read_array_header_1_0 if major == 1 else np.lib.format.read_array_header_2_0
-        stored, is_fortran, dtype = reader(file)
-    except Exception as error:  # NumPy parses the header as Python
-        if is_transient(error):
+        try:
+            return as_images(_unpacked(path, name, kind, scratch, max_bytes=max_bytes), measure)
+        except BadSource as error:
+            if is_transient(error.__cause__):
+                raise DigitflowError(f"{error} now; run again when it can") from error
+            failure.write_text(str(error))
             raise
-        raise BadSource(f"cannot be read: {' '.join(str(error).split())}") from None
-    shape = stored[:-1] if len(stored) == 4 and stored[3] == 1 else stored
-    is_coloured = len(shape) == 3 and shape[2] in (3, 4)
-    if (dtype.kind, dtype.itemsize) not in (("u", 1), ("u", 2)) or len(shape) not in (2, 3) or is_coloured:
-        raise BadSource(f"has {dtype} {stored}, not uint8 or uint16 (n, height, width) or (height, width)")
-    shape = shape if len(shape) == 3 else (1, *shape)
-    if not all(type(side) is int and side > 0 for side in shape):
-        raise BadSource(f"declares the shape {stored}, which no images have")
-    if shape[1] * shape[2] > idx.MAX_PIXELS:
-        raise BadSource(f"has images of {shape[1]:,} by {shape[2]:,} pixels, which is too large")
-    return _Header(shape, stored, dtype, is_fortran)
 
 
-def _read_npy(path: Path, start: int, stop: int | None, max_bytes: int) -> Iterator[GreyImage]:
-    """The array is read, not mapped: a mapped file that becomes shorter would kill the process."""
+def _unpacked(path: Path, name: str, kind: Kind, scratch: Path, *, max_bytes: int) -> PlainArray:
+    """The array in a file. An unpacked copy has the original's name, because error messages quote it."""
+    if kind == "table":
+        return _unpacked_table(path, scratch, max_bytes)
+    folder, plain_kind = scratch / "unpacked", "npy" if kind == "npz" else kind
+    plain = folder / name
+    if kind == "npz":
+        if not plain.exists():
+            folder.mkdir(exist_ok=True)
+            unpack(images_among(list_arrays(path, kind)), scratch / "part", max_bytes)
+            (scratch / "part").rename(plain)
+        return open_plain(plain, name, "npy", max_bytes)
     with path.open("rb") as file:
-        header = _read_header(file)
-        size, present = header.shape[0] * header.image_bytes, path.stat().st_size - file.tell()
-        if size > present:
-            raise BadSource(f"declares {header.stored} {header.dtype}, which it does not hold")
-        if header.is_fortran and size > max_bytes:
-            raise BadSource(f"has its values in Fortran's order, and more than {max_bytes:,} bytes; save it in C's")
-        for array in _read_chunks(file, header, start, header.shape[0] if stop is None else min(stop, header.shape[0])):
-            for image in array:
-                if header.dtype.itemsize == 1:
-                    yield GreyImage(image, ())
-                else:
-                    yield GreyImage((image >> 8).astype(np.uint8), ("16 bits made 8",))
+        is_gzip = file.read(2) == b"\x1f\x8b"
+    if is_gzip and not plain.exists():
+        folder.mkdir(exist_ok=True)
+        idx.decompress(path, scratch / "part", max_bytes)
+        (scratch / "part").rename(plain)
+    array = open_plain(plain if is_gzip else path, name, plain_kind, max_bytes)
+    if kind != "npy":
+        idx.check_header(name, array.dtype, array.shape, 3)
+    return array
 
 
-def _read_chunks(file: Any, header: _Header, start: int, stop: int) -> Iterator[np.ndarray]:
-    """The images from `start` to before `stop`, some at a time; all at once if they are in Fortran's order."""
-    count, *sides = header.shape
-    if header.is_fortran:
-        whole = np.frombuffer(file.read(count * header.image_bytes), header.dtype)
-        yield whole.reshape(header.stored, order="F").reshape(header.shape)[start:stop]
-        return
-    file.seek(start * header.image_bytes, os.SEEK_CUR)
-    step = at_once(header.image_bytes)
-    for i in range(start, stop, step):
-        rows = min(step, stop - i)
-        data = file.read(rows * header.image_bytes)
-        yield np.frombuffer(data, header.dtype).reshape(rows, *sides)  # a ValueError if the file became shorter
+def _unpacked_table(path: Path, scratch: Path, max_bytes: int) -> PlainArray:
+    target, shape = scratch / "part", scratch / "shape"
+    if not shape.exists():
+        table = read_table(path)
+        if not table.pixels:
+            raise BadSource(f"has no pixels of square images; its first row is {table.header}")
+        shape.write_text(json.dumps(unpack_pixels(table, target, max_bytes)[0].shape))
+    return PlainArray(target, 0, np.dtype(np.float32), tuple(json.loads(shape.read_text())))
 
 
-def _numbered(name: str, images: Iterable[Grey | GreyImage], start: int) -> Iterator[LoadedImage]:
+def _numbered(name: str, array: ImageArray, start: int, stop: int | None) -> Iterator[LoadedImage]:
+    images = (image for chunk in array.chunks(start, stop) for image in chunk)
     for i, image in enumerate(images, start):
-        yield LoadedImage(f"{name}[{i}]", image if isinstance(image, GreyImage) else GreyImage(image, ()))
+        yield LoadedImage(f"{name}[{i}]", GreyImage(image, array.changes))

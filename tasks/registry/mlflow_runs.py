@@ -12,17 +12,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from artifacts.errors import DigitflowError, UsageError
+from artifacts.lineage.environment import versions
+from artifacts.storage.database_template import DatabaseTemplate
 from artifacts.storage.home import MLFLOW, locked
 from artifacts.storage.store import Store
 from tasks.registry.local_reads import LocalDatabase
+from tasks.registry.portable_code import write_package
 from tasks.registry.versions import PREFIX, RECORD, WEIGHTS, Candidate, Package, RegisteredModel, VersionRow
 
 if TYPE_CHECKING:
-    import numpy
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import RegisteredModel as MlflowModel
 
+    from artifacts.storage.arrays import Images
+
 EXPERIMENT = "digitflow"
+LOGGED_WITH = ("keras", "tensorflow", "numpy", "scipy", "pillow", "pydantic", "jaxtyping")
+"""The libraries that a logged model needs."""
+MLFLOW_TEMPLATE = DatabaseTemplate("mlflow", "mlflow-skinny", "store/db_migrations/versions")
 
 
 class LoggedVariant(NamedTuple):
@@ -44,6 +51,12 @@ class Tracking:
     def __init__(self, home: Path):
         self._home = home
         self.local = LocalDatabase(home / MLFLOW / "mlflow.db")
+        scheme = self.uri.partition(":")[0].partition("+")[0]
+        if scheme not in _SCHEMES:
+            raise UsageError(
+                f"MLFLOW_TRACKING_URI is {_without_password(self.uri)!r}; give the address of a server or a database, "
+                f"which begins with one of {', '.join(f'{name}:' for name in _SCHEMES)}, or unset it"
+            )
 
     @property
     def uri(self) -> str:
@@ -61,7 +74,7 @@ class Tracking:
     def open(self) -> None:
         """Import MLflow, and create the database if there is none: that takes seconds."""
         with self.errors():
-            _ = self.client
+            _ = self.experiment
 
     def models(self, name: str | None = None) -> list[RegisteredModel]:
         """The registered model of that name, or all of ours, as the client reads them."""
@@ -129,7 +142,7 @@ class Tracking:
     @cached_property
     def client(self) -> "MlflowClient":
         """MLflow's own client. A local database is created first if there is none."""
-        for name, value in _ENVIRONMENT.items():
+        for name, value in ENVIRONMENT.items():
             os.environ.setdefault(name, value)
         if self.is_local and "?" in str(self.local.path):
             raise UsageError(
@@ -139,8 +152,10 @@ class Tracking:
 
         logging.getLogger("alembic").setLevel(logging.ERROR)
 
-        client = mlflow.MlflowClient(self.uri, self.uri)
         with self.locked():  # two processes that create one database would collide
+            if self.is_local:
+                MLFLOW_TEMPLATE.copy_to(self.local.path)
+            client = mlflow.MlflowClient(self.uri, self.uri)
             client.search_registered_models(max_results=1)
             if self.is_local:
                 self.local.move_files(EXPERIMENT, self._files)
@@ -152,11 +167,21 @@ class Tracking:
 
     @cached_property
     def experiment(self) -> str:
-        """The id of our experiment, which is created if there is none."""
+        """The id of our experiment, which is created if there is none. Raises UsageError if somebody deleted it.
+
+        A server chooses where its files are. For a database they are below the home, not in the current folder.
+        """
         experiment = self.client.get_experiment_by_name(EXPERIMENT)
+        if experiment and experiment.lifecycle_stage == "deleted":
+            address, number = _without_password(self.uri), experiment.experiment_id
+            raise UsageError(
+                f"the experiment {EXPERIMENT} is deleted in MLflow; restore it: "
+                f"MLFLOW_TRACKING_URI={address} mlflow experiments restore --experiment-id {number}"
+            )
         if experiment:
             return str(experiment.experiment_id)
-        return str(self.client.create_experiment(EXPERIMENT, self._files if self.is_local else None))
+        is_server = self.uri.startswith("http")
+        return str(self.client.create_experiment(EXPERIMENT, None if is_server else self._files))
 
     @property
     def exception(self) -> type[Exception]:
@@ -185,7 +210,10 @@ class Tracking:
             ) from error
 
 
-_ENVIRONMENT = {
+_SCHEMES = ("http", "https", "sqlite", "postgresql", "mysql", "mssql")
+"""How an address begins that MLflow keeps a model registry at."""
+
+ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
@@ -201,28 +229,39 @@ def _write_files(candidate: Candidate, package: Package, store: Store, *, folder
 
     shape, hp = package.example.shape[1:], candidate.hyperparameters
     network = load_network(candidate.weights, shape, candidate.classes, hyperparameters=hp, store=store)
-    _save_model(network, package.example, folder / "model", run)
+    _save_model(network, candidate, package.example, path=folder / "model", run=run)
     for name, content in {WEIGHTS: store.path(candidate.weights).read_bytes(), **package.files}.items():
         (folder / name).write_bytes(content)
 
 
-def _save_model(network: Any, example: "numpy.ndarray", path: Path, run: str) -> None:
-    """Save a network as an MLflow model with signature and input example."""
-    from importlib.metadata import version as installed
+def _save_model(network: Any, candidate: Candidate, example: "Images", *, path: Path, run: str) -> None:
+    """Save a network as an MLflow model that takes raw pictures, with its code, a signature and an input example.
 
-    import mlflow.keras
-    from mlflow.models import Model, infer_signature
+    The signature says nothing of the input: MLflow would convert pixels of other types to it, in silence.
+    """
+    import mlflow.pyfunc
+    import numpy as np
+    from mlflow.models import Model, ModelSignature
+    from mlflow.types.schema import Schema, TensorSpec
 
-    path.mkdir()  # MLflow writes the example before it makes the folder
-    mlflow.keras.save_model(
-        network,
-        str(path),
-        mlflow_model=Model(artifact_path="model", run_id=run),
-        signature=infer_signature(example, network.predict_on_batch(example)),
-        input_example=example,
-        pip_requirements=[f"{name}=={installed(name)}" for name in ("keras", "tensorflow", "numpy")],
-        metadata={"input": "float32 pixels in [-0.5, 0.5], from uint8 by x / 255 - 0.5"},
-    )
+    from tasks.model.logged_model import save
+
+    probabilities = Schema([TensorSpec(np.dtype(np.float32), (-1, candidate.classes))])
+    raw = np.rint((example[..., 0] + np.float32(0.5)) * 255).astype(np.uint8)
+    with tempfile.TemporaryDirectory() as scratch:
+        save(network, candidate.image_shape, candidate.conventions, Path(scratch) / "data")
+        loader = write_package("tasks.model.logged_model", Path(scratch) / "code")
+        mlflow.pyfunc.save_model(
+            str(path),
+            loader_module=loader,
+            data_path=f"{scratch}/data",
+            code_paths=[f"{scratch}/code/{loader.partition('.')[0]}"],
+            mlflow_model=Model(artifact_path="model", run_id=run),
+            signature=ModelSignature(outputs=probabilities),
+            input_example=raw,
+            pip_requirements=[f"{name}=={version}" for name, version in versions(LOGGED_WITH).items()],
+            metadata={"input": "pictures (n, height, width), in grey, of whole numbers from 0 to 255; of any size"},
+        )
 
 
 def _milliseconds() -> int:

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from artifacts.errors import ArtifactLost, DigitflowError, UsageError, describe_validation_error
 from artifacts.storage.store import Digest, Ref, Store
+from tasks.registry.history import predecessor, unrecorded_change, with_effects
 from tasks.registry.mlflow_runs import Tracking
 from tasks.registry.versions import (
     CHALLENGER,
@@ -20,6 +21,7 @@ from tasks.registry.versions import (
     WEIGHTS,
     Candidate,
     ChampionChanged,
+    Change,
     Package,
     Promotion,
     PromotionKind,
@@ -138,49 +140,63 @@ class Registry:
     ) -> Promotion:
         """Make `version` champion in place of version `expected`. Raises ChampionChanged if another is champion."""
         with self.tracking.locked(), self.tracking.errors():
+            self.observe(version.dataset)
             model = self._model(version.dataset)
             if model.aliases.get(CHAMPION) != expected:
                 raise ChampionChanged(f"the champion of {version.dataset} changed meanwhile; run again")
-            note = Promotion(
-                dataset=version.dataset,
-                version=version.version,
-                replaced=expected,
-                kind=kind,
-                run=run,
-                reason=reason[:2000],
-                at=datetime.now(UTC),
-            )
-            client, tag = self.tracking.client, f"{_PROMOTION}{len(_promotions(model, version.dataset)) + 1:06}"
-            client.set_registered_model_tag(model.name, tag, note.model_dump_json(exclude={"took_effect"}))
+            change = Change(version.dataset, version.version, replaced=expected, kind=kind, reason=reason, run=run)
+            note = self._record(model, change)
+            client = self.tracking.client
             if model.aliases.get(CHALLENGER) == version.version:
                 client.delete_registered_model_alias(model.name, CHALLENGER)
             client.set_registered_model_alias(model.name, CHAMPION, str(version.version))
         return note
 
-    def history(self, dataset: str) -> list[Promotion]:
-        """Every change of the champion, the first first."""
+    def retire(self, dataset: str, reason: str) -> Promotion:
+        """Take the champion out of use; there is none until the next. Raises UsageError if there is none."""
+        with self.tracking.locked(), self.tracking.errors():
+            self.observe(dataset)
+            model = self._model(dataset)
+            if CHAMPION not in model.aliases:
+                raise UsageError(f"{dataset} has no champion to retire; see: digitflow models")
+            before = model.aliases[CHAMPION]
+            note = self._record(model, Change(dataset, None, replaced=before, kind="retired", reason=reason))
+            self.tracking.client.delete_registered_model_alias(model.name, CHAMPION)
+        return note
+
+    def observe(self, dataset: str) -> None:
+        """Record a change of the champion that the history does not tell: made in MLflow, or interrupted."""
         model = self._model(dataset)
-        promotions = _promotions(model, dataset)
-        # the champion that the next promotion replaced, or the present one; None: somebody removed the alias since
-        after = [*(promotion.replaced for promotion in promotions[1:]), model.aliases.get(CHAMPION)]
-        return [
-            promotion.model_copy(
-                update={"took_effect": follows in (promotion.version, None) and follows != promotion.replaced}
-            )
-            for promotion, follows in zip(promotions, after, strict=False)
-        ]
+        if unrecorded_change(_promotions(model, dataset), model.aliases.get(CHAMPION)) is None:
+            return
+        with self.tracking.locked(), self.tracking.errors():  # a promotion that is in progress holds the lock
+            model = self._model(dataset)
+            records, champion = _promotions(model, dataset), model.aliases.get(CHAMPION)
+            if change := unrecorded_change(records, champion):
+                kind, reason = change
+                before = champion if kind == "interrupted" else records[-1].version if records else None
+                self._record(model, Change(dataset, champion, replaced=before, kind=kind, reason=reason))
+
+    def _record(self, model: RegisteredModel, change: Change) -> Promotion:
+        """Add a change to the history, as of now."""
+        note = Promotion(**change._asdict(), at=datetime.now(UTC))
+        tag = f"{_PROMOTION}{len(_promotions(model, note.dataset)) + 1:06}"
+        self.tracking.client.set_registered_model_tag(model.name, tag, note.model_dump_json(exclude={"took_effect"}))
+        return note
+
+    def history(self, dataset: str) -> list[Promotion]:
+        """Every change of the champion, the first first; also those in MLflow, from when they were seen."""
+        self.observe(dataset)
+        model = self._model(dataset)
+        return with_effects(_promotions(model, dataset), model.aliases.get(CHAMPION))
 
     def predecessor(self, dataset: str) -> int:
         """The version that a rollback returns to. Raises UsageError if there is none."""
-        line: list[int] = []
-        for change in self.history(dataset):
-            if change.took_effect and change.version in line and change.kind == "rollback":
-                del line[line.index(change.version) + 1 :]
-            elif change.took_effect:
-                line.append(change.version)
-        if len(line) < 2:
+        usable = {version.version for version in self.versions(dataset) if isinstance(version, Version)}
+        number = predecessor(self.history(dataset), usable)
+        if number is None:
             raise UsageError(f"{dataset} has no earlier champion to return to; see: digitflow models history")
-        return line[-2]
+        return number
 
     def restore(self, version: Version, store: Store) -> bool:
         """Whether the weights of a version are in the store, after fetching MLflow's copy if they were not."""

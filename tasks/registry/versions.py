@@ -11,6 +11,7 @@ from artifacts.errors import DigitflowError
 from artifacts.storage.store import Digest, Ref
 from tasks.evaluation.gate import Baseline
 from tasks.model.hyperparameters import Hyperparameters
+from tasks.pictures.conventions import MNIST, Conventions
 
 if TYPE_CHECKING:
     from artifacts.storage.arrays import Images
@@ -24,7 +25,9 @@ RECORD, SCHEMA = "digitflow", 1
 WEIGHTS = "network.weights.h5"
 """The file of a run in MLflow that holds the weights."""
 
-PromotionKind = Literal["promotion", "forced", "rollback"]
+PromotionKind = Literal["promotion", "forced", "rollback", "retired", "outside", "interrupted"]
+"""retired: there is no champion until the next. outside: the champion was changed in MLflow, and that was seen.
+interrupted: the change before did not take effect, because its process ended."""
 
 
 class ChampionChanged(DigitflowError):
@@ -48,6 +51,10 @@ class Candidate(BaseModel, frozen=True, populate_by_name=True, serialize_by_alia
     """Height and width, in pixels."""
     classes: int
     baseline: Baseline = Field(alias="opponent")  # the name in the tag
+    conventions: Conventions = MNIST
+    """How the training images lie. Older records do not say it: MNIST's conventions were taken for granted."""
+    class_names: tuple[str, ...] = ()
+    """By label; empty where classes are called by their numbers, and in older records."""
 
     def to_record(self) -> str:
         """The JSON of the tag `RECORD`."""
@@ -88,15 +95,26 @@ class UnreadableVersion(BaseModel, frozen=True):
             return None
 
 
-class Promotion(BaseModel, frozen=True):
-    """One change of the champion. `at` is UTC, `replaced` the version before, if any.
+class Change(NamedTuple):
+    """What changes of a champion: the version in use from now on, if any, the one before, and why."""
 
-    `took_effect` is False if the process died after it wrote this record and before it moved the alias, or if a person
-    moved the alias in MLflow.
+    dataset: str
+    version: int | None
+    replaced: int | None
+    kind: PromotionKind
+    reason: str
+    run: str | None = None
+
+
+class Promotion(BaseModel, frozen=True):
+    """One change of the champion to `version`, or to none. `at` is UTC, `replaced` the version before, if any.
+
+    Of a change outside, `at` is when it was seen. `took_effect` is False if the process died after it wrote this record
+    and before it moved the alias.
     """
 
     dataset: str
-    version: int
+    version: int | None
     replaced: int | None
     kind: PromotionKind
     run: str | None

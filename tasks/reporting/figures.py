@@ -2,7 +2,7 @@
 
 import base64
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -51,8 +51,8 @@ def draw_figures(card: ModelCard) -> Figures:
     return Figures(
         intervals=tuple(_draw_interval(check) for check in card.verdict.checks if check.interval),
         curves=tuple(_draw_curve(name, values, PNG_LIMIT // len(series)) for name, values in series.items()),
-        confusion=_draw_confusion(card.evaluation),
-        champions=_draw_confusion(card.champion) if card.champion else None,
+        confusion=_draw_confusion(card.evaluation, card.name_of),
+        champions=_draw_confusion(card.champion, card.name_of) if card.champion else None,
         reliability=_draw_reliability(card.reliability),
         mistakes=_draw_mistakes(card.mistakes) if card.mistakes else None,
         lost=_draw_mistakes(card.lost) if card.lost else None,
@@ -100,7 +100,7 @@ def _draw_curve(name: str, values: Sequence[float], limit: int) -> Figure:
     return Figure(f"{name} from {values[0]:.4g} to {values[-1]:.4g} over {len(values)} epochs", _png(figure, limit))
 
 
-def _draw_confusion(evaluation: Evaluation) -> Figure:
+def _draw_confusion(evaluation: Evaluation, name_of: Callable[[int], str]) -> Figure:
     matrix = np.array(evaluation.confusion)
     errors = np.where(np.eye(len(matrix), dtype=bool), 0, matrix)
     # on a logarithmic scale, a single error stays visible beside a hundred of another kind
@@ -109,13 +109,22 @@ def _draw_confusion(evaluation: Evaluation) -> Figure:
     axes.imshow(_shades(depth), interpolation="nearest")
     axes.set(xlabel="predicted class", ylabel="true class")
     if len(matrix) <= LEGIBLE_CLASSES:
-        axes.set(xticks=range(len(matrix)), yticks=range(len(matrix)))
+        ticks = range(len(matrix))
+        names = [_shown(name_of(label)) for label in ticks]
+        axes.set(xticks=ticks, yticks=ticks, xticklabels=names, yticklabels=names)
+        if max(map(len, names)) > 3:
+            axes.tick_params(axis="x", labelrotation=90)
         for i, j in np.argwhere(matrix):
             color = "white" if depth[i, j] > 0.6 else INK
             axes.text(j, i, str(matrix[i, j]), ha="center", va="center", color=color, fontsize=min(9, 80 / len(matrix)))
-    often = ", ".join(f"{i} as {j} ({count})" for i, j, count in frequent_errors(evaluation)[:3])
+    often = ", ".join(f"{name_of(i)} as {name_of(j)} ({count})" for i, j, count in frequent_errors(evaluation)[:3])
     alt = f"Confusion matrix of {len(matrix)} classes; most frequent errors, with counts: {often or 'none'}"
     return Figure(alt, _png(figure))
+
+
+def _shown(name: str) -> str:
+    """A name as the text of a figure: cut to 16 characters, without the marks that begin a formula."""
+    return (name if len(name) <= 16 else f"{name[:15]}…").replace("$", r"\$")
 
 
 def _shades(depth: np.ndarray) -> np.ndarray:

@@ -22,10 +22,12 @@ class Mistake(NamedTuple):
     truth: int
     predicted: int
     probability: float
+    class_names: tuple[str, ...] = ()
 
     @property
     def caption(self) -> str:
-        return f"true {self.truth}, predicted {self.predicted} ({percent(self.probability, 1)})"
+        truth, predicted = (name_of(label, self.class_names) for label in (self.truth, self.predicted))
+        return f"true {truth}, predicted {predicted} ({percent(self.probability, 1)})"
 
 
 @dataclass(frozen=True)
@@ -49,10 +51,26 @@ class ModelCard:
     lineage: dict[str, str]
     mistakes: list[Mistake]
     lost: list[Mistake]
+    class_names: tuple[str, ...] = ()
+    """By label; empty where classes are called by their numbers."""
+
+    def name_of(self, label: int) -> str:
+        """What people call a class."""
+        return name_of(label, self.class_names)
+
+
+def name_of(label: int, class_names: tuple[str, ...]) -> str:
+    """The name of a class, or its number if it has none."""
+    return class_names[label] if label < len(class_names) else str(label)
 
 
 def worst_mistakes(
-    images: RawImages, labels: Labels, probabilities: Probabilities, among: np.ndarray | None = None
+    images: RawImages,
+    labels: Labels,
+    probabilities: Probabilities,
+    *,
+    among: np.ndarray | None = None,
+    class_names: tuple[str, ...] = (),
 ) -> list[Mistake]:
     """The 24 most confident wrong predictions, most confident first; equally confident ones in the order of the images.
 
@@ -62,7 +80,14 @@ def worst_mistakes(
     wrong = np.flatnonzero((predicted != labels) & (True if among is None else among))
     worst = wrong[np.argsort(-probabilities[wrong, predicted[wrong]], kind="stable")[:24]]
     return [
-        Mistake(int(i), images[i], int(labels[i]), int(predicted[i]), probability=float(probabilities[i].max()))
+        Mistake(
+            int(i),
+            images[i],
+            int(labels[i]),
+            int(predicted[i]),
+            probability=float(probabilities[i].max()),
+            class_names=class_names,
+        )
         for i in worst
     ]
 

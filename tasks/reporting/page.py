@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tasks.evaluation.gate import Check, Verdict
-from tasks.evaluation.metrics import Evaluation
 from tasks.reporting.figures import Figure, Figures
 from tasks.reporting.model_card import LEGIBLE_CLASSES, Mistake, ModelCard, frequent_errors, percent, span
 
@@ -27,7 +26,7 @@ def report_html(card: ModelCard, figures: Figures) -> str:
         figures=figures,
         headline=headline(card),
         checks=_checks(card.verdict),
-        classes=_classes(card.evaluation),
+        classes=_classes(card),
         confusions=frequent_errors(card.evaluation),
         epochs=_epochs(card.history),
         problems=_problems(card.data_report),
@@ -57,7 +56,7 @@ def report_markdown(card: ModelCard, figures: Figures) -> dict[str, str]:
             _escaped(headline(card)),
             as_markdown(_checks(card.verdict)),
             *map(_image, figures.intervals),
-            as_markdown(_classes(card.evaluation)),
+            as_markdown(_classes(card)),
         ],
         "learning-curves": [_image(figure) for figure in figures.curves] or ["No epoch was recorded."],
         "confusion-matrix": [_image(figures.confusion), _image(figures.reliability)],
@@ -113,10 +112,10 @@ def _check(check: Check) -> tuple[str, ...]:
     return check.name, format_value(check.value), f"{check.asked} {format_value(check.threshold)}", interval, word
 
 
-def _classes(evaluation: Evaluation) -> Table:
+def _classes(card: ModelCard) -> Table:
     rows = [
-        (str(c.label), percent(c.precision), percent(c.recall), percent(c.f1), f"{c.support:,}")
-        for c in evaluation.per_class
+        (card.name_of(c.label), percent(c.precision), percent(c.recall), percent(c.f1), f"{c.support:,}")
+        for c in card.evaluation.per_class
     ]
     return Table(("class", "precision", "recall", "F1", "support"), rows)
 

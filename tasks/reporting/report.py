@@ -10,7 +10,7 @@ from tasks.evaluation.gate import Verdict
 from tasks.evaluation.metrics import Evaluation, measure, reliability_bins
 from tasks.model.hyperparameters import Hyperparameters
 from tasks.reporting.figures import draw_figures
-from tasks.reporting.model_card import ModelCard, worst_mistakes
+from tasks.reporting.model_card import Mistake, ModelCard, worst_mistakes
 from tasks.reporting.page import report_html, report_markdown
 from tasks.training.train import Trained
 
@@ -42,7 +42,10 @@ def report(
     test = validated.data.test
     images, labels, probabilities = store.get(test.images), store.get(test.labels), store.get(scored.probabilities)
     baseline = store.get(baseline_probabilities) if baseline_probabilities else None
-    lost = [] if baseline is None else worst_mistakes(images, labels, probabilities, baseline.argmax(axis=1) == labels)
+    names, lost = validated.data.class_names, list[Mistake]()
+    if baseline is not None:
+        right = baseline.argmax(axis=1) == labels
+        lost = worst_mistakes(images, labels, probabilities, among=right, class_names=names)
     card = ModelCard(
         dataset=dataset,
         recipe=recipe,
@@ -55,8 +58,9 @@ def report(
         verdict=Verdict.model_validate(store.get_json(verdict)),
         data_report=store.get_json(validated.report),
         lineage=_lineage(validated, trained, scored),
-        mistakes=worst_mistakes(images, labels, probabilities),
+        mistakes=worst_mistakes(images, labels, probabilities, class_names=names),
         lost=lost,
+        class_names=names,
     )
     figures = draw_figures(card)
     html = store.put_bytes(report_html(card, figures).encode(), "html")

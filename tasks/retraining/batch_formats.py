@@ -1,45 +1,121 @@
-"""Which files are a batch, and how is each format read?"""
+"""Which files are a batch, and what is in one? A batch is read as any other data, and fitted to a data set."""
 
 import contextlib
-import csv
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
-from artifacts.errors import BadSource, DigitflowError, is_transient
+from artifacts.errors import BadSource, InvalidData, UsageError
 from artifacts.storage.arrays import Labels, RawImages
 from artifacts.storage.store import Store
-from tasks.data import idx
-from tasks.data.images import decode
+from tasks.data.datasets import BATCH_FORMATS
+from tasks.data.images import GreyImage
+from tasks.data.reader.files import kind_of
+from tasks.data.reader.labels import encode, encode_as
+from tasks.data.reader.layouts import find_data
+from tasks.data.reader.parts import Fitting, Flaw, Loaded, Reading
+from tasks.pictures.conventions import MNIST, Conventions
+from tasks.pictures.model_input import to_model_input
 
-BATCH_FORMATS = "a .npz file with images and labels, a folder with an IDX pair, or a folder of images with a labels.csv"
+
+class Target(NamedTuple):
+    """The data set that a batch is for: the shape (height, width) of its images, how they lie, and its classes' names.
+
+    The names are empty if classes are called by their numbers. `is_assumed`: shape and names are not known yet, so
+    arrays stay as they are, and any names will do.
+    """
+
+    shape: tuple[int, int]
+    conventions: Conventions = MNIST
+    class_names: tuple[str, ...] = ()
+    is_assumed: bool = False
+
+
+USUAL = Target((28, 28), is_assumed=True)
+"""What a batch is tried on before there is a data set that it could be for."""
+LEFT_OUT_SHARE = 0.1
+"""Share of the images of a batch that may be unusable: they are left out, and the others are used."""
+
+
+class BatchData(NamedTuple):
+    """The arrays of a batch, both uint8: images (n, height, width), labels (n,).
+
+    `is_fitted`: its files hold other arrays, because the images were made to fit the data set. `left_out` says which
+    images were left out, and why.
+    """
+
+    images: RawImages
+    labels: Labels
+    is_fitted: bool = False
+    left_out: tuple[Flaw, ...] = ()
 
 
 def may_be_batch(path: Path) -> bool:
-    """Whether a path may hold a batch: a folder, or an .npz file."""
-    return path.is_dir() or _is_npz(path)
-
-
-def _is_npz(path: Path) -> bool:
-    return path.suffix == ".npz" and path.is_file()
+    """Whether a path may hold a batch: a folder, an .npz file or a table."""
+    return path.is_dir() or (path.is_file() and (path.suffix == ".npz" or kind_of(path) in ("npz", "table")))
 
 
 def read_batch(path: Path, store: Store, max_bytes: int) -> tuple[RawImages, Labels]:
-    """Images (n, height, width) and labels (n,), both uint8. Raises BadSource if the files are no batch."""
+    """Images (n, height, width) and labels (n,), both uint8, as they are. Raises BadSource if that is no batch."""
+    batch = load_batch(path, store, max_bytes)
+    return batch.images, batch.labels
+
+
+def load_batch(path: Path, store: Store, max_bytes: int, target: Target | None = None) -> BatchData:
+    """The arrays of a batch. Pictures, and arrays of another size, are fitted to a `target`, as for a prediction.
+
+    Raises BadSource, with every reason, if the files are no batch, or too many images are unusable.
+    """
     try:
-        if _is_npz(path):
-            return _read_npz(path, max_bytes)
-        if (path / "labels.csv").is_file():
-            return _read_pictures(path, max_bytes)
-        return _read_idx(path, store, max_bytes)
-    except DigitflowError:
-        raise
-    except Exception as error:  # readers of damaged files raise all kinds of errors
-        if is_transient(error):
-            raise DigitflowError(f"{path} cannot be read now: {error}; run again when it can") from error
-        what = " ".join(str(error).split())
-        raise BadSource(f"{path.name} cannot be read: {what}; give {BATCH_FORMATS}") from None
+        found = find_data(path)
+        part = found.train or found.test
+        if part is None:
+            raise BadSource(f"{path.name} has no images with labels; give {BATCH_FORMATS}")
+        with store.scratch() as folder:
+            reading = Reading(folder, max_bytes)
+            loaded = part.load(reading, _fitting(target))
+            flaws = (*found.flaws, *reading.flaws)
+            unusable = sum(flaw.number for flaw in flaws)
+            is_tolerable = target is not None and unusable <= LEFT_OUT_SHARE * (len(loaded.labels) + unusable)
+            if flaws and not is_tolerable:
+                raise BadSource("; ".join(flaw.message for flaw in flaws))
+            return _stored(loaded, store, target)._replace(left_out=flaws)
+    except (BadSource, UsageError, InvalidData) as error:
+        text = str(error).replace(f"{path}: ", "").replace(f"{path}/", "").replace(f"{path} ", "")
+        raise BadSource(f"{path.name}: {text.removeprefix(f'{path.name} ')}") from None
+
+
+def check_batch(path: Path, store: Store, max_bytes: int, targets: Sequence[Target] = ()) -> list[str]:
+    """Try a batch on the data sets that it could be for, so that none that passes is refused for its form later.
+
+    Returns what is to be said about it, a line each. Raises UsageError, with every reason, if it fits none of them.
+    """
+    if not path.exists():
+        raise UsageError(f"there is no {path}")
+    if not may_be_batch(path):
+        raise UsageError(f"{path} is no batch: give {BATCH_FORMATS}")
+    reasons = []
+    for target in targets or [USUAL]:
+        try:
+            return _checked(path, load_batch(path, store, max_bytes, target))
+        except (BadSource, UsageError) as error:
+            reasons.append(str(error))
+    raise UsageError(reasons[0])
+
+
+def _checked(path: Path, batch: BatchData) -> list[str]:
+    from tasks.data.schema import check_split
+
+    errors, warnings = check_split(batch.images, batch.labels)
+    if errors:
+        raise UsageError(f"{path.name}: " + "; ".join(problem.message for problem in errors))
+    found = find_data(path)
+    both = ["its test images are left out: a batch is to train on"] if found.train and found.test else []
+    left_out = [f"left out: {flaw.message}" for flaw in batch.left_out]
+    return [*found.remarks, *both, *left_out, *(problem.message for problem in warnings)]
 
 
 def dataset_named_in(path: Path) -> str | None:
@@ -50,58 +126,27 @@ def dataset_named_in(path: Path) -> str | None:
     return None
 
 
-def _read_npz(path: Path, max_bytes: int) -> tuple[RawImages, Labels]:
-    with zipfile.ZipFile(path) as archive:
-        if sum(item.file_size for item in archive.infolist()) > max_bytes:
-            raise BadSource(f"{path.name} unpacks to more than {max_bytes:,} bytes")
-    with np.load(path, allow_pickle=False) as arrays:
-        return _checked(path, arrays["images"], arrays["labels"])
+def _fitting(target: Target | None) -> Fitting | None:
+    if target is None:
+        return None
+
+    def fit(picture: GreyImage) -> GreyImage:
+        try:
+            return to_model_input(picture, target.shape, target.conventions)
+        except BadSource:
+            if picture.pixels.shape == target.shape:  # its label says that it shows one thing, however it lies
+                return picture
+            raise
+
+    return Fitting(None if target.is_assumed else target.shape, fit)
 
 
-def _read_idx(path: Path, store: Store, max_bytes: int) -> tuple[RawImages, Labels]:
-    pair = []
-    for kind, dimensions in (("images-idx3", 3), ("labels-idx1", 1)):
-        files = sorted(path.glob(f"*{kind}*"))
-        if len(files) != 1:
-            raise BadSource(f"{path.name} has {len(files)} files named like {kind}, not one; give {BATCH_FORMATS}")
-        with store.scratch() as folder:
-            idx.decompress(files[0], folder / files[0].name, max_bytes)
-            pair.append(store.get(idx.store_array(folder / files[0].name, dimensions, store)))
-    return _checked(path, *pair)
-
-
-def _read_pictures(path: Path, max_bytes: int) -> tuple[RawImages, Labels]:
-    with (path / "labels.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    if not rows or not {"file", "label"} <= rows[0].keys():
-        raise BadSource(f"{path.name}/labels.csv needs the columns file and label, and a row for each image")
-    images, size = [], 0
-    for row in rows:
-        images.append(_read_picture(path, row["file"]))
-        size += images[-1].size
-        if size > max_bytes:
-            raise BadSource(f"{path.name} unpacks to more than {max_bytes:,} bytes")
-    if len({image.shape for image in images}) > 1:
-        raise BadSource(f"{path.name} has images of several sizes; scale them to one")
-    return _checked(path, np.stack(images), np.array([int(row["label"]) for row in rows]))
-
-
-def _read_picture(path: Path, name: str) -> np.ndarray:
-    picture = (path / name).resolve()
-    if not picture.is_relative_to(path.resolve()):
-        raise BadSource(f"{path.name}/labels.csv names {name}, which is outside the folder")
-    try:
-        return decode(picture).pixels
-    except BadSource as error:
-        raise BadSource(f"{path.name}/{name} {error}") from None
-
-
-def _checked(path: Path, images: np.ndarray, labels: np.ndarray) -> tuple[RawImages, Labels]:
-    if images.dtype != np.uint8 or images.ndim != 3 or labels.shape != images.shape[:1] or not len(images):
-        raise BadSource(
-            f"{path.name} has images {images.shape} {images.dtype} and labels {labels.shape}, not uint8 "
-            "(n, height, width) and (n,) with at least one image"
-        )
-    if not np.issubdtype(labels.dtype, np.integer) or labels.min() < 0 or labels.max() > 255:
-        raise BadSource(f"{path.name} has labels that are not whole numbers from 0 to 255")
-    return images, labels.astype(np.uint8)
+def _stored(loaded: Loaded, store: Store, target: Target | None) -> BatchData:
+    if loaded.images.shape[0] != len(loaded.labels):
+        raise BadSource(f"has {loaded.images.shape[0]:,} images and {len(loaded.labels):,} labels")
+    if target and target.is_assumed:
+        labels = encode([loaded.labels])[0][0]
+    else:
+        labels = encode_as(loaded.labels, target.class_names if target else ())
+    images = store.get(store.put_chunks(loaded.images.shape, np.dtype(np.uint8), loaded.images.chunks()))
+    return BatchData(images, labels, loaded.is_fitted)

@@ -12,16 +12,25 @@ from artifacts.storage.home import KEPT_BATCHES
 from artifacts.storage.store import Store
 from tasks.caching import step
 from tasks.data.datasets import Splits
+from tasks.pictures.training_layout import measure_conventions
 from tasks.retraining import feedback
-from tasks.retraining.batch_formats import dataset_named_in, read_batch
+from tasks.retraining.batch_formats import BatchData, Target, dataset_named_in, load_batch
 from tasks.retraining.drift import measure_drift
 from tasks.retraining.inbox import fetch_batches, inbox_lock, move_batch, waiting_batches
-from tasks.retraining.ledger import Batch, content_digest, read_ledger, restore_arrays, store_batch, write_ledger
+from tasks.retraining.ledger import (
+    Batch,
+    content_digest,
+    keep_fitted,
+    read_ledger,
+    restore_arrays,
+    store_batch,
+    write_ledger,
+)
 from tasks.retraining.quarantine import quarantine_batch
 
 OnDrift = Literal["accept", "refuse"]
 
-WHOLE_DATASET_CHECKS = frozenset({"classes", "missing-class", "imbalance"})
+WHOLE_DATASET_CHECKS = frozenset({"classes", "first-label", "missing-class", "imbalance", "sideways"})
 """Checks that make sense only for a whole data set: a batch that fails one is accepted all the same."""
 
 
@@ -92,10 +101,13 @@ class _Refusal(NamedTuple):
 def _judge(
     path: Path, base: Splits, classes: int, *, on_drift: OnDrift, store: Store, max_bytes: int
 ) -> Batch | _Refusal:
+    trained_on = store.get(base.train.images)
+    target = Target((trained_on.shape[1], trained_on.shape[2]), measure_conventions(trained_on), base.class_names)
     try:
-        images, labels = read_batch(path, store, max_bytes)
+        read = load_batch(path, store, max_bytes, target)
     except BadSource as error:
         return _Refusal(str(error), {"errors": [{"message": str(error)}]})
+    images, labels, is_changed, _ = like_data_set(read, store.get(base.test.images))
     report = _check(images, labels, base, classes=classes, store=store)
     if report["errors"]:
         return _Refusal("; ".join(problem["message"] for problem in report["errors"]), report)
@@ -104,8 +116,33 @@ def _judge(
     if drifted and on_drift == "refuse":
         details = {"drift": [measured.model_dump() for measured in drift]}
         return _Refusal(f"it drifted from the data set in {drifted}", details)
-    data = store_batch(images, labels, store)
-    return Batch(name=path.name, digest=content_digest(data), data=data, added=datetime.now(UTC), drift=drift)
+    data, added = store_batch(images, labels, store), datetime.now(UTC)
+    left_out = len(read.labels) - len(labels) + sum(flaw.number for flaw in read.left_out)
+    batch = Batch(name=path.name, digest=content_digest(data), data=data, added=added, drift=drift, left_out=left_out)
+    if is_changed:
+        keep_fitted(batch, store)
+    return batch
+
+
+def like_data_set(batch: BatchData, test_images: RawImages) -> BatchData:
+    """The batch without the images that are test images, unless all are; inverted if it is dark on light and those not.
+
+    Only then does it differ from what was read, and `is_fitted`.
+    """
+    from tasks.data.quality import SplitStatistics, is_flat
+    from tasks.data.schema import INVERTED
+
+    test, images, labels = SplitStatistics(test_images, batch.labels).image_table, batch.images, batch.labels
+    table = SplitStatistics(images, labels).image_table
+    is_inverted = bool(abs(table.light.median() - test.light.median()) > INVERTED)
+    if is_inverted:
+        images = 255 - images
+        table = SplitStatistics(images, labels).image_table
+    is_test = (table.digest.isin(test.digest[~is_flat(test)]) & ~is_flat(table)).to_numpy()
+    has_both = bool(is_test.any() and not is_test.all())
+    if has_both:
+        images, labels = images[~is_test], labels[~is_test]
+    return BatchData(images, labels, batch.is_fitted or is_inverted or has_both)
 
 
 def _check(images: RawImages, labels: Labels, base: Splits, *, classes: int, store: Store) -> dict[str, Any]:
@@ -123,8 +160,5 @@ def _check(images: RawImages, labels: Labels, base: Splits, *, classes: int, sto
         classes=classes,
     )
     details = report.model_dump(mode="json")
-    shape, size = images.shape[1:], base.train.images.shape[1:]
     errors = [p for p in details["errors"] if p["split"] != "test" and p["check"] not in WHOLE_DATASET_CHECKS]
-    if shape != size:
-        errors.append({"check": "size", "message": f"images are {shape}, those of the data set {size}; scale them"})
     return details | {"errors": errors}

@@ -9,7 +9,9 @@ from typing import Any
 
 from artifacts.errors import DigitflowError, UsageError
 from artifacts.storage.home import BATCHES, INBOX, KEPT_BATCHES, QUARANTINE, disk_errors, locked
-from tasks.retraining.batch_formats import BATCH_FORMATS, may_be_batch
+from tasks.data.datasets import BATCH_FORMATS
+from tasks.data.reader.files import is_system_file
+from tasks.retraining.batch_formats import may_be_batch
 
 
 def add_batch(path: Path, home: Path) -> Path:
@@ -39,7 +41,7 @@ def fetch_batches(url: str, home: Path) -> None:
             files, root = fsspec.core.url_to_fs(url)
             for source in sorted(files.ls(root, detail=False)):
                 name = source.rstrip("/").rpartition("/")[2]
-                if not name.startswith(".") and not _arrived_before(name, home):
+                if not is_system_file(name) and not _arrived_before(name, home):
                     _fetch_batch(files, source, name, home)
         except Exception as error:  # each file system raises its own
             what = " ".join(str(error).split()) or type(error).__name__
@@ -48,7 +50,7 @@ def fetch_batches(url: str, home: Path) -> None:
 
 def waiting_batches(home: Path) -> list[Path]:
     """The batches in the inbox, in the order of their names."""
-    return sorted(path for path in (home / INBOX).glob("*") if not path.name.startswith("."))
+    return sorted(path for path in (home / INBOX).glob("*") if not is_system_file(path.name))
 
 
 def move_batch(path: Path, folder: Path) -> None:

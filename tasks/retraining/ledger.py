@@ -1,16 +1,18 @@
 """Which batches were accepted, and are their arrays still there?"""
 
 import hashlib
+import io
 import json
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
+import numpy as np
 from pydantic import BaseModel, ValidationError
 
 from artifacts.errors import BadSource, DigitflowError
 from artifacts.storage.arrays import Labels, RawImages
-from artifacts.storage.home import BATCHES, KEPT_BATCHES
+from artifacts.storage.home import BATCHES, FITTED_BATCHES, KEPT_BATCHES
 from artifacts.storage.store import Store
 from tasks.data.datasets import Split
 from tasks.retraining.batch_formats import read_batch
@@ -18,13 +20,17 @@ from tasks.retraining.drift import Drift
 
 
 class Batch(BaseModel, frozen=True):
-    """An accepted batch. `digest` identifies it by content, `added` is UTC."""
+    """An accepted batch. `digest` identifies it by content, `added` is UTC.
+
+    `left_out` is the number of its images that are not used: test images of the data set, and what cannot be read.
+    """
 
     name: str
     digest: str
     data: Split
     added: datetime
     drift: tuple[Drift, ...]
+    left_out: int = 0
 
 
 def accepted_batches(store: Store) -> Iterator[Batch]:
@@ -50,6 +56,13 @@ def store_batch(images: RawImages, labels: Labels, store: Store) -> Split:
     return Split(images=store.put(images), labels=store.put(labels))
 
 
+def keep_fitted(batch: Batch, store: Store) -> None:
+    """Keep the arrays of a batch whose files hold other ones, because the store may lose them."""
+    content = io.BytesIO()
+    np.savez_compressed(content, images=store.get(batch.data.images), labels=store.get(batch.data.labels))
+    store.write(f"{FITTED_BATCHES}/{batch.digest}.npz", content.getvalue())
+
+
 def content_digest(data: Split) -> str:
     """The SHA-256 that identifies a batch by its images and labels."""
     return hashlib.sha256(f"{data.images.sha256}{data.labels.sha256}".encode()).hexdigest()
@@ -62,7 +75,8 @@ def restore_arrays(batch: Batch, store: Store, max_bytes: int) -> None:
     """
     if store.holds(batch.data.images) and store.holds(batch.data.labels):
         return
-    path = store.home / KEPT_BATCHES / batch.name
+    fitted = store.home / FITTED_BATCHES / f"{batch.digest}.npz"
+    path = fitted if fitted.exists() else store.home / KEPT_BATCHES / batch.name
     try:
         if store_batch(*read_batch(path, store, max_bytes), store) == batch.data:
             return

@@ -38,7 +38,8 @@ def merge(data: Splits, batches: tuple[Split, ...], store: Store) -> Merged:
     train = _joined(data.train, batches, [~mask for mask in held_out], store)
     new_holdout = _joined(None, batches, held_out, store)
     is_empty = not new_holdout.labels.shape[0]
-    return Merged(data=Splits(train=train, test=data.test), new_holdout=None if is_empty else new_holdout)
+    merged = data.model_copy(update={"train": train})
+    return Merged(data=merged, new_holdout=None if is_empty else new_holdout)
 
 
 def _joined(first: Split | None, batches: tuple[Split, ...], masks: list[np.ndarray], store: Store) -> Split:

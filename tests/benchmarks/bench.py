@@ -19,7 +19,6 @@ import sys
 import tempfile
 import time
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from statistics import mean, median, stdev
 from typing import Any
@@ -164,7 +163,9 @@ def interval(values: list[float]) -> str:
 
 def machine() -> str:
     """What the figures were measured on."""
-    libraries = ", ".join(f"{name} {version(name)}" for name in ("keras", "tensorflow", "numpy"))
+    from artifacts.lineage.environment import versions
+
+    libraries = ", ".join(map(" ".join, versions(("keras", "tensorflow", "numpy")).items()))
     return (
         f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}, {matrix_rate():.0f} GFLOP/s in float32 "
         f"matrix products, Python {platform.python_version()}, {libraries}; {datetime.now(UTC):%Y-%m-%d}"

@@ -166,9 +166,7 @@ def answers(bench: Bench) -> Iterator[Pair]:
     ):
         command = (*OURS, *words.split())
         (ours,) = bench.turns(
-            functools.partial(
-                lambda command, status, _: bench.cost(command, bench.in_use, (status,)), command, status
-            )
+            functools.partial(lambda command, status, _: bench.cost(command, bench.in_use, (status,)), command, status)
         )
         yield Pair(f"`{words}`", ours, [], "", 0.3)
 

@@ -15,6 +15,7 @@ from prefect.client.schemas.objects import FlowRun, State
 
 from artifacts.lineage.manifest import Manifest, manifests
 from artifacts.storage.store import Store
+from deployments.stack import Stack
 from tests.command import ROOT, Finished, digitflow, environment, eventually, processes_with
 
 POSTGRES = pytest.param("postgres", marks=pytest.mark.postgres)
@@ -53,7 +54,9 @@ class Live:
 
     def kill(self, program: str) -> None:
         """Kill -9 the server or the worker; the supervisor starts it again."""
-        asked = self.run("supervisorctl", "--configuration", "deployments/supervisord.conf", "pid", program)
+        folder = Stack(self.home, port=0).run_folder
+        command = ("supervisorctl", "--configuration", "deployments/supervisord.conf", "pid", program)
+        asked = self.run("env", f"DIGITFLOW_RUN={folder}", *command)
         os.kill(int(asked.stdout), signal.SIGKILL)
 
     def kill_run(self, run: FlowRun) -> None:

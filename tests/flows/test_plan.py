@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from artifacts.errors import BadSource, UsageError
+from artifacts.errors import UsageError
 from artifacts.storage.settings import Settings
 from flows.plan import Execution, Plan
 from tasks.evaluation.gate import Gate
@@ -43,7 +43,7 @@ def test_unknown_data_sets_are_refused(home: Path, tmp_path: Path) -> None:
     """A name that is neither a data set nor a folder, and a folder without the files, are refused."""
     with pytest.raises(UsageError, match="unknown data set 'mnits'; choose one of mnist,"):
         plan("mnits")
-    with pytest.raises(BadSource):
+    with pytest.raises(UsageError, match="holds no data set"):
         plan(str(tmp_path))
 
 

@@ -12,7 +12,7 @@ from tasks.evaluation.gate import Gate
 from tasks.model.hyperparameters import Overrides
 
 STEPS = [
-    *("download", "validate", "normalise-and-reshape", "one-hot-encode", "train", "evaluate", "save-weights"),
+    *("read", "validate", "normalise-and-reshape", "one-hot-encode", "train", "evaluate", "save-weights"),
     *("evaluate-champion", "check-gate", "report"),
 ]
 

@@ -24,7 +24,7 @@ from tests.conftest import Arrays, write_idx
 pytestmark = pytest.mark.prefect
 
 STEPS = (
-    "download",
+    "read",
     "validate",
     "normalise-and-reshape",
     "one-hot-encode",
@@ -115,7 +115,7 @@ def test_library(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert cache == "miss" and reasons == [f"library keras: {real('keras')} → 0.0"]
     computed = _computed(_train(world))
     assert {"train", "evaluate", "save-weights"} <= set(computed)
-    assert not {"download", "validate", "normalise-and-reshape", "one-hot-encode"} & set(computed)
+    assert not {"read", "validate", "normalise-and-reshape", "one-hot-encode"} & set(computed)
 
 
 def test_damaged_artifact(world: Path) -> None:

@@ -130,6 +130,24 @@ def rollback(*, reason: str = "no reason given", dataset: Dataset = None, json: 
 
 
 @models.command
+def retire(*, reason: str, dataset: Dataset = None, json: Switch = False) -> int:
+    """Take the champion out of use. There is none until the next model passes the gate, or one is promoted by hand.
+
+    Parameters
+    ----------
+    reason: str
+        Reason, which the history shows.
+    dataset: str
+        Data set of the champion; needed if several data sets have models.
+    json: bool
+        Print one JSON object on stdout.
+    """
+    _require_reason(reason)
+    registry = _registry()
+    return _show_change(registry.retire(_only_dataset(registry, dataset), reason), json)
+
+
+@models.command
 def history(*, at: datetime | None = None, dataset: Dataset = None, json: Switch = False) -> int:
     """List every change of the champion, or say which version was champion at some time.
 
@@ -149,7 +167,7 @@ def history(*, at: datetime | None = None, dataset: Dataset = None, json: Switch
     if at is not None:
         at = at if at.tzinfo else at.replace(tzinfo=UTC)
         changes = [change for change in changes if change.took_effect and change.at <= at][-1:]
-        if not changes:
+        if not changes or changes[0].version is None:
             raise UsageError(f"there was no champion at {at.isoformat()}; see: digitflow models history")
     if json:
         show_json([change.model_dump(mode="json") for change in changes])
@@ -159,30 +177,39 @@ def history(*, at: datetime | None = None, dataset: Dataset = None, json: Switch
 
 
 def _change(version: Version, reason: str, kind: PromotionKind, json: bool) -> int:
-    if not reason.strip():
-        raise UsageError("the reason is empty; say why, for the history")
+    _require_reason(reason)
     registry = _registry()
     champion = registry.champion_number(version.dataset)
     if champion == version.version:
         raise UsageError(f"version {version.version} of {version.dataset} is champion already")
     if not registry.restore(version, Settings.load().artifacts):
         raise UsageError(f"the weights of version {version.version} are gone, here and in MLflow; choose another")
-    change = registry.promote(version, reason, champion, kind=kind)
+    return _show_change(registry.promote(version, reason, champion, kind=kind), json)
+
+
+def _require_reason(reason: str) -> None:
+    if not reason.strip():
+        raise UsageError("the reason is empty; say why, for the history")
+
+
+def _show_change(change: Promotion, json: bool) -> int:
     if json:
         show_json(change.model_dump(mode="json"))
-    else:
-        show_table([("champion", f"version {change.version} of {change.dataset}"), ("before", _before(change))])
+        return 0
+    now = "none" if change.version is None else f"version {change.version}"
+    show_table([("champion", f"{now} of {change.dataset}"), ("before", _number(change.replaced))])
     return 0
 
 
 def _row(change: Promotion) -> tuple[str, ...]:
     kind = change.kind if change.took_effect else f"{change.kind}, without effect"
     why = " ".join(change.reason.split())
-    return f"{change.at:%Y-%m-%d %H:%M:%S}", str(change.version), _before(change), kind, change.run or "by hand", why
+    numbers = _number(change.version), _number(change.replaced)
+    return f"{change.at:%Y-%m-%d %H:%M:%S}", *numbers, kind, change.run or "by hand", why
 
 
-def _before(change: Promotion) -> str:
-    return "none" if change.replaced is None else str(change.replaced)
+def _number(version: int | None) -> str:
+    return "none" if version is None else str(version)
 
 
 def _only_dataset(registry: Registry, dataset: str | None) -> str:

@@ -21,6 +21,7 @@ def serve(
     port: Annotated[int, Parameter(validator=Number(gte=0, lt=2**16))] = 8000,
     model: Annotated[int | None, NO_DEFAULT] = None,
     dataset: Annotated[str | None, NO_DEFAULT] = None,
+    unsure_below: Annotated[float | None, Parameter(validator=Number(gte=0, lte=1), show_default=False)] = None,
 ) -> int:
     """Serve a page on which to draw a digit, see what the champion reads, and correct it, until Ctrl-C.
 
@@ -35,6 +36,8 @@ def serve(
         Number of a version to serve all the time, in place of the champion.
     dataset: str
         Data set of the model; needed if several data sets have one.
+    unsure_below: float
+        Answer that the model is unsure where the probability is below this, such as 0.8.
     """
     from flows.cli.verbs.data import announce_batch
     from tasks.prediction.champion_follower import ChampionFollower
@@ -46,7 +49,8 @@ def serve(
 
         from flows.web.app import build_app
 
-        app = build_app(follower, settings.home, announce_batch if is_server_configured() else lambda _: None)
+        announce = announce_batch if is_server_configured() else lambda _: None
+        app = build_app(follower, settings.home, announce, unsure_below)
         config = uvicorn.Config(app, log_level="warning", limit_concurrency=64, timeout_graceful_shutdown=5)
         version, _ = follower.current
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"

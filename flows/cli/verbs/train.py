@@ -36,7 +36,6 @@ def train(
     from artifacts.storage.settings import Settings
     from flows.cli.prefect_server import is_cache_refreshed, is_server_configured
     from flows.plan import Plan
-    from flows.preview import check_own_data, silent_mirrors
 
     settings, has_server = Settings.load(), is_server_configured()
     parameters = (options or TrainingOptions()).parameters()
@@ -44,9 +43,11 @@ def train(
     if not (has_server or verbose or is_cache_refreshed()) and (unchanged := _unchanged(plan, settings, started)):
         show_outcome(unchanged, as_json=json)
         return 0 if unchanged.gate.passed else Rejected.exit_code
+    from flows.preview import check_own_data, describe_silence, silent_mirrors
+
     if reasons := silent_mirrors(plan, settings, is_cache_refreshed()):
         if not or_sample:
-            raise Unreachable(_advice(plan, reasons))
+            raise Unreachable(describe_silence(plan, reasons))
         print_note(f"no mirror of {plan.source.name} answers; using {SAMPLE} instead, so expect a lower accuracy")
         parameters |= {"dataset": SAMPLE}
         plan = Plan.of(**parameters, settings=settings)
@@ -89,11 +90,3 @@ def _run(plan: "Plan", parameters: dict[str, Any], settings: "Settings", verbose
 
         outcome: Outcome = training(**parameters)
         return outcome
-
-
-def _advice(plan: "Plan", reasons: dict[str, str]) -> str:
-    tried = "; ".join(f"{url} ({reason})" for url, reason in reasons.items())
-    return (
-        f"no mirror of {plan.source.name} answers: {tried}; check the network, name another mirror in "
-        f"DIGITFLOW_MIRRORS, or train on the {SAMPLE} that needs none: --dataset {SAMPLE}"
-    )

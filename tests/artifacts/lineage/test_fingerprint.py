@@ -21,6 +21,7 @@ print(json.dumps(prints))
 """
 TASKS = (
     "tasks.data.download.download",
+    "tasks.data.reader.read.read",
     "tasks.data.validate.validate",
     "tasks.data.normalise.normalise_and_reshape",
     "tasks.data.one_hot.one_hot_encode",
@@ -111,7 +112,7 @@ def test_harmless_edits_keep_it(old: str, new: str, tree: Path, before: Prints) 
             "CHUNK = 8192",
             "CHUNK = 1",
             "artifacts.storage.arrays:CHUNK",
-            "download validate normalise_and_reshape one_hot_encode",
+            "download read validate normalise_and_reshape one_hot_encode",
         ),
         (
             "tasks/data/datasets.py",

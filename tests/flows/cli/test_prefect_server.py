@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from flows.cli import database_template
-from flows.cli.prefect_server import _prepare, _set_aside_if_damaged
+from flows.cli import prefect_server
+from flows.cli.prefect_server import PREFECT_TEMPLATE, _prepare, _set_aside_if_damaged
 from tests.command import ROOT, environment
 
 SCRIPT = """
@@ -67,14 +67,15 @@ def test_damaged_database_is_set_aside(tmp_path: Path) -> None:
 
 def test_new_database_comes_from_the_template(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A new home gets the template; from a damaged template it gets no database, so that Prefect makes one."""
-    template, database = tmp_path / "template.db", tmp_path / "home" / "prefect.db"
+    ours, database = PREFECT_TEMPLATE._replace(folder=tmp_path / "templates"), tmp_path / "home" / "prefect.db"
     database.parent.mkdir()
-    monkeypatch.setattr(database_template, "template_path", lambda: template)
-    template.write_bytes(b"no database " * 1000)
+    ours.folder.mkdir()
+    monkeypatch.setattr(prefect_server, "PREFECT_TEMPLATE", ours)
+    ours.path().write_bytes(b"no database " * 1000)
     _prepare(database)
-    assert not database.exists()
-    template.unlink()
-    with closing(sqlite3.connect(template)) as connection, connection:
+    assert not list(database.parent.iterdir())
+    ours.path().unlink()
+    with closing(sqlite3.connect(ours.path())) as connection, connection:
         connection.execute("CREATE TABLE flow_run (id)")
     _prepare(database)
-    assert database.read_bytes() == template.read_bytes()
+    assert database.read_bytes() == ours.path().read_bytes()

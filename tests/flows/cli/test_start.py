@@ -1,4 +1,4 @@
-"""A command imports only what it needs, so that an answer comes before a person looks up. Seconds are in the benchmarks."""
+"""A command imports only what it needs, so that an answer comes at once. Seconds are in the benchmarks."""
 
 import json
 import subprocess

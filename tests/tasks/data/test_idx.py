@@ -89,10 +89,10 @@ HEADER = struct.pack(">HBB3I", 0, 8, 3, 2, 3, 4)
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
-        (b"", "starts with nothing, not with 00 00 08 03"),
-        (b"<html>404", "starts with 3c 68 74 6d"),
-        (struct.pack(">HBB3I", 0, 0x0D, 3, 2, 3, 4) + bytes(96), "starts with 00 00 0d 03"),
-        (struct.pack(">HBBI", 0, 8, 1, 24) + bytes(24), "starts with 00 00 08 01"),
+        (b"", "is no IDX file: it starts with nothing"),
+        (b"<html>404", "is no IDX file: it starts with 3c 68 74 6d"),
+        (struct.pack(">HBB3I", 0, 0x0D, 3, 2, 3, 4) + bytes(96), "holds float32 numbers .2 × 3 × 4., but .* are bytes"),
+        (struct.pack(">HBBI", 0, 8, 1, 24) + bytes(24), "holds bytes .24., but .* images are bytes .n × height"),
         (HEADER[:10], "ends within its header"),
         (HEADER + bytes(23), "declares 2×3×4 = 24 bytes, but holds 23"),
         (HEADER + bytes(25), "declares 2×3×4 = 24 bytes, but holds 25"),

@@ -11,7 +11,8 @@ import pytest
 
 from artifacts.errors import ArtifactLost, UsageError
 from artifacts.storage.store import Ref, Store
-from tasks.prediction.classifier import Classifier
+from tasks.data.images import GreyImage
+from tasks.prediction.classifier import Classifier, as_prediction
 from tasks.registry.registry import Registry
 
 pytestmark = pytest.mark.prefect
@@ -41,6 +42,15 @@ def test_same_bits_as_the_pipeline(home: Path) -> None:
     assert probabilities.dtype == np.float32
     np.testing.assert_array_equal(probabilities, expected)
     np.testing.assert_array_equal(Classifier.load(1, "mnist-sample").predict(images[:0]), expected[:0])
+
+
+@pytest.mark.parametrize("names", [(), ("one", "two", "three")])
+def test_classes_have_their_names(names: tuple[str, ...]) -> None:
+    """A prediction names its class and the runner-up where the data set names its classes."""
+    image, row = GreyImage(np.zeros((2, 2), np.uint8), ()), np.array([0.1, 0.6, 0.3], np.float32)
+    prediction = as_prediction("a.png", image, row, class_names=names)
+    assert (prediction.label, prediction.runner_up) == (1, 2)
+    assert (prediction.name, prediction.runner_up_name) == (("two", "three") if names else (None, None))
 
 
 def test_without_mlflow(home: Path) -> None:

@@ -104,13 +104,23 @@ def test_sources_are_distinguished(tmp_path: Path, workspace: Workspace) -> None
 
 def test_links(tmp_path: Path, workspace: Workspace) -> None:
     """A link is read as the file that it leads to; one that leads nowhere is a row with an error."""
-    np.save(tmp_path / "there.bin", np.zeros((2, 5, 5), np.uint8))
-    (tmp_path / "there.bin.npy").rename(tmp_path / "there.bin")
-    (tmp_path / "a.npy").symlink_to(tmp_path / "there.bin")
+    np.save((tmp_path / ".hidden").open("wb"), np.zeros((2, 5, 5), np.uint8))
+    (tmp_path / "a.npy").symlink_to(tmp_path / ".hidden")
     (tmp_path / "b.png").symlink_to(tmp_path / "nowhere")
     assert [(item.name, bool(item.image)) for item in load_all(str(tmp_path), workspace)] == [
         *(("a.npy[0]", True), ("a.npy[1]", True), ("b.png", False))
     ]
+
+
+def test_a_table_is_one_shard(tmp_path: Path, workspace: Workspace, caplog: pytest.LogCaptureFixture) -> None:
+    """A table of pixels, whose length only its end tells, is read whole; what is left out is counted in one line."""
+    header, row = ",".join(f"pixel{i}" for i in range(64)), ",".join(["7"] * 64)
+    (tmp_path / "pixels.csv").write_text("\n".join([header, *[row] * 9000]))
+    for name in (".DS_Store", "a.txt", "b.heic"):
+        (tmp_path / name).write_text("x")
+    with caplog.at_level("INFO", "tasks"):
+        assert len(list(load_all(str(tmp_path), workspace))) == 9000
+    assert "left out: 2 files: .heic 1, .txt 1" in caplog.text
 
 
 @pytest.mark.parametrize("change", ["replaced", "shorter", "gone"])

@@ -158,12 +158,67 @@ def test_locked_database(registry: Registry, home: Path) -> None:
     assert champion(registry) == 2
 
 
+def seen(registry: Registry) -> list[tuple[int | None, int | None, str]]:
+    return [(change.version, change.replaced, change.kind) for change in registry.history("digits")]
+
+
 def test_alias_moved_in_mlflow(registry: Registry) -> None:
-    """A champion that was set in MLflow's own UI is the champion, and the history marks the last change as without
-    effect."""
+    """A champion that was set in MLflow is the champion. The history tells it once, from when it was seen, and what was
+    before stays as it was."""
+    before = datetime.now(UTC)
     registry.tracking.client.set_registered_model_alias("digitflow-digits", "champion", "3")
     assert champion(registry) == 3
-    assert [c.took_effect for c in registry.history("digits")] == [False]
+    assert seen(registry) == seen(registry) == [(1, None, "promotion"), (3, 1, "outside")]
+    first, outside = registry.history("digits")
+    assert first.took_effect and outside.took_effect and first.at < before < outside.at
+    assert registry.predecessor("digits") == 1
+
+
+def test_alias_moved_to_and_fro(registry: Registry) -> None:
+    """Each change in MLflow that was seen stays in the history, also after it was taken back."""
+    for number in ("2", "1"):
+        registry.tracking.client.set_registered_model_alias("digitflow-digits", "champion", number)
+        registry.observe("digits")
+    assert seen(registry) == [(1, None, "promotion"), (2, 1, "outside"), (1, 2, "outside")]
+
+
+@pytest.mark.parametrize("what", ["the alias", "the version"])
+def test_champion_removed_in_mlflow(what: str, registry: Registry) -> None:
+    """Without its alias or its version there is no champion. One can go back to it if it is still there, else to the
+    one before."""
+    registry.promote(registry.find(2), "better", 1)
+    client, name = registry.tracking.client, "digitflow-digits"
+    client.delete_registered_model_alias(name, "champion") if what == "the alias" else client.delete_model_version(
+        name, "2"
+    )
+    assert registry.champion("digits") is None
+    assert seen(registry)[-1] == (None, 2, "outside")
+    back = registry.predecessor("digits")
+    assert back == (2 if what == "the alias" else 1)
+    registry.promote(registry.find(back), "back", None, kind="rollback")
+    assert champion(registry) == back
+    assert all(change.took_effect for change in registry.history("digits"))
+
+
+def test_retire(registry: Registry) -> None:
+    """A retired champion is no champion and nothing to go back to, until it is promoted again."""
+    registry.promote(registry.find(2), "better", 1)
+    registry.retire("digits", "reads sevens as ones")
+    assert registry.champion("digits") is None
+    assert seen(registry)[-1] == (None, 2, "retired")
+    assert registry.predecessor("digits") == 1
+    with pytest.raises(UsageError, match="no champion to retire"):
+        registry.retire("digits", "again")
+    for number, replaced in ((2, None), (3, 2)):
+        registry.promote(registry.find(number), "it was right", replaced, kind="forced")
+    assert registry.predecessor("digits") == 2
+
+
+def test_retire_needs_no_readable_record(registry: Registry) -> None:
+    """The only version can be retired although its record is unreadable: that is when it is needed."""
+    break_record(registry, 1)
+    registry.retire("digits", "made by other code")
+    assert registry.champion("digits") is None
 
 
 def test_lost_weights_come_back_from_mlflow(registry: Registry, store: Store, home: Path) -> None:
@@ -194,7 +249,9 @@ def test_unreadable_champion(registry: Registry) -> None:
     with pytest.raises(DigitflowError, match="whose record is unreadable"):
         registry.find()
     registry.promote(registry.find(2), "readable", registry.champion_number("digits"))
-    assert champion(registry) == 2 and registry.predecessor("digits") == 1
+    assert champion(registry) == 2
+    with pytest.raises(UsageError, match="no earlier champion"):
+        registry.predecessor("digits")
 
 
 def test_champion_that_is_no_version(registry: Registry, home: Path) -> None:

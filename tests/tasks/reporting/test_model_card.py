@@ -12,4 +12,4 @@ def test_worst_mistakes_come_first() -> None:
     images = np.zeros((5, 2, 2), np.uint8)
     assert [mistake.index for mistake in worst_mistakes(images, labels, probabilities)] == [2, 4, 0, 3]
     among = np.array([True, True, False, False, True])
-    assert [mistake.index for mistake in worst_mistakes(images, labels, probabilities, among)] == [4, 0]
+    assert [mistake.index for mistake in worst_mistakes(images, labels, probabilities, among=among)] == [4, 0]

@@ -37,6 +37,11 @@ class Page(HTMLParser):
         assert self.open.pop() == tag
 
 
+def named(card: ModelCard, names: tuple[str, ...]) -> ModelCard:
+    mistakes = [mistake._replace(class_names=names) for mistake in card.mistakes]
+    return replace(card, class_names=names, mistakes=mistakes)
+
+
 def run(
     classes: int = 3, errors: int = 4, threshold: float = 0.5, dataset: str = "tiny", side: int = 28
 ) -> tuple[ModelCard, Figures]:
@@ -157,3 +162,15 @@ def test_nothing_to_draw_is_said() -> None:
     page = report_html(card, figures)
     assert "Every test image was predicted correctly." in page and "No epoch was recorded." in page
     assert "None." in report_markdown(card, figures)["mistakes"]
+
+
+def test_classes_have_their_names() -> None:
+    """Classes with names are called by them in tables, errors, mistakes and figures, in the page and in the pieces."""
+    card, _ = run()
+    card = named(card, ("cat", "<dog>", "$5"))
+    figures = draw_figures(card)
+    page, pieces = report_html(card, figures), report_markdown(card, figures)
+    assert "cat predicted as &lt;dog&gt;: 2 images" in page and "true cat, predicted &lt;dog&gt;" in page
+    assert "cat as <dog>" in figures.confusion.alt
+    assert "| cat |" in pieces["metrics"] and "true cat" in pieces["mistakes"]
+    assert draw_figures(card).confusion.png == figures.confusion.png

@@ -6,13 +6,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from artifacts.storage.store import Store
+from artifacts.storage.store import Ref, Store
 from tasks.data.datasets import Splits
 from tasks.retraining import feedback
 from tasks.retraining.collect import Arrivals, collect
 from tasks.retraining.inbox import add_batch
 from tasks.retraining.ledger import accepted_batches
+from tests.pictures import seven
 from tests.tasks.retraining.conftest import LIMIT, Batch, judge, npz
+from tests.tasks.retraining.test_batch_formats import pictures
 
 
 def test_all_ways_in(store: Store, base: Splits, tmp_path: Path, new_digits: Batch) -> None:
@@ -40,13 +42,13 @@ def test_once(store: Store, base: Splits, tmp_path: Path, new_digits: Batch) -> 
 def test_bad_batches_go_to_quarantine(
     store: Store, base: Splits, tmp_path: Path, *, new_digits: Batch, digits: tuple[np.ndarray, ...]
 ) -> None:
-    """Test images, unknown labels, other sizes and unreadable files go to quarantine with a report; nothing is lost."""
+    """Nothing but test images, unknown labels, and what cannot be read or fitted go to quarantine; nothing is lost."""
     images, labels = new_digits
     bad = {
         "leak": (digits[2][:9], digits[3][:9]),
         "label": (images, np.full_like(labels, 11)),
-        "size": (np.zeros((9, 9, 9), np.uint8) + np.arange(9, dtype=np.uint8), labels[:9]),
-        "type": (images.astype(np.float32), labels),
+        "blank": (np.zeros((9, 9, 9), np.uint8) + np.arange(9, dtype=np.uint8), labels[:9]),
+        "type": (images.astype(np.float32) - 99, labels),
     }
     for name, arrays in bad.items():
         add_batch(npz(tmp_path / f"{name}.npz", *arrays), store.home)
@@ -56,6 +58,46 @@ def test_bad_batches_go_to_quarantine(
     assert arrivals.accepted == () and len(arrivals.quarantined) == 5
     for name in arrivals.quarantined:
         assert {path.name for path in (store.home / "quarantine" / name).iterdir()} == {name, "report.json"}
+
+
+def test_test_images_in_a_batch_are_left_out(
+    store: Store, base: Splits, tmp_path: Path, *, new_digits: Batch, digits: tuple[np.ndarray, ...]
+) -> None:
+    """Of a batch with some test images in it the rest is used, and how many were left out is kept."""
+    images, labels = (np.concatenate([own[:100], test[:9]]) for own, test in zip(new_digits, digits[2:], strict=True))
+    add_batch(npz(tmp_path / "leaky.npz", images, labels), store.home)
+    (batch,) = judge(store, base).accepted
+    np.testing.assert_array_equal(store.get(batch.data.images), new_digits[0][:100])
+    assert batch.left_out == 9
+
+
+def test_negatives_are_inverted(store: Store, base: Splits, tmp_path: Path, new_digits: Batch) -> None:
+    """A batch that is dark on light is inverted if the data set is light on dark."""
+    framed = Splits.of(*(store.put(_framed(store.get(ref))) for ref in _refs(base)))
+    add_batch(npz(tmp_path / "negative.npz", 255 - _framed(new_digits[0]), new_digits[1]), store.home)
+    (batch,) = judge(store, framed).accepted
+    np.testing.assert_array_equal(store.get(batch.data.images), _framed(new_digits[0]))
+
+
+def _refs(splits: Splits) -> list[Ref]:
+    return [splits.train.images, splits.train.labels, splits.test.images, splits.test.labels]
+
+
+def _framed(array: np.ndarray) -> np.ndarray:
+    return np.pad(array, ((0, 0), (2, 2), (2, 2))) if array.ndim == 3 else np.array(array)
+
+
+def test_scans_are_learned_from(store: Store, base: Splits, tmp_path: Path) -> None:
+    """A batch of scans is fitted to the data set; its arrays are kept, and restored if the store loses them."""
+    scans = np.stack([255 - np.pad(seven(200), ((40, 40), (60 + i, 60 - i))) for i in range(5)])
+    add_batch(pictures(tmp_path / "scans", scans, np.full(5, 7)), store.home)
+    (batch,) = judge(store, base).accepted
+    assert batch.data.images.shape[1:] == (8, 8)
+    before = np.array(store.get(batch.data.images))
+    for ref in (batch.data.images, batch.data.labels):
+        store.path(ref).unlink()
+    assert judge(store, base).accepted == (batch,)
+    np.testing.assert_array_equal(store.get(batch.data.images), before)
 
 
 def test_drift_can_be_refused(store: Store, base: Splits, tmp_path: Path, new_digits: Batch) -> None:

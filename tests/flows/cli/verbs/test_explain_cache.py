@@ -11,7 +11,7 @@ from tests.flows.cli.conftest import Called
 def test_empty_cache(call: Callable[..., Called], digits_folder: Path, home: Path) -> None:
     """In an empty home the first step is a miss and the steps that need it depend on it; nothing is stored."""
     findings = json.loads(call("explain-cache", "--dataset", digits_folder, "--json").stdout)
-    assert [(row["name"], row["cache"]) for row in findings[:2]] == [("download", "miss"), ("validate", "depends")]
+    assert [(row["name"], row["cache"]) for row in findings[:2]] == [("read", "miss"), ("validate", "depends")]
     head, *rows = call("explain-cache", "--dataset", digits_folder).stdout.splitlines()
     assert head.split() == ["STEP", "CACHE", "WHY"] and len(rows) == len(findings)
     assert not (home / "objects").exists()

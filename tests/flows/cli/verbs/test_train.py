@@ -14,7 +14,7 @@ from tests.conftest import Arrays, serve, write_idx
 from tests.flows.cli.conftest import TINY, assert_whole
 
 STEPS = [
-    *("download", "validate", "normalise-and-reshape", "one-hot-encode", "train"),
+    *("read", "validate", "normalise-and-reshape", "one-hot-encode", "train"),
     *("evaluate", "save-weights", "evaluate-champion", "check-gate", "report"),
 ]
 NOWHERE = "http://127.0.0.1:9/"
@@ -23,7 +23,7 @@ NOWHERE = "http://127.0.0.1:9/"
 def test_folder_that_lacks_a_file(digits_folder: Path, home: Path) -> None:
     """A folder without one of the four files is refused by that file's name."""
     (digits_folder / f"{FILES[3]}.gz").unlink()
-    assert_refused(digitflow("train", "--dataset", digits_folder), 1, str(digits_folder), FILES[3])
+    assert_refused(digitflow("train", "--dataset", digits_folder), 2, str(digits_folder), FILES[3])
     assert not home.exists()
 
 
@@ -31,30 +31,55 @@ def test_folder_with_a_cut_file(digits_folder: Path, home: Path) -> None:
     """A gzip file that ends early is refused by its name."""
     path = digits_folder / f"{FILES[0]}.gz"
     path.write_bytes(path.read_bytes()[:-100])
-    assert_refused(digitflow("train", "--dataset", digits_folder), 1, path.name, "not a whole gzip file")
+    assert_refused(digitflow("train", "--dataset", digits_folder), 2, path.name, "not a whole gzip file")
     assert not home.exists()
 
 
 @pytest.mark.prefect
 def test_wrong_header(api: str, tmp_path: Path, home: Path, digits: Arrays) -> None:
-    """An IDX file of another kind is refused by its name and its first bytes."""
+    """An IDX file of another kind is refused by its name and by what it holds, in words, before a server starts."""
     folder = write_idx(tmp_path / "bad", digits, packed=False)
     path = folder / FILES[1]
     path.write_bytes(b"\x00\x00\x0d\x01" + path.read_bytes()[4:])
-    assert_refused(digitflow("train", "--dataset", folder, *TINY), 1, FILES[1], "00 00 0d 01", "00 00 08 01")
+    words = (FILES[1], "float32 numbers (1,500)", "labels are a byte each")
+    assert_refused(digitflow("train", "--dataset", folder, "--epochs", 1), 2, *words)
     assert_whole(home)
 
 
 @pytest.mark.prefect
 def test_data_that_break_their_contract(api: str, tmp_path: Path, home: Path, digits: Arrays) -> None:
-    """One line names the missing label and the label out of range, with its image; nothing is trained."""
+    """One line, and JSON, name the missing label and the label out of range, with its image; nothing is trained."""
     train_x, train_y, test_x, test_y = digits
     strange = np.where(np.arange(len(test_y)) == 7, np.uint8(200), test_y)
     folder = write_idx(tmp_path / "bad", (train_x, train_y[:-1], test_x, strange))
     run = digitflow("train", "--dataset", folder, *TINY)
-    assert_refused(run, 1, "train labels", "1499", "1500", "test labels", "must occur in training", "images 7")
+    found = json.loads(run.stdout)
+    assert {problem["check"] for problem in found["report"]["errors"]} == {"sizes", "unseen-label"}
+    assert_refused(
+        Finished(run.args, run.returncode, "", run.stderr),
+        2,
+        "train labels",
+        "1499",
+        "1500",
+        "test labels",
+        "must occur in training",
+        "images 7",
+    )
     assert_whole(home)
     assert not (home / "models").exists()
+
+
+@pytest.mark.prefect
+def test_a_grown_data_set(passed: Finished, shared: Path, own: dict[str, str | None], digits: Arrays) -> None:
+    """One class less, or another size, under the name of a champion is refused before training, with a way on."""
+    train_x, train_y, test_x, test_y = digits
+    kept, tests = train_y < 9, test_y < 9
+    fewer = write_idx(shared / "fewer" / "data", (train_x[kept], train_y[kept], test_x[tests], test_y[tests]))
+    wide = [np.pad(images, ((0, 0), (0, 0), (1, 1))) for images in (train_x, test_x)]
+    larger = write_idx(shared / "larger" / "data", (wide[0], train_y, wide[1], test_y))
+    for folder, words in ((fewer, "9 classes and images of 8×8"), (larger, "10 classes and images of 10×8")):
+        run = digitflow("train", "--dataset", folder, *TINY, **own)
+        assert_refused(run, 2, f"data has {words}", "10 classes and 8×8", "--dataset-name data-2")
 
 
 @pytest.mark.prefect

@@ -1,0 +1,123 @@
+"""Create or update the deployments and automations on the server that PREFECT_API_URL names.
+
+    make deploy    python -m deployments.deploy
+
+What a person switched or changed on the server stays: schedules, paused deployments and disabled automations. Only the
+variables DIGITFLOW_NIGHTLY, DIGITFLOW_CRON and DIGITFLOW_TIMEZONE, where they are set, change the nightly schedule.
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from prefect.client.orchestration import SyncPrefectClient, get_client
+
+from artifacts.errors import DigitflowError
+from artifacts.storage.settings import Settings
+from deployments import automations
+from deployments.stack import Stack, port
+from flows.cli.loopback import bypass_proxies
+
+NIGHTLY = "retraining/nightly"
+DEFAULTS = {
+    "DIGITFLOW_POOL": "local",
+    "DIGITFLOW_NIGHTLY": "false",
+    "DIGITFLOW_CRON": "0 3 * * *",
+    "DIGITFLOW_TIMEZONE": "UTC",
+}
+"""Prefect refuses prefect.yaml if one of these is not set."""
+FILE = Path(__file__).with_name("prefect.yaml")
+
+Schedules = list[tuple[Any, bool]]
+"""Schedules as Prefect has them, and whether each is active."""
+
+
+class Switches(NamedTuple):
+    """What a person may set of one deployment."""
+
+    paused: bool
+    schedules: Schedules
+
+
+def deploy() -> list[str]:
+    """Deploy all; returns a line for each deployment. Raises DigitflowError."""
+    Stack(Settings.load().home, port()).require_own()
+    explicit = [name for name in DEFAULTS if name != "DIGITFLOW_POOL" and os.environ.get(name)]
+    with get_client(sync_client=True) as client:
+        before, disabled = _switches(client), _disabled_automations(client)
+        _prefect("work-pool", "create", os.environ.get("DIGITFLOW_POOL") or "local", "--type", "process", "--overwrite")
+        _prefect("deploy", "--all", "--prefect-file", str(FILE))
+        for name, switches in before.items():
+            if name != NIGHTLY or not explicit:
+                _restore(client, name, switches)
+        automations.apply()
+        for automation in client.read_automations():
+            if automation.name in disabled and automation.enabled:
+                client.pause_automation(automation.id)
+        return [_line(name, switches) for name, switches in sorted(_switches(client).items())]
+
+
+def _switches(client: SyncPrefectClient) -> dict[str, Switches]:
+    """What is set of each deployment of ours, by its full name."""
+    ours = [deployment for deployment in client.read_deployments(limit=200) if "digitflow" in deployment.tags]
+    return {
+        f"{client.read_flow(each.flow_id).name}/{each.name}": Switches(
+            bool(each.paused), [(schedule.schedule, schedule.active) for schedule in each.schedules]
+        )
+        for each in ours
+    }
+
+
+def _disabled_automations(client: SyncPrefectClient) -> set[str]:
+    return {automation.name for automation in client.read_automations() if not automation.enabled}
+
+
+def _restore(client: SyncPrefectClient, name: str, before: Switches) -> None:
+    """Set a deployment as it was before it was deployed again."""
+    deployment = client.read_deployment_by_name(name)
+    now = [(schedule.schedule, schedule.active) for schedule in deployment.schedules]
+    if now != before.schedules:
+        for schedule in deployment.schedules:
+            client.delete_deployment_schedule(deployment.id, schedule.id)
+        if before.schedules:
+            client.create_deployment_schedules(deployment.id, before.schedules)
+    if bool(deployment.paused) != before.paused:
+        (client.pause_deployment if before.paused else client.resume_deployment)(deployment.id)
+
+
+def _prefect(*arguments: str) -> None:
+    """Run Prefect's command line quietly. Raises DigitflowError with its last words."""
+    defaults = {name: os.environ.get(name) or value for name, value in DEFAULTS.items()}
+    command = [sys.executable, "-m", "prefect", "--no-prompt", *arguments]
+    done = subprocess.run(command, env=os.environ | defaults, capture_output=True, text=True, check=False)  # noqa: S603
+    if done.returncode:
+        words = " ".join((done.stderr or done.stdout).split()[-40:])
+        raise DigitflowError(f"prefect {arguments[0]} ended with {done.returncode}: {words}")
+
+
+def _line(name: str, switches: Switches) -> str:
+    times = [f"{_when(schedule)}{'' if active else ', switched off'}" for schedule, active in switches.schedules]
+    return f"{name}: {'; '.join(times) or 'on demand'}{', paused' if switches.paused else ''}"
+
+
+def _when(schedule: Any) -> str:
+    if cron := getattr(schedule, "cron", None):
+        return f"at {cron} {schedule.timezone or 'UTC'}"
+    return f"every {schedule.interval}" if getattr(schedule, "interval", None) else f"by rule {schedule.rrule}"
+
+
+def main() -> int:
+    """Deploy, and print what there is."""
+    bypass_proxies()
+    try:
+        print(*deploy(), "next: prefect deployment run training/on-demand --watch", sep="\n")  # noqa: T201
+    except DigitflowError as error:
+        print(f"digitflow: {error}", file=sys.stderr)  # noqa: T201
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

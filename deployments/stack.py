@@ -1,0 +1,146 @@
+"""One machine's stack: a Prefect server on loopback and a worker, under a supervisor, for one home.
+
+    make up    make deploy    make down
+
+DIGITFLOW_HOME names the home, PORT the server's port. Each home knows its own server: a server of another home, or any
+other program that has the port, is told and left alone. Paths reach the programs as working folders and environment
+variables, never in the syntax of a configuration or a URL, so any name of a home works.
+"""
+
+import contextlib
+import hashlib
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import httpx
+
+from artifacts.errors import DigitflowError, UsageError
+from artifacts.storage.settings import Settings
+from flows.cli.loopback import bypass_proxies
+from flows.cli.prefect_server import await_server
+
+FOLDER = Path(__file__).parent
+SQLITE = "sqlite+aiosqlite:///prefect.db"
+"""In the server's working folder."""
+
+
+class Stack:
+    """The server and the worker of a home."""
+
+    def __init__(self, home: Path, port: int):
+        self.home, self.port = home, port
+        self.url = os.environ.get("PREFECT_API_URL") or f"http://127.0.0.1:{port}/api"
+        name = hashlib.sha256(os.fsencode(home)).hexdigest()[:16]
+        self.run_folder = Path(
+            tempfile.gettempdir(), f"digitflow-{os.getuid()}-{name}"
+        )  # a socket's path must be short
+
+    def up(self) -> str:
+        """Start what does not run yet, and wait until it answers; returns what to tell. Raises DigitflowError."""
+        if self._is_running():
+            return f"the server already runs on {self.page}; next: make deploy"
+        self._require_free_port()
+        for folder in (self.home / "logs", self.home / "server"):
+            folder.mkdir(parents=True, exist_ok=True)
+        self.run_folder.mkdir(mode=0o700, exist_ok=True)
+        if self.run_folder.stat().st_uid != os.getuid():
+            raise DigitflowError(f"{self.run_folder} belongs to another user; remove it, or set TMPDIR")
+        self._call("supervisord")
+        await_server(self.url)
+        return f"the server runs on {self.page}, and a worker beside it; next: make deploy"
+
+    def down(self) -> str:
+        """Stop the worker first, so that its runs can still report to the server. Raises DigitflowError."""
+        if not self._is_running():
+            return f"nothing runs for {self.home}"
+        self._call("supervisorctl", "stop", "worker", "server")
+        self._call("supervisorctl", "shutdown")
+        return f"the server and the worker of {self.home} have stopped"
+
+    def require_own(self) -> None:
+        """Raises UsageError if the server on the port is not the one of this home."""
+        if self.url == f"http://127.0.0.1:{self.port}/api" and (owner := self._owner()):
+            raise UsageError(
+                f"port {self.port} has {owner}, so nothing was deployed; start this home's server on another port: "
+                f"make up PORT={self.port + 1}"
+            )
+
+    @property
+    def page(self) -> str:
+        """The address of Prefect's page."""
+        return self.url.removesuffix("/api")
+
+    def _require_free_port(self) -> None:
+        try:
+            socket.create_server(("127.0.0.1", self.port)).close()
+        except OSError as error:
+            owner = self._owner() or error.strerror
+            raise DigitflowError(
+                f"port {self.port} cannot be used: it has {owner}; choose another: make up PORT={self.port + 1}"
+            ) from None
+
+    def _owner(self) -> str:
+        """What answers on the port, in words, if it is not this home's server; "" if it is, or if nothing answers."""
+        password = os.environ.get("PREFECT_API_AUTH_STRING", "")
+        auth = httpx.BasicAuth(*password.split(":", 1)) if ":" in password else None
+        try:
+            place = f"http://127.0.0.1:{self.port}/api/admin/settings"
+            answer = httpx.get(place, timeout=5, trust_env=False, auth=auth)
+        except httpx.TransportError:
+            return ""
+        if answer.status_code == httpx.codes.UNAUTHORIZED:
+            return "a Prefect server with another password"
+        with contextlib.suppress(ValueError, KeyError, TypeError):
+            home = answer.json()["home"]
+            return "" if Path(home) == self.home / "server" else f"the Prefect server whose PREFECT_HOME is {home}"
+        return "another program"
+
+    def _is_running(self) -> bool:
+        with socket.socket(socket.AF_UNIX) as client, contextlib.suppress(OSError):
+            client.connect(str(self.run_folder / "supervisor.sock"))
+            return True
+        return False
+
+    def _call(self, program: str, *arguments: str) -> None:
+        """Run a program of the supervisor in the folder of the logs."""
+        environment = os.environ | {
+            "DIGITFLOW_HOME": str(self.home),
+            "DIGITFLOW_RUN": str(self.run_folder),
+            "PORT": str(self.port),
+            "PREFECT_API_URL": self.url,
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
+        }
+        environment.setdefault("PREFECT_API_DATABASE_CONNECTION_URL", SQLITE)
+        command = [sys.executable, "-m", f"supervisor.{program}", "--configuration", str(FOLDER / "supervisord.conf")]
+        logs = self.home / "logs"
+        done = subprocess.run([*command, *arguments], cwd=logs, env=environment, check=False)  # noqa: S603
+        if done.returncode:
+            raise DigitflowError(f"{program} ended with {done.returncode}; see {logs}/supervisord.log")
+
+
+def port() -> int:
+    """The port of the server. Raises UsageError."""
+    name = os.environ.get("PORT") or "4200"
+    if not name.isdecimal() or not 0 < int(name) < 2**16:
+        raise UsageError(f"PORT is {name!r}, not a number from 1 to 65535")
+    return int(name)
+
+
+def main(verb: str) -> int:
+    """Do what `make` asks. Prints one line."""
+    bypass_proxies()
+    try:
+        stack = Stack(Settings.load().home, port())
+        print(stack.up() if verb == "up" else stack.down())  # noqa: T201
+    except DigitflowError as error:
+        print(f"digitflow: {error}", file=sys.stderr)  # noqa: T201
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

@@ -1,0 +1,166 @@
+"""What does a table hold: the pixels of an image a row, as Kaggle's do, or the label of each file of pictures?"""
+
+import csv
+import io
+import math
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from artifacts.errors import BadSource
+from artifacts.storage.arrays import CHUNK
+from tasks.data.reader.arrays import PlainArray, readable
+from tasks.data.reader.convert import MIN_ROW_SIDE
+from tasks.data.reader.files import HEAD
+
+FILE_COLUMNS = ("file", "filename", "file_name", "file name", "image", "image_name", "path", "filepath", "picture")
+LABEL_COLUMNS = ("label", "labels", "class", "target", "digit", "category", "class_name", "y")
+_OTHER_COLUMNS = ("", "id", "index", "usage", "unnamed: 0", "split")
+"""Columns that tables of pixels have besides pixels and labels."""
+_DELIMITERS = ",;\t|"
+_MARKS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16", b"\xef\xbb\xbf": "utf-8-sig"}
+
+
+class Table(NamedTuple):
+    """How a table is written. `columns` is its first row, which holds their names if it `has_header`."""
+
+    path: Path
+    encoding: str
+    delimiter: str
+    columns: tuple[str, ...]
+    has_header: bool
+
+    def named(self, names: tuple[str, ...]) -> int | None:
+        """The number of the first column with one of the names, however they are written."""
+        found = [i for i, column in enumerate(self.columns) if column.strip().lower() in names]
+        return found[0] if found and self.has_header else None
+
+    @property
+    def label(self) -> int | None:
+        """The number of the column with the labels. Without a header, a column more than a square's is the label."""
+        if self.has_header:
+            return self.named(LABEL_COLUMNS)
+        return 0 if is_square(len(self.columns) - 1) else None
+
+    @property
+    def pixels(self) -> list[int]:
+        """The numbers of the columns that hold pixels; none if their number is not that of a square's pixels."""
+        others = {self.label} | {
+            i for i, name in enumerate(self.columns) if self.has_header and name.strip().lower() in _OTHER_COLUMNS
+        }
+        columns = [i for i in range(len(self.columns)) if i not in others]
+        return columns if is_square(len(columns)) else []
+
+    @property
+    def header(self) -> str:
+        """The first columns, for messages."""
+        more = f" and {len(self.columns) - 6} more" if len(self.columns) > 6 else ""
+        return f"{', '.join(repr(column) for column in self.columns[:6])}{more}"
+
+
+def is_square(count: int) -> bool:
+    """Whether so many values are the pixels of a square image of a sensible size."""
+    return count >= MIN_ROW_SIDE**2 and math.isqrt(count) ** 2 == count
+
+
+def read_table(path: Path) -> Table:
+    """Find out how a table is written. Raises BadSource if it is empty or no text."""
+    with readable(path), path.open("rb") as file:
+        table = table_in(file.read(HEAD), path)
+    if table is None:
+        raise BadSource(f"{path.name} is empty, or no text")
+    is_cp1252 = table.encoding == "utf-8" and not _is_utf8(path)
+    return table._replace(encoding="cp1252") if is_cp1252 else table
+
+
+def table_in(head: bytes, path: Path) -> Table | None:
+    """The table whose file begins with the bytes `head`, with the columns that are there; None if that is no text."""
+    encoding = next((name for mark, name in _MARKS.items() if head.startswith(mark)), "utf-8")
+    text = head.decode(encoding, errors="ignore")
+    line = next((line for line in text.splitlines() if line.strip()), "")
+    if not line or "\0" in text:
+        return None
+    delimiter = max(_DELIMITERS, key=line.count)
+    columns = tuple(next(csv.reader([line], delimiter=delimiter)))
+    return Table(path, encoding, delimiter, columns, not all(map(_is_number, columns)))
+
+
+def read_file_labels(table: Table) -> list[tuple[str, str]]:
+    """The name of each file in the table and its label as text. Raises BadSource, which quotes what was found."""
+    file_column, label_column = table.named(FILE_COLUMNS), table.named(LABEL_COLUMNS)
+    if file_column is None or label_column is None:
+        raise BadSource(f"{table.path.name} needs the columns file and label; its first row is {table.header}")
+    rows = []
+    with readable(table.path), table.path.open(encoding=table.encoding, newline="") as file:
+        for number, row in enumerate(csv.reader(file, delimiter=table.delimiter), 1):
+            if number == 1 or not any(cell.strip() for cell in row):
+                continue
+            if len(row) <= max(file_column, label_column) or not row[label_column].strip():
+                raise BadSource(f"{table.path.name} has no label in row {number}: {table.delimiter.join(row)[:80]!r}")
+            rows.append((row[file_column].strip(), row[label_column].strip()))
+    if not rows:
+        raise BadSource(f"{table.path.name} names no file: it has a header and no rows")
+    return rows
+
+
+def numbers_or_names(texts: list[str]) -> np.ndarray:
+    """Labels as int64 if each text is a whole number, such as 6 or 6.0, and else as they are."""
+    try:
+        values = np.array([float(text.replace(",", ".")) for text in texts])
+    except ValueError:
+        return np.array(texts)
+    return values.astype(np.int64) if (np.isfinite(values) & (np.rint(values) == values)).all() else np.array(texts)
+
+
+def unpack_pixels(table: Table, target: Path, max_bytes: int) -> tuple[PlainArray, np.ndarray | None]:
+    """Write the pixels of a table to `target`, as an array of square images; the labels come too, if it has them.
+
+    Raises BadSource if a value is no number, or if the pixels take more than `max_bytes`.
+    """
+    import pandas as pd
+
+    columns, labels, count = table.pixels, [], 0
+    options: dict[str, Any] = {"sep": table.delimiter, "encoding": table.encoding, "chunksize": CHUNK}
+    with readable(table.path), target.open("wb") as file:
+        reader = pd.read_csv(table.path, header=0 if table.has_header else None, skipinitialspace=True, **options)
+        for part in reader:
+            pixels = part.iloc[:, columns].to_numpy(np.float32)
+            if not np.isfinite(pixels).all():
+                row = count + int(np.flatnonzero(~np.isfinite(pixels).all(axis=1))[0]) + 1
+                raise BadSource(f"{table.path.name} lacks values in row {row}")
+            labels += [] if table.label is None else _label_texts(part.iloc[:, table.label], table, count)
+            count += len(pixels)
+            if count * pixels.shape[1] > max_bytes:
+                raise BadSource(f"{table.path.name} unpacks to more than {max_bytes:,} bytes")
+            file.write(pixels.tobytes())
+    if not count:
+        raise BadSource(f"{table.path.name} has a header and no rows")
+    side = math.isqrt(len(columns))
+    plain = PlainArray(target, 0, np.dtype(np.float32), (count, side, side))
+    return plain, None if table.label is None else numbers_or_names(labels)
+
+
+def _label_texts(column: Any, table: Table, start: int) -> list[str]:
+    if column.isna().any():
+        raise BadSource(f"{table.path.name} has no label in row {start + int(column.isna().argmax()) + 1}")
+    texts: list[str] = column.astype(str).str.strip().tolist()
+    return texts
+
+
+def _is_utf8(path: Path) -> bool:
+    try:
+        with path.open(encoding="utf-8") as file:
+            while file.read(io.DEFAULT_BUFFER_SIZE * 64):
+                pass
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,116 @@
+"""`make up` and `make deploy` act on this home's own server, and keep what a person switched."""
+
+import http.server
+import socket
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+from prefect.client.orchestration import get_client
+
+from tests.command import ROOT, Finished, assert_refused, environment, eventually, processes_of
+from tests.deployments.live import Live, on_sqlite
+
+
+def stack(verb: str, home: Path, port: int) -> Finished:
+    command = [sys.executable, "-m", "deployments.stack", verb]
+    variables = environment(DIGITFLOW_HOME=str(home), PORT=str(port), PREFECT_API_URL=None)
+    return subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True, timeout=200)
+
+
+class Stranger(http.server.BaseHTTPRequestHandler):
+    """A web server that is not Prefect's."""
+
+    def do_GET(self) -> None:
+        self.send_response(404)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_port_of_another_program(tmp_path: Path) -> None:
+    """A port that another program has is told, with another port to take, and nothing is started."""
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Stranger) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        refused = stack("up", tmp_path / "home", server.server_port)
+        server.shutdown()
+    assert_refused(refused, 1, f"port {server.server_port}", "another program", "make up PORT=")
+    assert not processes_of(tmp_path / "home") and not (tmp_path / "home").exists()
+
+
+@pytest.mark.parametrize("port", ["0", "65536", "http", "-1"])
+def test_port_that_is_none(port: str, tmp_path: Path) -> None:
+    """A PORT that is no port is refused with status 2."""
+    refused = subprocess.run(
+        [sys.executable, "-m", "deployments.stack", "up"],
+        cwd=ROOT,
+        env=environment(DIGITFLOW_HOME=str(tmp_path / "home"), PORT=port),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert_refused(refused, 2, repr(port))
+
+
+def test_nothing_to_stop(tmp_path: Path) -> None:
+    """`make down` where nothing runs says so, and is no error."""
+    done = stack("down", tmp_path / "home", 4200)
+    assert done.returncode == 0 and "nothing runs" in done.stdout
+
+
+@pytest.mark.prefect
+def test_home_of_any_name(tmp_path: Path) -> None:
+    """A home with spaces, quotes, percent signs, other letters and a path longer than a socket's may be works. A second
+    `up` changes nothing, and after `down` no process is left."""
+    home = tmp_path / 'it\'s 100 %(x)s "größer"' / ("x" * 120)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = int(listener.getsockname()[1])
+    try:
+        up = stack("up", home, port)
+        assert up.returncode == 0, up.stderr
+        assert f"http://127.0.0.1:{port}" in up.stdout and "make deploy" in up.stdout
+        assert (home / "server" / "prefect.db").exists()
+        assert "already runs" in stack("up", home, port).stdout
+    finally:
+        down = stack("down", home, port)
+    assert down.returncode == 0, down.stderr
+    assert eventually(lambda: not processes_of(home), 10)
+
+
+@pytest.mark.prefect
+@on_sqlite
+def test_server_of_another_home(live: Live, tmp_path: Path) -> None:
+    """Nothing is started on, or deployed to, the server of another home. The message names that home."""
+    other = {"DIGITFLOW_HOME": str(tmp_path / "home")}
+    for command, status in ((("deployments.stack", "up"), 1), (("deployments.deploy",), 2)):
+        run = Live(live.home, live.variables | other).run(sys.executable, "-m", *command)
+        assert_refused(run, status, str(live.home / "server"), "make up PORT=")
+
+
+@pytest.mark.prefect
+@on_sqlite
+def test_deploying_again_keeps_switches(live: Live) -> None:
+    """A schedule that was switched, a deployment that was paused and an automation that was disabled on the server stay
+    so when all is deployed again; a variable that is set changes the nightly schedule."""
+    plain = Live(live.home, live.variables | {"DIGITFLOW_NIGHTLY": None})
+    deploy = (sys.executable, "-m", "deployments.deploy")
+    with get_client(sync_client=True) as client:
+        nightly = client.read_deployment_by_name("retraining/nightly")
+        training = client.read_deployment_by_name("training/on-demand")
+        automation = next(a for a in client.read_automations() if a.name == "digitflow: a batch drifted")
+        client.update_deployment_schedule(nightly.id, nightly.schedules[0].id, active=False)
+        client.pause_deployment(training.id)
+        client.pause_automation(automation.id)
+        try:
+            again = plain.run(*deploy)
+            assert again.returncode == 0, again.stderr
+            assert "retraining/nightly: at 0 3 * * * UTC, switched off" in again.stdout
+            assert "training/on-demand: on demand, paused" in again.stdout
+            assert not client.read_automation(automation.id).enabled
+        finally:
+            client.resume_deployment(training.id)
+            client.resume_automation(automation.id)
+        assert "retraining/nightly: at 0 3 * * * UTC\n" in live.run(*deploy).stdout

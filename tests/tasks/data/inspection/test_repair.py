@@ -1,0 +1,145 @@
+"""A sound copy has every repair that its problems ask for, and appears whole or not at all."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from artifacts.errors import UsageError
+from artifacts.storage.store import Store
+from tasks.data import idx
+from tasks.data.inspection.repair import repair
+from tests.conftest import Arrays, write_idx
+from tests.pictures import seven
+from tests.tasks.data.inspection.test_inspect import faulty, framed, inspected
+from tests.tasks.data.reader.conftest import arrays_of, class_folders
+
+Change = Callable[[Arrays], Arrays]
+
+
+def fixed(folder: Path, store: Store, **options: bool) -> tuple[Arrays, tuple[str, ...]]:
+    """The arrays of a sound copy, and what was done."""
+    repaired = repair(inspected(folder, store), folder.parent / "out", store, **options)
+    assert not inspected(repaired.folder, store).inspection.errors
+    return arrays_of(repaired.folder, store), repaired.done
+
+
+def with_copies(arrays: Arrays) -> Arrays:
+    train_x, train_y, test_x, test_y = arrays
+    return np.concatenate([train_x, test_x[:6]]), np.concatenate([train_y, test_y[:6]]), test_x, test_y
+
+
+def from_one(arrays: Arrays) -> Arrays:
+    return arrays[0], arrays[1] + 1, arrays[2], arrays[3] + 1
+
+
+def turned(arrays: Arrays) -> Arrays:
+    return arrays[0].transpose(0, 2, 1), arrays[1], arrays[2].transpose(0, 2, 1), arrays[3]
+
+
+def negative_test(arrays: Arrays) -> Arrays:
+    return arrays[0], arrays[1], 255 - arrays[2], arrays[3]
+
+
+def some_negatives(arrays: Arrays) -> Arrays:
+    train_x = arrays[0].copy()
+    train_x[::50] = 255 - train_x[::50]
+    return train_x, *arrays[1:]
+
+
+def larger_test(arrays: Arrays) -> Arrays:
+    return arrays[0], arrays[1], np.kron(arrays[2], np.ones((1, 2, 2), np.uint8)), arrays[3]
+
+
+@pytest.mark.parametrize(
+    ("harm", "words"),
+    [
+        (with_copies, "6 training images left out, which are test images too"),
+        (from_one, "labels 1 to 10 made 0 to 9"),
+        (turned, "all images transposed"),
+        (negative_test, "297 test images inverted"),
+        (some_negatives, "30 train images inverted"),
+        (larger_test, "test images scaled from 24×24 to 12×12"),
+    ],
+)
+def test_each_repair_undoes_its_harm(harm: Change, words: str, digits: Arrays, store: Store, tmp_path: Path) -> None:
+    """The copy of harmed data is the data before the harm, and says what was done."""
+    read, done = fixed(write_idx(tmp_path / "mine", harm(framed(digits))), store)
+    for array, wanted in zip(read, framed(digits), strict=True):
+        np.testing.assert_array_equal(array, wanted)
+    assert len(done) == 1 and done[0].startswith(words)
+
+
+def test_old_labels_become_names(digits: Arrays, store: Store, tmp_path: Path) -> None:
+    """Where labels are counted from 0, a classes.txt says what they were."""
+    fixed(write_idx(tmp_path / "mine", from_one(digits)), store)
+    found = inspected(tmp_path / "out", store).inspection
+    assert [c.name for c in found.classes] == [str(i) for i in range(1, 11)]
+
+
+def test_unusable_images_are_left_out(digits: Arrays, store: Store, tmp_path: Path) -> None:
+    """Flat images, and test images of a class that is never trained, are left out of both splits."""
+    train_x, train_y, test_x, test_y = (array.copy() for array in digits)
+    train_x[:90], test_x[:9], test_y[20:23] = 0, 77, 17
+    (images, _, tests, _), done = fixed(write_idx(tmp_path / "mine", (train_x, train_y, test_x, test_y)), store)
+    np.testing.assert_array_equal(images, train_x[90:])
+    np.testing.assert_array_equal(tests, np.delete(test_x, [*range(9), 20, 21, 22], axis=0))
+    assert [line.split()[0] for line in done] == ["90", "3", "9"]
+
+
+def test_pictures_of_several_sizes(digits: Arrays, store: Store, tmp_path: Path) -> None:
+    """Pictures of several sizes are copied in one, without those that cannot be read."""
+    folder = class_folders(tmp_path / "mine", *(array[:100] for array in digits[:2]))
+    Image.fromarray(seven(80)).save(folder / "digit 7" / "large.png")
+    (folder / "digit 7" / "bad.png").write_bytes(b"bad")
+    (images, *_), done = fixed(folder, store)
+    assert images.shape[1:] == (8, 8) and [line.partition(":")[0] for line in done] == [
+        "scaled to one size",
+        "left out",
+    ]
+
+
+@pytest.mark.parametrize(("transpose", "is_turned"), [(True, True), (False, False), (None, True)])
+def test_a_person_decides_how_images_lie(
+    transpose: bool | None, is_turned: bool, digits: Arrays, store: Store, tmp_path: Path
+) -> None:
+    """Images are turned if a person says so, or if they seem to lie on their side and nobody says otherwise."""
+    folder = write_idx(tmp_path / "mine", turned(digits))
+    (images, *_), _ = fixed(folder, store, transpose=transpose)  # type: ignore[arg-type]
+    np.testing.assert_array_equal(images, digits[0] if is_turned else turned(digits)[0])
+
+
+def test_what_needs_a_person_is_not_repaired(digits: Arrays, store: Store, tmp_path: Path) -> None:
+    """Without an answer to which label is missing, nothing is written, and the reason is the only one that is named."""
+    folder = write_idx(tmp_path / "mine", faulty(digits))
+    with pytest.raises(UsageError, match="needs a person: train labels: there are 1499 for 1500 images"):
+        repair(inspected(folder, store), tmp_path / "out", store)
+    assert [path.name for path in tmp_path.iterdir() if path.name != "home"] == ["mine"]
+
+
+def test_nothing_is_overwritten(digits: Arrays, store: Store, tmp_path: Path) -> None:
+    """A folder that exists is left as it is."""
+    folder = write_idx(tmp_path / "mine", digits)
+    with pytest.raises(UsageError, match="exists, and nothing is overwritten"):
+        repair(inspected(folder, store), folder, store)
+
+
+def test_a_copy_appears_whole(digits: Arrays, store: Store, tmp_path: Path, *, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If writing fails halfway, neither the copy nor a part of it is left."""
+    folder, calls = write_idx(tmp_path / "mine", digits), []
+
+    def failing(shape: tuple[int, ...]) -> bytes:
+        calls.append(shape)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return bytes(16)
+
+    found = inspected(folder, store)
+    monkeypatch.setattr(idx, "header", failing)
+    with pytest.raises(KeyboardInterrupt):
+        repair(found, tmp_path / "out", store)
+    shutil.rmtree(folder)
+    assert [path.name for path in tmp_path.iterdir()] == ["home"]
