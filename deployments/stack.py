@@ -35,9 +35,8 @@ class Stack:
         self.home, self.port = home, port
         self.url = os.environ.get("PREFECT_API_URL") or f"http://127.0.0.1:{port}/api"
         name = hashlib.sha256(os.fsencode(home)).hexdigest()[:16]
-        self.run_folder = Path(
-            tempfile.gettempdir(), f"digitflow-{os.getuid()}-{name}"
-        )  # a socket's path must be short
+        # not below the home, since a socket's path must be short
+        self.run_folder = Path(tempfile.gettempdir(), f"digitflow-{os.getuid()}-{name}")
 
     def up(self) -> str:
         """Start what does not run yet, and wait until it answers; returns what to tell. Raises DigitflowError."""

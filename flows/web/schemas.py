@@ -2,7 +2,7 @@
 
 from pydantic import Base64Bytes, BaseModel, Field
 
-from tasks.data.images import FORMAT_NAMES
+from tasks.data.datasets import FORMAT_NAMES
 
 
 class Drawing(BaseModel, extra="forbid"):
