@@ -1,4 +1,4 @@
-# make run: set up, then train on MNIST.  make test: set up, then run the tests.
+# make run: set up, then train on MNIST.  make test: set up, then run the tests of a few minutes; make test-all: every test.
 # make bench: measure recipes, public examples and overhead (QUICK=1: in a few minutes; RESUME=1: resume from bench.json).
 # make lock: pin the dependencies of pyproject.toml and its extras (UPGRADE=1: at their newest versions).
 # make up: start a Prefect server and a worker.  make deploy: create the deployments.  make down: stop both.
@@ -11,7 +11,7 @@ FOUND := $(if $(realpath $(BIN)/python),$(BIN)/python)
 GONE := $(if $(FOUND),,FORCE)
 
 .NOTPARALLEL:
-.PHONY: FORCE setup setup-dev python lock run test lint bench up deploy down clean
+.PHONY: FORCE setup setup-dev python lock run test test-all lint bench bench-start up deploy down clean
 
 setup: .venv/.installed
 setup-dev: .venv/.dev
@@ -72,8 +72,16 @@ LOCK = --quiet --native-tls --universal --python-version 3.11 --generate-hashes 
 run: setup
 	$(BIN)/digitflow train --or-sample
 
+# what a contributor types: the unit tests, the laws and one small real flow
 test: setup-dev
-	$(BIN)/pytest --numprocesses=logical --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
+	$(BIN)/pytest $(PARALLEL) -m "quick or not ($(LONG))"
+	@echo 'make test-all also runs what needs a server, a browser or the real MNIST'
+
+test-all: setup-dev
+	$(BIN)/pytest $(PARALLEL)
+
+PARALLEL = --numprocesses=logical --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
+LONG = prefect or browser or full_mnist or postgres or slow
 
 lint: setup-dev
 	$(BIN)/ruff check .
@@ -83,6 +91,10 @@ lint: setup-dev
 bench: setup-dev
 	$(BIN)/python -m tests.benchmarks.bench $(if $(QUICK),--quick) $(if $(RESUME),--resume) --json bench.json
 	$(BIN)/python tests/benchmarks/overhead.py --rounds $(if $(QUICK),1,7)
+	$(MAKE) bench-start
+
+bench-start: setup-dev
+	$(BIN)/python -m tests.benchmarks.start --rounds $(if $(QUICK),1,5)
 
 # PORT names the server's port. Names of deployments' settings are in deployments/deploy.py.
 up deploy down: export PORT ?= 4200

@@ -5,9 +5,12 @@ import gzip
 import http.server
 import os
 import shutil
+import sys
 import threading
-from collections.abc import Iterator
+import warnings
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +18,7 @@ import pytest
 from artifacts.storage.store import Store
 from tasks.data import idx
 from tasks.data.datasets import FILES
-from tests.command import digitflow
+from tests.command import Finished, digitflow
 
 Arrays = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
@@ -27,6 +30,47 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         monkeypatch.delenv(name)
     monkeypatch.setenv("DIGITFLOW_HOME", str(tmp_path / "home"))
     return tmp_path / "home"
+
+
+@pytest.fixture
+def call(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Finished]:
+    """Call the command line in this process, as if it were a new one: for tests to which a process does not matter."""
+    from flows import preview
+    from flows.cli.app import main
+
+    def call(*arguments: object, **variables: str) -> Finished:
+        with monkeypatch.context() as patch, warnings.catch_warnings(), pytest.raises(SystemExit) as ended:
+            for name, value in variables.items():
+                patch.setenv(name, value)
+            patch.setattr(preview, "_warmed", set())
+            patch.setattr(sys, "unraisablehook", sys.unraisablehook)  # main replaces it
+            patch.setattr(sys, "argv", ["digitflow", *map(str, arguments)])
+            capfd.readouterr()
+            main()
+        return Finished(arguments, int(ended.value.code or 0), *capfd.readouterr())
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def smoke_test_here() -> Iterator[None]:
+    """Smoke tests run in this process, which has imported Keras: for tests of other steps. A new process takes 3 s."""
+    from tasks.evaluation import smoke_test
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(smoke_test, "_waiting", [])
+        patch.setattr(smoke_test, "_new_process", _SmokeTestHere)
+        yield
+
+
+class _SmokeTestHere:
+    def ask(self, request: dict[str, Any]) -> dict[str, Any]:
+        from tasks.evaluation.smoke_test import answer_smoke_test
+
+        return answer_smoke_test(request, Store(Path(request["home"])))
+
+    def stop(self) -> None:
+        pass
 
 
 @pytest.fixture
@@ -107,8 +151,10 @@ def serve_prefect(folder: Path) -> Iterator[str]:
     from flows.cli.prefect_server import Server, flush_events
 
     server = Server(folder)
-    server.start()
     with pytest.MonkeyPatch.context() as patch, temporary_settings({PREFECT_API_URL: server.url}):
+        for service in ("TASK_RUN_RECORDER", "EVENT_PERSISTER", "TRIGGERS", "SCHEDULER", "LATE_RUNS", "FOREMAN"):
+            patch.setenv(f"PREFECT_SERVER_SERVICES_{service}_ENABLED", "false")  # half of its time; live tests have them
+        server.start()
         patch.setenv("PREFECT_API_URL", server.url)
         server.wait()
         yield server.url

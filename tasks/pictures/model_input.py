@@ -60,7 +60,10 @@ def keep_trained(
     places = [i for i, picture in enumerate(pictures) if picture.pixels.shape == tuple(shape)]
     if places:
         images = np.stack([pictures[i].pixels for i in places])
-        fits, fits_inverted = looks_trained(images, conventions), looks_trained(255 - images, conventions)
+        fits = looks_trained(images, conventions)
+        fits_inverted = np.zeros_like(fits)
+        if not fits.all():
+            fits_inverted[~fits] = looks_trained(255 - images[~fits], conventions)
         for place, image, is_kept, is_turned in zip(places, images, fits, fits_inverted, strict=True):
             if is_kept:
                 found[place] = GreyImage(image, pictures[place].changes)

@@ -1,6 +1,6 @@
 """How does a registered model classify images? By the code that trained and judged it, with verified weights."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from threading import Lock
@@ -102,8 +102,7 @@ class Classifier:
         `several`: each separate shape of a picture has a prediction; else several are an error.
         """
         remaining = iter(images)
-        while batch := list(islice(remaining, BATCH)):
-            inputs = list(self._to_inputs(batch, several))
+        while inputs := self._to_inputs(islice(remaining, BATCH), several):
             pixels = [item.image.pixels for item in inputs if item.image]
             rows = iter(self.predict(np.stack(pixels)) if pixels else ())
             for name, image, error, shape in inputs:
@@ -112,25 +111,34 @@ class Classifier:
                 else:
                     yield as_prediction(name, image, next(rows), shape, self.model.class_names)
 
-    def _to_inputs(self, batch: Sequence[LoadedImage], several: bool) -> Iterator["_Input"]:
-        """The images as the model takes them. Those that already lie as training images are recognised at once."""
+    def _to_inputs(self, images: Iterable[LoadedImage], several: bool) -> list["_Input"]:
+        """The images as the model takes them. Those of its size are looked at together; larger ones are not kept."""
+        found: list[list[_Input]] = []
+        waiting: list[tuple[int, LoadedImage, GreyImage]] = []
+        for item in images:
+            if item.image and item.image.pixels.shape == self.model.image_shape:
+                waiting.append((len(found), item, item.image))
+                found.append([])
+            else:
+                found.append(list(self._fit(item, several)))
+        kept = keep_trained([image for *_, image in waiting], self.model.image_shape, self.model.conventions)
+        for (place, item, _), image in zip(waiting, kept, strict=True):
+            found[place] = [_Input(item.name, image)] if image else list(self._fit(item, several))
+        return [each for inputs in found for each in inputs]
+
+    def _fit(self, item: LoadedImage, several: bool) -> Iterator["_Input"]:
+        if item.image is None:
+            yield _Input(item.name, None, item.error)
+            return
         size, conventions = self.model.image_shape, self.model.conventions
-        kept = iter(keep_trained([item.image for item in batch if item.image], size, conventions))
-        for name, picture, error in batch:
-            if picture is None:
-                yield _Input(name, None, error)
-                continue
-            if taken := next(kept):
-                yield _Input(name, taken)
-                continue
-            try:
-                if several:
-                    for number, image in enumerate(to_model_inputs(picture, size, conventions), 1):
-                        yield _Input(name, image, shape=number)
-                else:
-                    yield _Input(name, to_model_input(picture, size, conventions))
-            except BadSource as refusal:
-                yield _Input(name, None, str(refusal))
+        try:
+            if several:
+                for number, image in enumerate(to_model_inputs(item.image, size, conventions), 1):
+                    yield _Input(item.name, image, shape=number)
+            else:
+                yield _Input(item.name, to_model_input(item.image, size, conventions))
+        except BadSource as refusal:
+            yield _Input(item.name, None, str(refusal))
 
 
 class _Input(NamedTuple):

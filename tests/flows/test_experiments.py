@@ -56,7 +56,7 @@ def scores(experiment: Experiment) -> dict[str, tuple[float, float]]:
     return {row["name"]: (row["accuracy"], row["loss"]) for row in experiment.variants}
 
 
-def test_what_is_trained(api: str, home: Path, tmp_path: Path, digits: Arrays) -> None:
+def test_what_is_trained(api: str, smoke_test_here: None, home: Path, tmp_path: Path, digits: Arrays) -> None:
     """One variant more is trained once a seed, and nothing else is, whatever the test images are; the winner, trained
     on all training images, is judged on them, and its accuracy there is the only one; results do not depend on the
     number of processes."""
@@ -77,7 +77,8 @@ def test_what_is_trained(api: str, home: Path, tmp_path: Path, digits: Arrays) -
     assert "test" not in json.dumps(added.variants)
 
     others = write_idx(tmp_path / "others", (train_x, train_y, test_x[::-1][:99], test_y[::-1][:99]))
-    assert (run(others).computed, scores(run(others))) == (0, scores(first))
+    unseen = run(others)
+    assert (unseen.computed, scores(unseen)) == (0, scores(first))
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DIGITFLOW_HOME", str(tmp_path / "elsewhere"))

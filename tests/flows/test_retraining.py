@@ -17,7 +17,9 @@ from tasks.registry.versions import Version
 from tasks.retraining.inbox import add_batch
 from tests.conftest import Arrays, write_idx
 
-pytestmark = pytest.mark.prefect
+pytestmark = [pytest.mark.prefect, pytest.mark.usefixtures("smoke_test_here")]
+
+BRIEF = Overrides(epochs=2)
 
 
 def test_from_batch_to_champion(api: str, home: Path, tmp_path: Path, digits: Arrays) -> None:
@@ -31,7 +33,7 @@ def test_from_batch_to_champion(api: str, home: Path, tmp_path: Path, digits: Ar
     def retrain(**parameters: object) -> State:
         return retraining(dataset=str(folder), gate=Gate(min_accuracy=0.3), return_state=True, **parameters)
 
-    assert retrain(hyperparameters=Overrides(epochs=2)).name == "Promoted"
+    assert retrain(hyperparameters=BRIEF).name == "Promoted"
     assert retrain().name == "Unchanged"
     add_batch(tmp_path / "good.npz", home)
     add_batch(tmp_path / "leak.npz", home)
@@ -48,8 +50,8 @@ def test_declined_for_good(api: str, tmp_path: Path, digits: Arrays, monkeypatch
     """What a person declined becomes champion by no other run, whatever its gate."""
     folder = write_idx(tmp_path / "digits", digits)
     monkeypatch.setattr(Approver, "__call__", lambda *_: False)
-    for gate, approve in ((0.3, True), (0.2, False)):
-        outcome = retraining(dataset=str(folder), gate=Gate(min_accuracy=gate), approve=approve).outcome
+    for gate, approve in ((Gate(min_accuracy=0.3), True), (Gate(min_accuracy=0.2), False)):
+        outcome = retraining(dataset=str(folder), hyperparameters=BRIEF, gate=gate, approve=approve).outcome
         assert outcome.gate.passed and not outcome.promoted
     refused = Registry(Settings.load().home).find(1)
     assert not refused.passed and "declined" in refused.reason
@@ -77,11 +79,12 @@ def test_resumed_with_what_was_settled(api: str, home: Path, tmp_path: Path, dig
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Approver, "__call__", suspended)
         patch.setattr(Approver, "__init__", one_run)
-        request = {"dataset": str(folder), "gate": Gate(min_accuracy=0.3, against_champion="nothing"), "approve": True}
+        brief = {"dataset": str(folder), "hyperparameters": BRIEF}
+        request = brief | {"gate": Gate(min_accuracy=0.3, against_champion="nothing"), "approve": True}
         with pytest.raises(KeyboardInterrupt):
             retraining(**request)
         np.savez(tmp_path / "late.npz", images=train_x[1000:1300], labels=train_y[1000:1300])
         add_batch(tmp_path / "late.npz", home)
-        assert training(dataset=str(folder), seed=5, gate=Gate(min_accuracy=0.3)).promoted
+        assert training(**brief, seed=5, gate=Gate(min_accuracy=0.3)).promoted
         resumed = retraining(**request)
     assert asked == [1, 1] and resumed.outcome.promoted and not resumed.arrivals.accepted

@@ -2,8 +2,9 @@
 
 import shutil
 import threading
+from collections.abc import Set
 from contextvars import copy_context
-from itertools import cycle
+from itertools import cycle, zip_longest
 from pathlib import Path
 
 import pytest
@@ -38,7 +39,7 @@ STEPS = (
 
 
 @pytest.fixture(scope="module")
-def template(api: str, digits: Arrays, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def template(api: str, smoke_test_here: None, digits: Arrays, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home after one finished run, beside the data it read; each test works on a copy."""
     folder = tmp_path_factory.mktemp("template")
     write_idx(folder / "digits", digits)
@@ -118,44 +119,61 @@ def test_library(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert not {"read", "validate", "normalise-and-reshape", "one-hot-encode"} & set(computed)
 
 
-def test_damaged_artifact(world: Path) -> None:
-    """Of any artifact that is deleted, truncated or changed in one bit, in turn, the step that made it is computed
-    anew, and no later one, since its result is the same."""
-    store = Settings.load().artifacts
-    made: dict[str, str] = {}
+@pytest.mark.parametrize("first", [0, 1])
+def test_damaged_artifact(world: Path, first: int) -> None:
+    """Of any artifact that is deleted, truncated or changed in one bit, the step that made it is computed anew, and no
+    later one, since its result is the same. Of every other step one artifact at a time is damaged."""
+    made: dict[str, list[Path]] = {step: [] for step in STEPS[first::2]}
+    seen: set[str] = set()
     for record in _latest().steps:
         for ref in references(record.result):
-            made.setdefault(ref.name, record.name)
-    for harm, (name, step) in zip(cycle(["delete", "truncate", "flip"]), made.items(), strict=False):
-        path = store.home / "objects" / name
-        sound = path.read_bytes()
-        _harm(path, harm)
-        assert _previewed(world)[step][0] == "miss", name
-        is_timed = step == "save-weights" and name.endswith("json")  # measured anew, so it comes out another
-        assert set(_computed(_train(world))) == ({step, "check-gate"} if is_timed else {step}), name
-        assert is_timed or path.read_bytes() == sound, name
+            if ref.name not in seen and record.name in made:
+                made[record.name].append(world / "home" / "objects" / ref.name)
+            seen.add(ref.name)
+    harms = cycle([_delete, _truncate, _flip])
+    for paths in zip_longest(*made.values()):
+        damaged = {step: path for step, path in zip(made, paths, strict=True) if path}
+        sound = {path: path.read_bytes() for path in damaged.values()}
+        for path in sound:
+            next(harms)(path)
+        previewed = _previewed(world)
+        assert {previewed[step][0] for step in damaged} == {"miss"}, damaged
+        assert set(_computed(_train(world))) == _with_timing(damaged.keys())
+        for step, path in damaged.items():
+            assert step == "save-weights" or path.read_bytes() == sound[path], path
 
 
-def _harm(path: Path, harm: str) -> None:
-    data = path.read_bytes()
+def _delete(path: Path) -> None:
     path.unlink()
-    if harm == "truncate":
-        path.write_bytes(data[: len(data) // 2])
-    elif harm == "flip":
-        middle = len(data) // 2
-        path.write_bytes(data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :])
 
 
-@pytest.mark.parametrize("step", STEPS)
-def test_damaged_record(world: Path, step: str) -> None:
-    """A record with one wrong byte is as good as none: its step is computed anew, and only that, unless, as the speed
-    of saved weights, the result comes out another."""
-    record = next(record for record in _latest().steps if record.name == step)
-    path = world / "home" / "records" / record.key
+def _truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def _flip(path: Path) -> None:
     data = bytearray(path.read_bytes())
-    data[-20] ^= 1
+    data[len(data) // 2] ^= 1
     path.write_bytes(data)
-    assert _computed(_train(world)) == ([step, "check-gate"] if step == "save-weights" else [step])
+
+
+def _with_timing(steps: Set[str]) -> set[str]:
+    """The steps, and what follows from measuring the speed of saved weights anew: it comes out another."""
+    return {*steps, "check-gate"} if "save-weights" in steps else {*steps}
+
+
+@pytest.mark.parametrize("first", range(3))
+def test_damaged_record(world: Path, first: int) -> None:
+    """A record with one wrong byte is as good as none: its step is computed anew, and only that, unless, as the speed
+    of saved weights, the result comes out another. The records of every third step are damaged."""
+    damaged = STEPS[first::3]
+    for record in _latest().steps:
+        if record.name in damaged:
+            path = world / "home" / "records" / record.key
+            data = bytearray(path.read_bytes())
+            data[-20] ^= 1
+            path.write_bytes(data)
+    assert set(_computed(_train(world))) == _with_timing(set(damaged))
 
 
 def test_two_at_once(world: Path) -> None:

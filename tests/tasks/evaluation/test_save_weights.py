@@ -9,6 +9,8 @@ from tasks.evaluation.gate import SmokeTest
 from tasks.evaluation.save_weights import Saved, save_weights
 from tasks.model.forward import load_and_predict
 from tasks.model.hyperparameters import Hyperparameters
+from tasks.pictures.conventions import MNIST
+from tasks.pictures.training_layout import measure_conventions
 from tests.tasks.conftest import Lesson
 
 
@@ -16,17 +18,18 @@ def save(
     lesson: Lesson, weights: Ref, hyperparameters: Hyperparameters | None = None, probabilities: Ref | None = None
 ) -> Saved:
     images, hp = lesson.data.test.images, hyperparameters or lesson.hyperparameters
-    expected = probabilities or lesson.scored.probabilities
-    return save_weights.fn(weights, images, expected, hyperparameters=hp, store=lesson.store)
+    expected, trained_on = probabilities or lesson.scored.probabilities, lesson.data.train.images
+    return save_weights.fn(weights, images, expected, trained_on=trained_on, hyperparameters=hp, store=lesson.store)
 
 
 def test_good_weights_pass(lesson: Lesson) -> None:
-    """Weights that predict what was evaluated pass, with measurements of their size and speed."""
+    """Weights that predict what was evaluated pass, with their size and speed and how the training images lie."""
     saved = save(lesson, lesson.trained.weights)
     measured = SmokeTest.model_validate(lesson.store.get_json(saved.smoke_test))
     assert saved.weights == lesson.trained.weights
     assert measured.weights_bytes == lesson.store.path(saved.weights).stat().st_size
     assert measured.latency_ms > 0 and measured.throughput > 0
+    assert saved.conventions == measure_conventions(lesson.store.get(lesson.data.train.images))
 
 
 @pytest.mark.parametrize("shift", [1e-3, np.nan])
@@ -71,7 +74,8 @@ def test_truncation_after_storing_is_refused(lesson: Lesson) -> None:
 
 
 def test_result_keeps_its_keys(lesson: Lesson) -> None:
-    """The result of the step has the JSON keys of the first version, so that old manifests are read."""
+    """The result of the step has the JSON keys of the first version, whose results are read as MNIST's conventions."""
     ref = lesson.trained.weights.model_dump(mode="json")
     old = {"weights": ref, "rehearsal": ref}
-    assert Saved.model_validate(old).model_dump(mode="json") == old
+    read = Saved.model_validate(old)
+    assert read.model_dump(mode="json", exclude={"conventions"}) == old and read.conventions == MNIST

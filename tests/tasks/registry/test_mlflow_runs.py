@@ -14,7 +14,7 @@ from tests.tasks.registry.conftest import EXAMPLE, register
 
 
 def test_log_candidate(registry: Registry, home: Path) -> None:
-    """MLflow has the parameters, the metrics per epoch, the files, and the Keras model with signature and example."""
+    """MLflow has the parameters, the metrics per epoch, the files, and a model of raw pictures with an example."""
     import mlflow
 
     client, version = registry.tracking.client, registry.find(1)
@@ -24,9 +24,33 @@ def test_log_candidate(registry: Registry, home: Path) -> None:
     assert {WEIGHTS, "report.html"} <= {file.path for file in client.list_artifacts(version.mlflow_run)}
     copied = Path(client.download_artifacts(version.mlflow_run, "model", str(home)))
     model = mlflow.pyfunc.load_model(str(copied))
-    assert model.metadata.signature.inputs.inputs[0].shape == (-1, 8, 8, 1)
-    np.testing.assert_array_equal(model.input_example, EXAMPLE)
-    assert model.predict(EXAMPLE).shape == (1, 10)
+    assert model.metadata.signature.outputs.inputs[0].shape == (-1, 10)
+    np.testing.assert_array_equal(model.input_example, np.rint((EXAMPLE[..., 0] + 0.5) * 255))
+
+
+ALONE = """
+import sys
+sys.path[:] = [path for path in sys.path if path not in ("", sys.argv[3])]
+import numpy as np
+import mlflow
+model = mlflow.pyfunc.load_model(sys.argv[1])
+np.save(sys.argv[2], model.predict(np.load(sys.argv[2])))
+assert "tasks" not in sys.modules
+"""
+
+
+def test_logged_model_needs_no_digitflow(three: Path, tmp_path: Path, digits: Arrays) -> None:
+    """Where digitflow is not, the logged model predicts from raw pictures, at any size, what its network predicts."""
+    shutil.copytree(three, tmp_path / "home")
+    registry, pictures = Registry(tmp_path / "home"), np.kron(digits[0][:9], np.ones((3, 3), np.uint8))
+    version = registry.find(1)
+    copied = registry.tracking.client.download_artifacts(version.mlflow_run, "model", str(tmp_path))
+    np.save(tmp_path / "pictures.npy", pictures)
+    script = [sys.executable, "-c", ALONE, copied, tmp_path / "pictures.npy", ROOT]
+    subprocess.run(script, check=True, cwd=tmp_path, env=environment(PYTHONPATH=None))
+    images = [to_model_input(GreyImage(picture, ()), (8, 8), version.conventions).pixels for picture in pictures]
+    expected = Classifier.of(version, Store(registry.tracking.local.path.parents[1])).predict(np.stack(images))
+    np.testing.assert_allclose(np.load(tmp_path / "pictures.npy"), expected, atol=1e-6)
 
 
 def test_log_experiment(home: Path) -> None:

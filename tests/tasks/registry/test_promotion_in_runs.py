@@ -6,31 +6,35 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from artifacts.storage.store import Store
+from flows.training import training
 from tasks.evaluation.gate import Gate
+from tasks.model.hyperparameters import Overrides
 from tasks.registry.registry import Registry
-from tests.command import Finished, digitflow
+from tests.command import COMMAND, Finished
 from tests.conftest import Arrays, write_idx
 from tests.tasks.registry.conftest import break_record
 
 pytestmark = pytest.mark.prefect
 
+GATE = Gate(min_accuracy=0.3, margin=0.3)
+Call = Callable[..., Finished]
+
 
 @pytest.fixture(scope="module")
-def template(api: str, digits: Arrays, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def template(api: str, smoke_test_here: None, digits: Arrays, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home after one run whose model is champion, version 1."""
     folder = tmp_path_factory.mktemp("template")
     write_idx(folder / "digits", digits)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DIGITFLOW_HOME", str(folder / "home"))
-        done = train(folder)
-    assert done.returncode == 0, done.stderr
-    outcome = json.loads(done.stdout)
-    assert outcome["promoted"] and outcome["version"] == 1 and "no champion yet" in done.stdout
+        outcome = training(str(folder / "digits"), hyperparameters=Overrides(epochs=2), gate=GATE)
+    assert outcome.promoted and outcome.version == 1 and outcome.gate.baseline.absence == "no champion yet"
     return folder
 
 
@@ -41,14 +45,16 @@ def world(template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
     return tmp_path / "world"
 
 
-def request(folder: Path, seed: int = 0, gate: Gate | None = None) -> list[str]:
-    (folder / "gate.json").write_text((gate or Gate(min_accuracy=0.3, margin=0.3)).model_dump_json())
+def request(folder: Path, seed: int, gate: Gate = GATE) -> list[str]:
+    (folder / "gate.json").write_text(gate.model_dump_json())
     options = {"--dataset": folder / "digits", "--epochs": 2, "--seed": seed, "--gate": folder / "gate.json"}
     return ["train", "--json", *(str(part) for option in options.items() for part in option)]
 
 
-def train(folder: Path, seed: int = 0, gate: Gate | None = None) -> Finished:
-    return digitflow(*request(folder, seed, gate))
+@pytest.fixture
+def train(call: Call, world: Path) -> Call:
+    """Run `digitflow train` in the world, with this seed and perhaps another gate."""
+    return lambda seed, gate=GATE: call(*request(world, seed, gate))
 
 
 def champion(folder: Path) -> int:
@@ -58,43 +64,43 @@ def champion(folder: Path) -> int:
     return version.version
 
 
-def test_another_run(world: Path) -> None:
+def test_another_run(world: Path, train: Call) -> None:
     """A candidate is held against the champion on the same images and replaces it if it passes; a second run of the
     same decides nothing, and a run of a former champion does not bring it back."""
-    first = json.loads(train(world, seed=1).stdout)
+    first = json.loads(train(1).stdout)
     assert first["promoted"] and champion(world) == first["version"] == 2
     assert any("version 1" in check["name"] for check in first["gate"]["checks"])
-    again = train(world, seed=1)
+    again = train(1)
     second = json.loads(again.stdout)
     assert not second["promoted"] and second["version"] == 2
     assert [task["name"] for task in second["tasks"] if not task["cached"]] == []
-    back = json.loads(train(world, seed=0).stdout)
+    back = json.loads(train(0).stdout)
     assert not back["promoted"] and back["version"] == 1 and champion(world) == 2
 
 
-def test_rejected(world: Path) -> None:
+def test_rejected(world: Path, train: Call, call: Call) -> None:
     """A rejected run exits 3 and keeps its report; its model is registered, and promoted only with --force and a
     reason, which the history shows; a rollback returns to the champion before."""
-    done = train(world, seed=1, gate=Gate(min_accuracy=1.0))
+    done = train(1, Gate(min_accuracy=1.0))
     outcome = json.loads(done.stdout)
     assert (
         done.returncode == 3 and outcome["version"] == 2 and Path(outcome["report"]).is_file() and champion(world) == 1
     )
-    refused = digitflow("models", "promote", "2", "--reason", "trust me")
+    refused = call("models", "promote", "2", "--reason", "trust me")
     assert refused.returncode == 3 and "add --force" in refused.stderr and champion(world) == 1
-    assert digitflow("models", "promote", "2").returncode == 2
+    assert call("models", "promote", "2").returncode == 2
     assert (
-        digitflow("models", "promote", "2", "--force", "--reason", "trust me").returncode == 0 and champion(world) == 2
+        call("models", "promote", "2", "--force", "--reason", "trust me").returncode == 0 and champion(world) == 2
     )
-    assert digitflow("models", "rollback", "--reason", "it was wrong").returncode == 0 and champion(world) == 1
-    changes = json.loads(digitflow("models", "history", "--json").stdout)
+    assert call("models", "rollback", "--reason", "it was wrong").returncode == 0 and champion(world) == 1
+    changes = json.loads(call("models", "history", "--json").stdout)
     assert [(c["version"], c["kind"], c["reason"]) for c in changes[1:]] == [
         (2, "forced", "trust me"),
         (1, "rollback", "it was wrong"),
     ]
     moment = changes[1]["at"]
-    assert [c["version"] for c in json.loads(digitflow("models", "history", "--at", moment, "--json").stdout)] == [2]
-    listed = json.loads(digitflow("models", "--json").stdout)
+    assert [c["version"] for c in json.loads(call("models", "history", "--at", moment, "--json").stdout)] == [2]
+    listed = json.loads(call("models", "--json").stdout)
     assert [(m["version"], m["aliases"], m["dataset"]) for m in listed] == [
         (2, [], "digits"),
         (1, ["champion"], "digits"),
@@ -112,30 +118,30 @@ main()
 
 
 @pytest.mark.parametrize("before", ["register", "promote"])
-def test_killed_before_promotion(before: str, world: Path) -> None:
+def test_killed_before_promotion(before: str, world: Path, train: Call) -> None:
     """kill -9 between saving and promoting leaves the old champion; the next run computes no step again, and
     promotes."""
     killed = subprocess.run(
-        [sys.executable, "-c", KILLED.format(before), *request(world, seed=1)], capture_output=True, check=False
+        [sys.executable, "-c", KILLED.format(before), *request(world, 1)], capture_output=True, check=False
     )
     assert killed.returncode == -signal.SIGKILL and champion(world) == 1
-    outcome = json.loads(train(world, seed=1).stdout)
+    outcome = json.loads(train(1).stdout)
     assert outcome["promoted"] and champion(world) == 2
     assert [task["name"] for task in outcome["tasks"] if not task["cached"]] == []
 
 
-def test_two_runs_race(world: Path) -> None:
+def test_two_runs_race(world: Path, call: Call) -> None:
     """Of two runs that replace the same champion at once, the later one is held against the earlier one's model."""
     commands = [request(world, seed) for seed in (1, 2)]
     running = [
         subprocess.Popen(
-            [sys.executable, "-m", "flows.cli", *command], stdout=subprocess.PIPE, text=True, env=os.environ
+            [*COMMAND, *command], stdout=subprocess.PIPE, text=True, env=os.environ
         )
         for command in commands
     ]
     outcomes = [json.loads(process.communicate()[0]) for process in running]
     assert all(outcome["promoted"] for outcome in outcomes)
-    first, second = json.loads(digitflow("models", "history", "--json").stdout)[1:]
+    first, second = json.loads(call("models", "history", "--json").stdout)[1:]
     assert [(c["replaced"], c["took_effect"]) for c in (first, second)] == [(1, True), (first["version"], True)]
     assert champion(world) == second["version"]
     later = next(outcome for outcome in outcomes if outcome["version"] == second["version"])
@@ -143,7 +149,7 @@ def test_two_runs_race(world: Path) -> None:
 
 
 @pytest.mark.parametrize("also_in_mlflow", [False, True])
-def test_champion_whose_files_are_gone(also_in_mlflow: bool, world: Path) -> None:
+def test_champion_whose_files_are_gone(also_in_mlflow: bool, world: Path, train: Call) -> None:
     """Lost weights of the champion come back from MLflow's copy; if that is gone too, no model replaces it unless the
     gate asks for no comparison."""
     registry, store = Registry(world / "home"), Store(world / "home")
@@ -152,22 +158,22 @@ def test_champion_whose_files_are_gone(also_in_mlflow: bool, world: Path) -> Non
     store.path(lost.weights).unlink()
     if also_in_mlflow:
         shutil.rmtree(world / "home" / "mlflow" / "artifacts")
-        refused = train(world, seed=1)
+        refused = train(1)
         assert refused.returncode == 1 and '"against_champion": "nothing"' in refused.stderr
         assert registry.champion_number("digits") == 1
-    gate = Gate(min_accuracy=0.3, margin=0.3, against_champion="nothing") if also_in_mlflow else None
-    outcome = json.loads(train(world, seed=1, gate=gate).stdout)
+    gate = GATE.model_copy(update={"against_champion": "nothing"}) if also_in_mlflow else GATE
+    outcome = json.loads(train(1, gate).stdout)
     assert outcome["promoted"] and champion(world) == 2
     assert outcome["gate"]["opponent"]["version"] == 1 and store.holds(lost.weights) != also_in_mlflow
 
 
-def test_unreadable_champion(world: Path) -> None:
+def test_unreadable_champion(world: Path, train: Call) -> None:
     """A champion whose record is unreadable ends a run in one clear error before anything is trained."""
     registry, runs = Registry(world / "home"), world / "home" / "runs"
     break_record(registry, 1)
     before = len(list(runs.iterdir()))
-    run = train(world, seed=1)
+    run = train(1)
     assert run.returncode == 1 and "version 1, whose record is unreadable" in run.stderr
     assert run.stderr.count("\n") == 1 and len(list(runs.iterdir())) == before
     registry.tracking.client.delete_registered_model_alias("digitflow-digits", "champion")
-    assert json.loads(train(world, seed=1).stdout)["promoted"]
+    assert json.loads(train(1).stdout)["promoted"]

@@ -160,6 +160,7 @@ def test_paths_lead_to_files(passed: Finished, shared: Path) -> None:
 
 
 @pytest.mark.prefect
+@pytest.mark.quick
 def test_second_run_is_cached(passed: Finished, again: tuple[Finished, set[str]]) -> None:
     """The same command again gives the same outcome from the cache, and imports no Prefect, TensorFlow or MLflow."""
     run, modules = again
