@@ -153,7 +153,9 @@ def serve_prefect(folder: Path) -> Iterator[str]:
     server = Server(folder)
     with pytest.MonkeyPatch.context() as patch, temporary_settings({PREFECT_API_URL: server.url}):
         for service in ("TASK_RUN_RECORDER", "EVENT_PERSISTER", "TRIGGERS", "SCHEDULER", "LATE_RUNS", "FOREMAN"):
-            patch.setenv(f"PREFECT_SERVER_SERVICES_{service}_ENABLED", "false")  # half of its time; live tests have them
+            patch.setenv(
+                f"PREFECT_SERVER_SERVICES_{service}_ENABLED", "false"
+            )  # half of its time; live tests have them
         server.start()
         patch.setenv("PREFECT_API_URL", server.url)
         server.wait()

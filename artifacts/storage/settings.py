@@ -11,7 +11,7 @@ from artifacts.storage.remote import Remote
 from artifacts.storage.store import Location, Store
 
 
-class Settings(BaseModel, Location, frozen=True):
+class Settings(BaseModel, Location, frozen=True, validate_default=True):
     """The settings of a process; each is an environment variable, such as DIGITFLOW_HOME. An empty one is unset."""
 
     home: Path = Field(Path("artifacts/home"), description="Folder of everything that a run writes")

@@ -19,9 +19,9 @@ from flows.cli.prefect_server import PREFECT_TEMPLATE
 from tasks.registry.mlflow_runs import ENVIRONMENT, MLFLOW_TEMPLATE
 
 _MIGRATE_PREFECT = """
-from prefect.server.database.alembic_commands import alembic_upgrade
-alembic_upgrade()
-import prefect.main, prefect.server.api.server, uvicorn
+import asyncio, prefect.main, prefect.server.api.server, uvicorn
+from prefect.server.database import provide_database_interface
+asyncio.run(provide_database_interface().create_db())
 """
 _MIGRATE_MLFLOW = """
 from mlflow import MlflowClient, pyfunc

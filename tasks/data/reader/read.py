@@ -3,7 +3,6 @@
 import hashlib
 import logging
 from collections.abc import Iterator
-from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -33,6 +32,14 @@ class Stored(NamedTuple):
     notes: tuple[str, ...]
     flaws: tuple[Flaw, ...]
 
+    @property
+    def refs(self) -> list[Ref]:
+        return [ref for split in (self.splits.train, self.splits.test) for ref in (split.images, split.labels)]
+
+
+_latest: dict[tuple[str, Store], Stored] = {}
+"""The data set that this process read last."""
+
 
 @step("read", shaped_by=("numpy", "pillow", "pandas"))
 def read(source: Source, place: Place, store: Store) -> Splits:
@@ -45,17 +52,21 @@ def read(source: Source, place: Place, store: Store) -> Splits:
     return stored.splits
 
 
-@lru_cache(maxsize=1)
 def read_place(digest: str, place: Place, store: Store) -> Stored:
     """Store the data set of this content digest; the command that checks it before a run reads it once for both.
 
     Raises InvalidData if nothing can be read, DigitflowError if the content is another by now.
     """
+    latest = _latest.get((digest, store))
+    if latest and all(map(store.holds, latest.refs)):
+        return latest
     found = find_data(Path(place.path))
     with store.scratch() as folder:
         stored = store_data(found, Reading(folder, place.max_bytes), store)
     if content_digest(found, place.max_bytes) != digest:
         raise DigitflowError(f"{place.path} changed while it was read; run again")
+    _latest.clear()
+    _latest[digest, store] = stored
     return stored
 
 

@@ -21,7 +21,14 @@ def test_environment_is_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
     assert Settings.load().mirrors == ()
 
 
-@pytest.mark.parametrize(("value", "expected"), [("here", Path("here").absolute()), ("~/there", Path.home() / "there")])
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("", Path("artifacts/home").absolute()),
+        ("here", Path("here").absolute()),
+        ("~/there", Path.home() / "there"),
+    ],
+)
 def test_home_is_absolute(value: str, expected: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The home does not move when the process changes its folder."""
     monkeypatch.setenv("DIGITFLOW_HOME", value)

@@ -90,6 +90,18 @@ def test_predict_as_documented(served: Served, digit: np.ndarray, tmp_path: Path
     assert base64.b64decode(answer["seen"]) == digit.tobytes() and answer["shape"] == [28, 28]
 
 
+def test_unsure_and_several(served: Served, digit: np.ndarray) -> None:
+    """An answer is unsure below the probability that the request names; two digits are an error that says so."""
+    told = [
+        served.http.post("/predict", json={"image": png(digit)} | limit).json()["unsure"]
+        for limit in ({}, {"unsure_below": 0}, {"unsure_below": 1})
+    ]
+    assert told == [None, False, True]
+    two = np.pad(np.kron(np.hstack([digit, digit]), np.ones((5, 5), np.uint8)), 20)
+    reply = served.http.post("/predict", json={"image": png(two)})
+    assert reply.status_code == 422 and "2 separate shapes" in reply.json()["error"]
+
+
 def test_follows_the_champion(served: Served, digit: np.ndarray) -> None:
     """When another version becomes champion, the next answers are its own, without a restart."""
     registry, store = Registry(served.home), Store(served.home)

@@ -12,7 +12,8 @@ import pytest
 from artifacts.errors import ArtifactLost, UsageError
 from artifacts.storage.store import Ref, Store
 from tasks.data.images import GreyImage
-from tasks.prediction.classifier import Classifier, as_prediction
+from tasks.prediction.classifier import Classifier, Prediction, as_prediction
+from tasks.prediction.sources import LoadedImage
 from tasks.registry.registry import Registry
 
 pytestmark = pytest.mark.prefect
@@ -51,6 +52,35 @@ def test_classes_have_their_names(names: tuple[str, ...]) -> None:
     prediction = as_prediction("a.png", image, row, class_names=names)
     assert (prediction.label, prediction.runner_up) == (1, 2)
     assert (prediction.name, prediction.runner_up_name) == (("two", "three") if names else (None, None))
+
+
+def test_every_picture_has_a_row(home: Path) -> None:
+    """Pictures of all kinds have predictions or errors in their order; those of the model's size stay as they are."""
+    images, probabilities = judged(home)
+    large = [np.kron(image, np.ones((5, 5), np.uint8)) for image in images[:2]]
+    two, negative = np.pad(np.hstack(large), 20), GreyImage(255 - images[1], ("made grey",))
+    loaded = [LoadedImage("unread", None, "cannot be read")]
+    loaded += [LoadedImage(str(i), GreyImage(image, ())) for i, image in enumerate(images[:20])]
+    loaded += [LoadedImage("large", GreyImage(large[0], ())), LoadedImage("negative", negative)]
+    loaded += [LoadedImage("two", GreyImage(two, ()))]
+    rows = list(Classifier.load().classify(loaded))
+    assert [row.image for row in rows] == [item.name for item in loaded]
+    assert rows[0].error == "cannot be read" and "2 separate shapes" in str(rows[-1].error)
+    assert [row.probability for row in rows[1:21]] == pytest.approx(probabilities[:20].max(axis=1).tolist())
+    assert rows[22].probability == pytest.approx(rows[2].probability) and rows[22].changes[0] == "made grey"
+    split = list(Classifier.load().classify(loaded, several=True))[-2:]
+    assert [(row.image, row.shape, row.label) for row in split] == [
+        ("two", 1, rows[1].label),
+        ("two", 2, rows[2].label),
+    ]
+    assert {row.shape for row in rows} == {None}
+
+
+def test_unsure_below() -> None:
+    """A prediction is unsure below the probability that is asked for; an error and an open question are neither."""
+    read = Prediction(image="x", label=1, probability=0.6)
+    assert [read.judged(limit).unsure for limit in (None, 0.5, 0.6, 0.7)] == [None, False, False, True]
+    assert Prediction(image="x", error="no").judged(0.9).unsure is None
 
 
 def test_without_mlflow(home: Path) -> None:

@@ -30,6 +30,18 @@ def test_every_prediction_is_a_row(name: str, store: Store, tmp_path: Path) -> N
     assert set(table.model) == {3} and set(table.weights) == {"a" * 64}
 
 
+def test_unsure(store: Store, tmp_path: Path) -> None:
+    """With a probability, each row that was read says whether it is below it; without one, none does."""
+    rows = [Prediction(image=str(i), label=7, probability=i / 4) for i in range(4)] + [
+        Prediction(image="x", error="no")
+    ]
+    ref = store.put_json([row.model_dump(mode="json") for row in rows])
+    write_table([ref], VERSION, f"{tmp_path}/with.parquet", store, unsure_below=0.5)
+    write_table([ref], VERSION, f"{tmp_path}/without.parquet", store)
+    told = [pd.read_parquet(tmp_path / f"{name}.parquet").unsure.tolist() for name in ("with", "without")]
+    assert told == [[True, True, False, False, None], [None] * 5]
+
+
 def test_unknown_suffix() -> None:
     """A name without a known suffix is refused."""
     with pytest.raises(UsageError, match="names no table"):

@@ -1,5 +1,7 @@
 """What is logged is in MLflow for its UI, and an unusable server is one clear error."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -7,9 +9,14 @@ import pytest
 
 from artifacts.errors import DigitflowError, UsageError
 from artifacts.storage.store import Store
+from tasks.data.images import GreyImage
+from tasks.pictures.model_input import to_model_input
+from tasks.prediction.classifier import Classifier
 from tasks.registry.mlflow_runs import LoggedVariant, Tracking
 from tasks.registry.registry import Registry
 from tasks.registry.versions import WEIGHTS
+from tests.command import environment
+from tests.pictures import seven
 from tests.tasks.registry.conftest import EXAMPLE, register
 
 
@@ -30,26 +37,23 @@ def test_log_candidate(registry: Registry, home: Path) -> None:
 
 ALONE = """
 import sys
-sys.path[:] = [path for path in sys.path if path not in ("", sys.argv[3])]
-import numpy as np
 import mlflow
+import numpy as np
 model = mlflow.pyfunc.load_model(sys.argv[1])
 np.save(sys.argv[2], model.predict(np.load(sys.argv[2])))
 assert "tasks" not in sys.modules
 """
 
 
-def test_logged_model_needs_no_digitflow(three: Path, tmp_path: Path, digits: Arrays) -> None:
-    """Where digitflow is not, the logged model predicts from raw pictures, at any size, what its network predicts."""
-    shutil.copytree(three, tmp_path / "home")
-    registry, pictures = Registry(tmp_path / "home"), np.kron(digits[0][:9], np.ones((3, 3), np.uint8))
-    version = registry.find(1)
+def test_logged_model_brings_its_code(registry: Registry, home: Path, tmp_path: Path) -> None:
+    """Without any module of ours, the logged model reads raw pictures of any size as a classifier does."""
+    version, pictures = registry.find(1), np.stack([seven(60), 255 - seven(60)])
     copied = registry.tracking.client.download_artifacts(version.mlflow_run, "model", str(tmp_path))
     np.save(tmp_path / "pictures.npy", pictures)
-    script = [sys.executable, "-c", ALONE, copied, tmp_path / "pictures.npy", ROOT]
+    script = [sys.executable, "-c", ALONE, copied, tmp_path / "pictures.npy"]
     subprocess.run(script, check=True, cwd=tmp_path, env=environment(PYTHONPATH=None))
     images = [to_model_input(GreyImage(picture, ()), (8, 8), version.conventions).pixels for picture in pictures]
-    expected = Classifier.of(version, Store(registry.tracking.local.path.parents[1])).predict(np.stack(images))
+    expected = Classifier.of(version, Store(home)).predict(np.stack(images))
     np.testing.assert_allclose(np.load(tmp_path / "pictures.npy"), expected, atol=1e-6)
 
 

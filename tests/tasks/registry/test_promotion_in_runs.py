@@ -89,9 +89,7 @@ def test_rejected(world: Path, train: Call, call: Call) -> None:
     refused = call("models", "promote", "2", "--reason", "trust me")
     assert refused.returncode == 3 and "add --force" in refused.stderr and champion(world) == 1
     assert call("models", "promote", "2").returncode == 2
-    assert (
-        call("models", "promote", "2", "--force", "--reason", "trust me").returncode == 0 and champion(world) == 2
-    )
+    assert call("models", "promote", "2", "--force", "--reason", "trust me").returncode == 0 and champion(world) == 2
     assert call("models", "rollback", "--reason", "it was wrong").returncode == 0 and champion(world) == 1
     changes = json.loads(call("models", "history", "--json").stdout)
     assert [(c["version"], c["kind"], c["reason"]) for c in changes[1:]] == [
@@ -134,9 +132,7 @@ def test_two_runs_race(world: Path, call: Call) -> None:
     """Of two runs that replace the same champion at once, the later one is held against the earlier one's model."""
     commands = [request(world, seed) for seed in (1, 2)]
     running = [
-        subprocess.Popen(
-            [*COMMAND, *command], stdout=subprocess.PIPE, text=True, env=os.environ
-        )
+        subprocess.Popen([*COMMAND, *command], stdout=subprocess.PIPE, text=True, env=os.environ)
         for command in commands
     ]
     outcomes = [json.loads(process.communicate()[0]) for process in running]

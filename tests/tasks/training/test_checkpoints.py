@@ -1,6 +1,7 @@
 """A checkpoint is used only if it is intact and belongs to the network; it is never half written."""
 
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -11,24 +12,38 @@ from tasks.training.fit import fit_network
 from tests.tasks.training.test_train import HARD, small
 
 
+class Whole(NamedTuple):
+    """The last checkpoint of a training, and the weights that it ends in."""
+
+    checkpoint: bytes
+    weights: list[np.ndarray]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Whole:
+    checkpoints = Checkpoints(tmp_path_factory.mktemp("whole"))
+    network, _ = fit_network(*small(), HARD, seed=3, checkpoints=checkpoints)
+    return Whole(checkpoints.path.read_bytes(), network.get_weights())
+
+
 @pytest.mark.parametrize("damage", ["truncate", "flip", "other"])
-def test_unsound_checkpoint_is_ignored(damage: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_unsound_checkpoint_is_ignored(
+    damage: str, whole: Whole, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     """A checkpoint that is truncated, damaged or another network's is ignored with a warning; training starts over."""
-    checkpoints, (images, targets) = Checkpoints(tmp_path), small()
-    expected, _ = fit_network(images, targets, HARD, seed=3, checkpoints=checkpoints)
-    content = bytearray(checkpoints.path.read_bytes())
+    checkpoints, content = Checkpoints(tmp_path), bytearray(whole.checkpoint)
     if damage == "truncate":
         checkpoints.path.write_bytes(content[:-9])
     elif damage == "flip":
         content[len(content) // 2] ^= 1
         checkpoints.path.write_bytes(content)
     else:
-        other = HARD.model_copy(update={"filters": (4, 9)})
-        fit_network(images, targets, other, seed=3, checkpoints=checkpoints)
-    network, history = fit_network(images, targets, HARD, seed=3, checkpoints=checkpoints)
+        other = HARD.model_copy(update={"filters": (4, 9), "epochs": 1})
+        fit_network(*small(), other, seed=3, checkpoints=checkpoints)
+    network, history = fit_network(*small(), HARD, seed=3, checkpoints=checkpoints)
     assert "ignored checkpoint" in caplog.text and len(history["loss"]) == 4
-    for weight, other in zip(network.get_weights(), expected.get_weights(), strict=True):
-        np.testing.assert_array_equal(weight, other)
+    for weight, expected in zip(network.get_weights(), whole.weights, strict=True):
+        np.testing.assert_array_equal(weight, expected)
 
 
 def test_failed_write_keeps_the_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
