@@ -5,7 +5,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 
+
+@pytest.mark.slow
 def test_bounded_memory() -> None:
     """Three times the images take no more memory to validate, normalise and encode, but for 50 MB."""
     command = [sys.executable, "-m", "tests.benchmarks.memory", "50000", "150000"]

@@ -79,6 +79,7 @@ def test_other_threads_do_not_matter(lesson: Lesson) -> None:
         np.testing.assert_array_equal(first, other)
 
 
+@pytest.mark.slow
 def test_jax() -> None:
     """With KERAS_BACKEND=jax the same code learns the digits on two devices, among which each batch is divided."""
     environment = os.environ | {
