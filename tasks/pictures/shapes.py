@@ -23,7 +23,7 @@ APART_AREA, APART_HEIGHT, ABOVE = 0.15, 0.5, 0.25
 the other, as a share of the lower one's height. Less is a part of the shape beside it."""
 OVERLAP = 0.1
 """Share of the narrower one's width by which the columns of two separate shapes may overlap."""
-EDGE, RUNS, COVERED = 0.45, 8, 0.7
+EDGE, RUNS, COVERED = 0.5, 8, 0.8
 """Greatest share of ink in the outermost pixels of the picture, the greatest number of places in which it reaches the
 edge, and the greatest share of ink in the picture. A digit that was cut out along its ink stays below them."""
 
@@ -32,6 +32,9 @@ PALE = 0.4
 """Threshold, as a share of the darkest ink, from which no other ink is so pale that it may be the paper's print."""
 WHOLE = 0.6
 """Least share of the picture's height and width of a stroke that is what the picture shows though it is at the edge."""
+MARGIN, CUT_RUNS, DARK = 0.08, 6, 0.6
+"""Of a picture that was cut out along its ink: the greatest margin, as a share of its height or width, the greatest
+number of places at the edge with ink, and the least darkness of that ink, as a share of the darkest."""
 
 
 class Shape(NamedTuple):
@@ -111,7 +114,7 @@ def find_shapes(ink: Ink) -> tuple[list[Ink], tuple[str, ...]]:
     Raises BadSource if the picture shows nothing that can be told from its surroundings.
     """
     found = _find_strokes(ink)
-    strokes, left_out = _choose(found)
+    strokes, left_out = _choose(ink, found)
     if max(stroke.longest for stroke in strokes) < SMALLEST * max(ink.shape):
         raise BadSource("shows only specks; crop it to what it shows")
     _require_margin(found.mask(strokes))
@@ -150,16 +153,16 @@ def _gap(ink: Ink) -> int:
     return int(max(ink.shape) / 128 + 0.5)
 
 
-def _choose(found: _Labelled) -> tuple[list[Shape], tuple[str, ...]]:
+def _choose(ink: Ink, found: _Labelled) -> tuple[list[Shape], tuple[str, ...]]:
     """The strokes that belong to what is drawn, and in words what was left out."""
     strokes, words = found.strokes, []
     surely = LIKELY * max(found.labels.shape)
     rules: tuple[tuple[str, Callable[[Shape], bool]], ...] = (
-        ("what reaches the edge", lambda stroke: found.touches(stroke) and not _is_cut_out(stroke, found)),
+        ("what reaches the edge", lambda stroke: found.touches(stroke) and not _is_whole(stroke, found)),
         ("a line", lambda stroke: stroke.width > FLAT * stroke.height),
         ("a frame", lambda stroke: _is_frame(stroke, found)),
     )
-    for what, is_unwanted in rules:
+    for what, is_unwanted in rules[_is_cut_out(ink, found) :]:
         rest = [stroke for stroke in strokes if not is_unwanted(stroke)]
         if len(rest) < len(strokes) and any(stroke.longest >= surely for stroke in rest):
             strokes = rest
@@ -168,12 +171,30 @@ def _choose(found: _Labelled) -> tuple[list[Shape], tuple[str, ...]]:
     return [stroke for stroke in strokes if stroke.area >= least], tuple(words)
 
 
-def _is_cut_out(stroke: Shape, found: _Labelled) -> bool:
-    """Whether a stroke reaches the edge because the picture was cut out along it."""
+def _is_cut_out(ink: Ink, found: _Labelled) -> bool:
+    """Whether strokes reach the edge because the picture was cut out along its ink: it has no margin at any side.
+
+    The largest stroke then comes near to two sides, and all that reach the edge are dark, unlike a shadow.
+    """
+    height, width = ink.shape
+
+    def near(shape: Shape) -> int:
+        margins = shape.top / height, 1 - shape.bottom / height, shape.left / width, 1 - shape.right / width
+        return sum(margin <= MARGIN for margin in margins)
+
+    if near(_union(found.strokes)) < 4 or near(found.largest) < 2:
+        return False
+    edge, outer = outermost(found.labels > 0), [stroke for stroke in found.strokes if found.touches(stroke)]
+    is_dark = all(np.median(ink[found.mask([stroke])]) >= DARK * ink.max() for stroke in outer)
+    return is_dark and bool(edge.mean() <= EDGE) and _runs(edge) <= CUT_RUNS
+
+
+def _is_whole(stroke: Shape, found: _Labelled) -> bool:
+    """Whether a stroke at the edge is what the picture shows, because it is large and leaves most of the edge free."""
     height, width = found.labels.shape
     edge = outermost(found.labels == stroke.strokes[0])
-    is_whole = stroke.height >= WHOLE * height and stroke.width >= WHOLE * width
-    return bool(is_whole and edge.mean() <= EDGE and _runs(edge) <= RUNS)
+    is_large = stroke.height >= WHOLE * height and stroke.width >= WHOLE * width
+    return is_large and bool(edge.mean() <= EDGE) and _runs(edge) <= RUNS
 
 
 def _runs(edge: np.ndarray) -> int:

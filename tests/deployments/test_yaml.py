@@ -17,6 +17,7 @@ from prefect.client.schemas.schedules import CronSchedule
 from prefect.events.schemas.deployment_triggers import DeploymentEventTrigger
 
 from deployments.automations import HEARTBEAT_TIMEOUT
+from deployments.deploy import DEFAULTS
 from tests.command import ROOT
 
 TOP = {"pull", "deployments"}
@@ -26,8 +27,6 @@ KEYS = {
 }
 
 
-DEFAULTS = dict(re.findall(r"^deploy: export (\w+) \?= (.+)$", (ROOT / "Makefile").read_text(), re.MULTILINE))
-"""The values that `make deploy` sets for the variables of the file."""
 VARIABLE = r"{{ \$(\w+) }}"
 
 

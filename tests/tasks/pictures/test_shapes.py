@@ -45,6 +45,17 @@ def test_dust_and_broken_strokes() -> None:
     assert flagged.shape == (60, 35)
 
 
+def test_cut_out_along_the_ink() -> None:
+    """A picture without margins keeps all dark strokes at its edge; a pale one is a shadow."""
+    body, flag = (30, 100, 0, 60), (0, 12, 60, 100)
+    ((whole,), said) = find_shapes(bars(body, flag))
+    assert whole.shape == (100, 100) and not said
+    shaded = bars(body)
+    shaded[0:12, 60:100] = 110
+    ((alone,), said) = find_shapes(shaded)
+    assert (alone.shape, said) == ((70, 60), ("left out what reaches the edge",))
+
+
 @settings(deadline=None, max_examples=50)
 @given(st.lists(st.tuples(st.integers(10, 20), st.integers(55, 80), st.integers(5, 9)), min_size=1, max_size=6))
 def test_side_by_side(sides: list[tuple[int, int, int]]) -> None:
@@ -70,7 +81,7 @@ def test_lines_are_read_in_order() -> None:
             [(i, i + 3, 0, 100) for i in range(5, 95, 15)] + [(0, 100, i, i + 3) for i in range(5, 95, 15)],
         ),
         ("only specks", [(50, 52, 50, 52)]),
-        ("almost full of ink", [(1, 99, 1, 90)]),
+        ("almost full of ink", [(1, 99, 1, 98)]),
     ],
 )
 def test_no_margin(reason: str, boxes: list[tuple[int, int, int, int]]) -> None:
