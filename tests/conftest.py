@@ -152,11 +152,10 @@ def serve_prefect(folder: Path) -> Iterator[str]:
 
     server = Server(folder)
     with pytest.MonkeyPatch.context() as patch, temporary_settings({PREFECT_API_URL: server.url}):
-        for service in ("TASK_RUN_RECORDER", "EVENT_PERSISTER", "TRIGGERS", "SCHEDULER", "LATE_RUNS", "FOREMAN"):
-            patch.setenv(
-                f"PREFECT_SERVER_SERVICES_{service}_ENABLED", "false"
-            )  # half of its time; live tests have them
-        server.start()
+        with pytest.MonkeyPatch.context() as unused:  # of this server only: those of live tests need them
+            for service in ("TASK_RUN_RECORDER", "EVENT_PERSISTER", "TRIGGERS", "SCHEDULER", "LATE_RUNS", "FOREMAN"):
+                unused.setenv(f"PREFECT_SERVER_SERVICES_{service}_ENABLED", "false")  # half of its time
+            server.start()
         patch.setenv("PREFECT_API_URL", server.url)
         server.wait()
         yield server.url
