@@ -29,7 +29,7 @@ from tasks.experiments.trial_worker import TrialResult
 from tasks.experiments.variants import AS_IS, EXTENSIONS, apply_changes, describe_changes
 from tasks.model.hyperparameters import Hyperparameters, Overrides
 from tasks.model.recipes import Recipe
-from tasks.prefect_tasks import CACHE_ENTRIES
+from tasks.prefect_tasks import keep_plain
 from tasks.registry.mlflow_runs import LoggedVariant, Tracking
 from tasks.registry.registry import Registry
 
@@ -103,7 +103,7 @@ def experiments(
     return experiment
 
 
-experiments.result_storage = CACHE_ENTRIES
+keep_plain(experiments)
 
 
 def _compare(

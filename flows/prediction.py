@@ -10,7 +10,7 @@ from tasks.prediction.classifier import ensure_weights
 from tasks.prediction.predict import predict
 from tasks.prediction.predictions_table import locate_table, write_table
 from tasks.prediction.shards import Workspace, list_shards
-from tasks.prefect_tasks import CACHE_ENTRIES
+from tasks.prefect_tasks import keep_plain
 from tasks.registry.registry import Registry
 from tasks.registry.versions import Candidate
 
@@ -49,4 +49,4 @@ def prediction(
     return write_table(predictions, version, output, store, unsure_below)
 
 
-prediction.result_storage = CACHE_ENTRIES  # a failed run's exception goes there too, as JSON
+keep_plain(prediction)

@@ -22,7 +22,7 @@ from tasks.data.validate import Validated
 from tasks.evaluation.gate import Baseline, Gate
 from tasks.model.hyperparameters import Hyperparameters, Overrides
 from tasks.model.recipes import RECIPES, Recipe
-from tasks.prefect_tasks import CACHE_ENTRIES
+from tasks.prefect_tasks import keep_plain
 from tasks.registry.promotion import retry_if_champion_changed
 from tasks.registry.registry import Registry
 from tasks.registry.versions import Version
@@ -108,7 +108,7 @@ def retraining(
     return Completed(name=name, message=message, data=Retrained(outcome=outcome, arrivals=approver.arrivals))
 
 
-retraining.result_storage = CACHE_ENTRIES
+keep_plain(retraining)
 
 
 def _learn_and_judge(plan: Plan, approver: "Approver", on_drift: OnDrift, settings: Settings) -> Results:

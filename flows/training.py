@@ -15,7 +15,7 @@ from flows.steps import train_and_judge
 from tasks.evaluation.gate import Gate
 from tasks.model.hyperparameters import Overrides
 from tasks.model.recipes import Recipe
-from tasks.prefect_tasks import CACHE_ENTRIES
+from tasks.prefect_tasks import keep_plain
 from tasks.registry.promotion import retry_if_champion_changed
 
 
@@ -60,4 +60,4 @@ def train_and_publish(plan: Plan, settings: Settings, started: float) -> Outcome
         return retry_if_champion_changed(attempt, run.start_over)
 
 
-training.result_storage = CACHE_ENTRIES  # a failed run's exception goes there too, as JSON
+keep_plain(training)

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 from filelock import FileLock, Timeout
-from prefect import Task
+from prefect import Flow, Task
 from prefect.cache_policies import NO_CACHE, CachePolicy
 from prefect.context import TaskRunContext
 from prefect.filesystems import WritableFileSystem
 from prefect.locking.protocol import LockManager
 from prefect.transactions import IsolationLevel
 from pydantic import BaseModel
+from pydantic_core import to_jsonable_python
 
 from artifacts.lineage.cache_key import StepCall
 from artifacts.storage import cache_entries
@@ -109,6 +110,16 @@ class Locks(LockManager):
 
 
 CACHE_ENTRIES = CacheEntries()
+
+
+def keep_plain(pipeline: Flow[Any, Any]) -> None:
+    """Let a flow hold plain JSON only: its parameters, and in the store the exception with which a run failed.
+
+    Prefect would import FastAPI to make parameters plain, which takes a seventh of a second.
+    """
+    pipeline.result_storage = CACHE_ENTRIES
+    pipeline.serialize_parameters = to_jsonable_python  # type: ignore[assignment,method-assign]
+
 
 BY_CONTENT = ByContent(isolation_level=IsolationLevel.SERIALIZABLE, lock_manager=Locks())
 
