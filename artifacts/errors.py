@@ -1,6 +1,8 @@
 """The errors that a user can cause or meet. Each message says what, which value, and what to do."""
 
+import difflib
 import errno
+from collections.abc import Iterable
 
 from pydantic import ValidationError
 
@@ -64,6 +66,13 @@ _FAULTS_OF_THE_FILE = {
 def is_transient(error: BaseException | None) -> bool:
     """Whether an OSError is transient, such as a full disk or too many open files, and not a fault of the file."""
     return isinstance(error, OSError) and error.errno is not None and error.errno not in _FAULTS_OF_THE_FILE
+
+
+def suggest(name: str, known: Iterable[str]) -> str:
+    """The known name that is most like an unknown one as a question, or else all known names."""
+    known = list(known)
+    near = difflib.get_close_matches(name, known, n=1)
+    return f"did you mean {near[0]!r}?" if near else f"choose from: {', '.join(known)}"
 
 
 def describe_validation_error(error: ValidationError) -> str:

@@ -33,7 +33,7 @@ CRASHING = {"prefect.resource.name": [PREFIX + DEAD, PREFIX + STUCK]}
 HEARTBEAT = "prefect.flow-run.heartbeat"
 STARTS = {"prefect.flow-run.Running", "prefect.flow-run.Retrying"}
 PREFECT_END_STATES = ("Completed", "Failed", "Crashed", "Cancelled", "Suspended", "Paused")
-DIGITFLOW_END_STATES = ("Promoted", "Unchanged", "Rejected", "Declined")
+DIGITFLOW_END_STATES = ("Promoted", "Unchanged", "Rejected", "Declined", "Stopped")
 ENDS = {f"prefect.flow-run.{state}" for state in (*PREFECT_END_STATES, *DIGITFLOW_END_STATES)}
 """Prefect names an event by the name of the state; digitflow's own names replace Completed."""
 

@@ -13,11 +13,12 @@ from artifacts.errors import DigitflowError
 from artifacts.lineage.manifest import Run
 from artifacts.storage.home import EXPERIMENTS
 from artifacts.storage.settings import Settings
-from flows.plan import Execution, Plan
+from flows.plan import TRIAL_STEPS, Execution, Plan
 from flows.publication import Outcome, recorded_run, slug
 from flows.steps import prepare
 from flows.training import train_and_publish
 from flows.trials import Trials, workers
+from tasks.caching import refreshing
 from tasks.data.normalise import normalise_and_reshape
 from tasks.data.one_hot import one_hot_encode
 from tasks.evaluation.gate import Gate
@@ -69,6 +70,7 @@ def experiments(
     gate: Gate = Gate(),  # noqa: B008
     where: Execution = Execution(),  # noqa: B008
     dataset_name: str = "",
+    refresh: tuple[str, ...] = (),
 ) -> Any:
     """Try variants of a recipe with several seeds, train the best on all training images, and propose it to the gate.
 
@@ -86,14 +88,24 @@ def experiments(
         gate: What the winner must reach
         where: Who trains
         dataset_name: What people's own data and their models are called; unset, as the folder or file
+        refresh: Steps to compute although nothing changed
     """
     started, settings = time.monotonic(), Settings.load()
     plan = Plan.of(
-        dataset, recipe, seed, hyperparameters=hyperparameters, gate=gate, settings=settings, dataset_name=dataset_name
+        dataset,
+        recipe,
+        seed,
+        hyperparameters=hyperparameters,
+        gate=gate,
+        settings=settings,
+        dataset_name=dataset_name,
+        refresh=refresh,
+        other_steps=TRIAL_STEPS,
     )
     if propose:
         Registry(settings.home).champion(plan.source.name)  # an unreadable champion is an error now, not after training
-    experiment = _compare(plan, variants, search, seeds=seeds, execution=where, settings=settings)
+    with refreshing(plan.refresh):
+        experiment = _compare(plan, variants, search, seeds=seeds, execution=where, settings=settings)
     if propose:
         winner = plan.model_copy(update={"hyperparameters": experiment.hyperparameters})
         experiment.outcome = train_and_publish(winner, settings, time.monotonic())

@@ -1,11 +1,12 @@
 """What a run does, with every default filled in before it starts."""
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, Field, model_validator
 
-from artifacts.errors import UsageError
+from artifacts.errors import UsageError, suggest
 from artifacts.storage.settings import Settings
 from tasks.data.datasets import FILES, MIRRORS, NAMES, SAMPLE, SAMPLE_SOURCE, SOURCES, Mirrors, Place, Source
 from tasks.evaluation.gate import Gate
@@ -28,6 +29,13 @@ class Execution(BaseModel, frozen=True, extra="forbid"):
         return self
 
 
+STEPS = (
+    *("validate", "normalise-and-reshape", "one-hot-encode", "train", "evaluate", "save-weights"),
+    *("evaluate-champion", "check-gate", "report"),
+)
+"""The steps of a training run after the first, which downloads or reads, in their order."""
+TRIAL_STEPS = ("hold-out", "trial", "compare")
+"""The steps of an experiment before it trains the winner."""
 PATIENCE = 6
 """Seconds that a command waits for the first mirror to answer."""
 
@@ -44,6 +52,10 @@ class Plan(BaseModel, frozen=True):
     hyperparameters: Hyperparameters
     seed: int
     gate: Gate
+    refresh: frozenset[str]
+    """The names of steps that are computed although nothing changed."""
+    until: str
+    """The name of the step after which the run ends; "" for all steps."""
 
     @property
     def title(self) -> tuple[str, str, int]:
@@ -60,10 +72,19 @@ class Plan(BaseModel, frozen=True):
         gate: Gate,
         settings: Settings,
         dataset_name: str = "",
+        refresh: Collection[str] = (),
+        until: str = "",
+        other_steps: tuple[str, ...] = (),
     ) -> "Plan":
-        """The plan of these requests. Raises UsageError for an unknown name, and for a folder that is no data set."""
+        """The plan of these requests. Raises UsageError for an unknown name, and for a folder that is no data set.
+
+        `other_steps` are those that the flow has beside a training run's.
+        """
         Registry(settings.home)  # an address at which there can be no registry is an error now
         source, origin = locate(dataset, settings, dataset_name)
+        steps = ("read" if isinstance(origin, Place) else "download", *STEPS, *other_steps)
+        for name in {*refresh, until} - {*steps, ""}:
+            raise UsageError(f"this run has no step {name!r}; {suggest(name, steps)}")
         if gate.min_accuracy is None:
             gate = gate.model_copy(update={"min_accuracy": default_min_accuracy(recipe, source.name)})
         return cls(
@@ -75,6 +96,8 @@ class Plan(BaseModel, frozen=True):
             hyperparameters=choose(recipe, source.name, hyperparameters),
             seed=seed,
             gate=gate,
+            refresh=frozenset(refresh),
+            until=until,
         )
 
 

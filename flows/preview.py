@@ -13,11 +13,11 @@ from artifacts.lineage.known_code import kept_in
 from artifacts.lineage.manifest import StepRecord, manifests
 from artifacts.storage import cache_entries
 from artifacts.storage.settings import Settings
-from artifacts.storage.store import Ref, Store
+from artifacts.storage.store import Ref
 from flows.plan import PATIENCE, Plan
-from flows.publication import Outcome, is_decided, publish, recorded_run
+from flows.publication import Outcome, Stopped, is_decided, publish, recorded_run, stop
 from flows.steps import Results, baseline_of, judge, prepare, refuse_incomparable, train_and_score
-from tasks.caching import Step, replaced_by
+from tasks.caching import Step, ending_after, replaced_by
 from tasks.data.datasets import SAMPLE
 from tasks.evaluation.smoke_test import start_ahead
 from tasks.registry.mlflow_runs import Tracking
@@ -38,26 +38,30 @@ class Finding(BaseModel):
 
 def preview(plan: Plan, settings: Settings, refreshes: bool = False) -> list[Finding]:
     """Go through the steps of a training run without running any. `refreshes`: Prefect is set to use no cache."""
-    lookup = _Lookup(settings.artifacts, refreshes)
-    _look_up(plan, lookup, settings)
+    lookup = _Lookup(plan, settings, refreshes)
+    with ending_after(plan.until):
+        _look_up(plan, lookup, settings)
     return lookup.findings
 
 
-def repeat_unchanged(plan: Plan, settings: Settings, started: float) -> Outcome | None:
+def repeat_unchanged(plan: Plan, settings: Settings, started: float) -> Outcome | Stopped | None:
     """The outcome of a training run in which nothing changed, as a recorded run that needs no Prefect.
 
     None if the cache lacks a step's result, or if no run has decided on the model yet: then the flow must run.
     """
-    store, lookup = settings.artifacts, _Lookup(settings.artifacts, refreshes=False)
-    results = _look_up(plan, lookup, settings)
+    store, lookup, results = settings.artifacts, _Lookup(plan, settings), None
+    with ending_after(plan.until):
+        results = _look_up(plan, lookup, settings)
     if any(finding.cache != "hit" for finding in lookup.findings):
         return None
-    if not is_decided(plan, results, store):
+    if results and not is_decided(plan, results, store):
         return None
     with recorded_run(plan, settings, f"unchanged-{secrets.token_hex(3)}") as run:
         for call, seconds, entry in lookup.hits:
             cache_entries.replicate(store, call.key, entry)
             run.note(call, True, seconds, cache_entries.result_of(entry))
+        if results is None:
+            return stop(plan, run, started)
         return publish(plan, results, run, started=started, in_flow=False)
 
 
@@ -65,7 +69,7 @@ def silent_mirrors(plan: Plan, settings: Settings, refreshes: bool = False) -> d
     """Why no mirror of the data set answers, by URL; empty if one does, or if none is needed."""
     if not plan.mirrors.urls:
         return {}
-    lookup = _Lookup(settings.artifacts, refreshes)
+    lookup = _Lookup(plan, settings, refreshes)
     with kept_in(settings.artifacts), replaced_by(lookup):
         prepare(plan, settings)
     if lookup.findings[0].cache == "hit":
@@ -82,7 +86,7 @@ def check_own_data(plan: Plan, settings: Settings, refreshes: bool = False) -> l
     """
     if plan.place is None:
         return []
-    lookup, warnings = _Lookup(settings.artifacts, refreshes), list[str]()
+    lookup, warnings = _Lookup(plan, settings, refreshes), list[str]()
     with kept_in(settings.artifacts), replaced_by(lookup):
         data = prepare(plan, settings).data
     if lookup.findings[-1].cache != "hit":
@@ -126,8 +130,8 @@ class _Pending:
 class _Lookup:
     """Stands in for the steps: answers from the cache, or with a `_Pending`, and keeps the findings."""
 
-    def __init__(self, store: Store, refreshes: bool):
-        self._store, self._refreshes = store, refreshes
+    def __init__(self, plan: Plan, settings: Settings, refreshes: bool = False):
+        self._store, self._refresh, self._refreshes = settings.artifacts, plan.refresh, refreshes
         self.findings: list[Finding] = []
         self.hits: list[tuple[StepCall, float, bytes]] = []
         """The calls that the cache answers, the seconds of each look-up, and the cache entries."""
@@ -142,8 +146,9 @@ class _Lookup:
         pending = {value.step for value in arguments.values() if isinstance(value, _Pending)}
         if pending:
             return self._note(step, "depends", [f"on the result of {', '.join(sorted(pending))}"])
-        if self._refreshes:
-            return self._note(step, "miss", ["PREFECT_TASKS_REFRESH_CACHE is set"])
+        if self._refreshes or step.name in self._refresh:
+            why = "PREFECT_TASKS_REFRESH_CACHE is set" if self._refreshes else "it is to be computed again"
+            return self._note(step, "miss", [why])
         call = step.describe(arguments)
         entry = cache_entries.get(self._store, call.key)
         if entry is not None:

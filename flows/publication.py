@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from artifacts.errors import InvalidData
-from artifacts.lineage.manifest import Run, manifests
+from artifacts.lineage.manifest import Run, manifests, parts
 from artifacts.storage.home import MODELS
 from artifacts.storage.settings import Settings
 from artifacts.storage.store import Ref, Store
@@ -47,6 +47,20 @@ class Outcome(BaseModel):
     weights: str
     report: str
     tasks: list[dict[str, Any]]
+    seconds: float
+
+
+class Stopped(BaseModel):
+    """What a run leaves that ended after the step `until`: paths are absolute, `seconds` is wall time."""
+
+    run: str
+    dataset: str
+    recipe: str
+    seed: int
+    until: str
+    tasks: list[dict[str, Any]]
+    results: dict[str, str]
+    """The files of the last step's result, by their places in it."""
     seconds: float
 
 
@@ -100,9 +114,37 @@ def publish(
         warnings=[*(warning["message"] for warning in warnings), *verdict.warnings],
         weights=str(path),
         report=str(page),
-        tasks=[step.model_dump(include={"name", "cached", "seconds"}) for step in run.manifest.steps],
+        tasks=_tasks(run),
         seconds=round(time.monotonic() - started, 2),
     )
+
+
+def stop(plan: Plan, run: Run, started: float) -> Stopped:
+    """Close a run that ended after a step, as it was asked to. `started` is monotonic, in seconds."""
+    run.finish("stopped")
+    last = run.manifest.steps[-1].result
+    return Stopped(
+        run=run.manifest.run,
+        dataset=plan.source.name,
+        recipe=plan.recipe,
+        seed=plan.seed,
+        until=plan.until,
+        tasks=_tasks(run),
+        results={
+            place: str(run.store.path(Ref.model_validate(part)))
+            for place, part in parts(last)
+            if isinstance(part, dict)
+        },
+        seconds=round(time.monotonic() - started, 2),
+    )
+
+
+def _tasks(run: Run) -> list[dict[str, Any]]:
+    """The steps of a run; of those that were computed again, also which parts of the result are as before."""
+    return [
+        step.model_dump(include={"name", "cached", "seconds"}) | ({"equal": step.equal} if step.equal else {})
+        for step in run.manifest.steps
+    ]
 
 
 def read_scores(results: Results, store: Store) -> tuple[Evaluation, Verdict]:

@@ -17,6 +17,7 @@ from artifacts.storage.store import Ref, Store
 from flows.plan import Plan, locate
 from flows.publication import Outcome, publish, recorded_run, slug
 from flows.steps import Learned, Results, baseline_of, judge, prepare, refuse_incomparable, train_and_score
+from tasks.caching import refreshing
 from tasks.data.datasets import Split
 from tasks.data.validate import Validated
 from tasks.evaluation.gate import Baseline, Gate
@@ -71,6 +72,7 @@ def retraining(
     on_drift: OnDrift = "accept",
     approve: bool = False,
     dataset_name: str = "",
+    refresh: tuple[str, ...] = (),
 ) -> Any:
     """Train on a data set and all batches that were accepted for it, and hold the model against the champion.
 
@@ -86,6 +88,7 @@ def retraining(
         on_drift: Whether a batch unlike the data set is learned from, or put into quarantine
         approve: Whether a person must approve the promotion; the run is suspended for up to a week
         dataset_name: What people's own data and their models are called; unset, as the folder or file
+        refresh: Steps to compute although nothing changed
     """
     started = time.monotonic()
     settings = Settings.load()
@@ -94,12 +97,21 @@ def retraining(
     asked = (name, recipe, seed, hyperparameters)
     recipe, seed, changes = approver.settled.request if approver.settled else _like_champion(*asked, settings=settings)
     plan = Plan.of(
-        dataset, recipe, seed, hyperparameters=changes, gate=gate, settings=settings, dataset_name=dataset_name
+        dataset,
+        recipe,
+        seed,
+        hyperparameters=changes,
+        gate=gate,
+        settings=settings,
+        dataset_name=dataset_name,
+        refresh=refresh,
+        other_steps=(merge.name, evaluate_new_holdout.name),
     )
     with recorded_run(plan, settings, runtime.flow_run.name) as run:
 
         def attempt() -> Outcome:
-            results = _learn_and_judge(plan, approver, on_drift, settings)
+            with refreshing(plan.refresh):
+                results = _learn_and_judge(plan, approver, on_drift, settings)
             return publish(plan, results, run, started=started, consent=approver if approve else None)
 
         outcome = retry_if_champion_changed(attempt, run.start_over)

@@ -10,8 +10,9 @@ from pydantic import Field
 from artifacts.storage.settings import Settings
 from flows.plan import Plan
 from flows.preview import warm_up
-from flows.publication import Outcome, publish, recorded_run
+from flows.publication import Outcome, publish, recorded_run, stop
 from flows.steps import train_and_judge
+from tasks.caching import ending_after, refreshing
 from tasks.evaluation.gate import Gate
 from tasks.model.hyperparameters import Overrides
 from tasks.model.recipes import Recipe
@@ -27,10 +28,13 @@ def training(
     hyperparameters: Overrides = Overrides(),  # noqa: B008  # frozen
     gate: Gate = Gate(),  # noqa: B008
     dataset_name: str = "",
+    refresh: tuple[str, ...] = (),
+    until: str = "",
 ) -> Any:
     """Download, validate, train, evaluate, save, check, and promote what passed.
 
-    Returns an `Outcome`; a model that the gate rejects ends the run as Completed, named "Rejected".
+    Returns an `Outcome`; a model that the gate rejects ends the run as Completed, named "Rejected". With `until`, it
+    returns a `Stopped`, and the run is named so.
 
     Args:
         dataset: mnist, fashion-mnist, mnist-sample, or the path or URL of your own data
@@ -39,13 +43,29 @@ def training(
         hyperparameters: What replaces the recipe's own
         gate: What the model must reach
         dataset_name: What people's own data and their models are called; unset, as the folder or file
+        refresh: Steps to compute although nothing changed
+        until: The step after which the run ends; unset, the last
     """
     started = time.monotonic()
     settings = Settings.load()
     plan = Plan.of(
-        dataset, recipe, seed, hyperparameters=hyperparameters, gate=gate, settings=settings, dataset_name=dataset_name
+        dataset,
+        recipe,
+        seed,
+        hyperparameters=hyperparameters,
+        gate=gate,
+        settings=settings,
+        dataset_name=dataset_name,
+        refresh=refresh,
+        until=until,
     )
     warm_up(plan, settings)
+    if until:
+        with recorded_run(plan, settings, runtime.flow_run.name) as run:
+            with refreshing(plan.refresh), ending_after(until):
+                train_and_judge(plan, settings)
+            stopped = stop(plan, run, started)
+        return Completed(name="Stopped", message=f"ended after {until}, as asked", data=stopped)
     outcome = train_and_publish(plan, settings, started)
     return outcome if outcome.gate.passed else Completed(name="Rejected", message=outcome.gate.reason, data=outcome)
 
@@ -55,7 +75,9 @@ def train_and_publish(plan: Plan, settings: Settings, started: float) -> Outcome
     with recorded_run(plan, settings, runtime.flow_run.name) as run:
 
         def attempt() -> Outcome:
-            return publish(plan, train_and_judge(plan, settings), run, started=started)
+            with refreshing(plan.refresh):
+                results = train_and_judge(plan, settings)
+            return publish(plan, results, run, started=started)
 
         return retry_if_champion_changed(attempt, run.start_over)
 

@@ -36,7 +36,7 @@ class Trials:
         `thresholds` are the accuracies below which a trial is pruned, by epoch.
         """
         futures = self._runner.map(
-            trial.task,
+            trial.task_to_run,
             {
                 "train": unmapped(self._train),
                 "held_out": unmapped(self._held_out),

@@ -9,7 +9,7 @@ import functools
 import inspect
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextvars import ContextVar
 from functools import cached_property
 from pathlib import Path
@@ -20,6 +20,7 @@ from pydantic import TypeAdapter
 from artifacts.lineage.cache_key import StepCall
 from artifacts.lineage.manifest import Run
 from artifacts.lineage.progress import report_progress
+from artifacts.storage import cache_entries
 from artifacts.storage.home import CHECKPOINTS
 
 if TYPE_CHECKING:
@@ -31,6 +32,12 @@ StandIn = Callable[["Step[Any, Any]", dict[str, Any]], Any]
 
 _stand_in: ContextVar[StandIn | None] = ContextVar("stand_in", default=None)
 _resume_folder: ContextVar[Path | None] = ContextVar("resume_folder", default=None)
+_refreshed: ContextVar[Collection[str]] = ContextVar("refreshed", default=())
+_last: ContextVar[str] = ContextVar("last", default="")
+
+
+class _Reached(Exception):
+    """The step after which the run ends has ended."""
 
 
 class Step(Generic[P, R]):
@@ -56,9 +63,15 @@ class Step(Generic[P, R]):
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         bound = inspect.signature(self.fn).bind(*args, **kwargs)
         bound.apply_defaults()
-        arguments, run = bound.arguments, Run.current()
+        result = self._answer(bound.arguments)
+        if self.name == _last.get():
+            raise _Reached
+        return result
+
+    def _answer(self, arguments: dict[str, Any]) -> R:
         if stand_in := _stand_in.get():
             return stand_in(self, arguments)  # type: ignore[no-any-return]
+        run = Run.current()
         if run is None:
             return self.typed(self.task(**arguments))
         report_progress(self.name)
@@ -78,15 +91,30 @@ class Step(Generic[P, R]):
         return StepTask(self)
 
     @cached_property
+    def task_that_refreshes(self) -> "StepTask":
+        """As `task`, but computed although the cache has a result, which the new one replaces."""
+        from tasks.prefect_tasks import StepTask
+
+        return StepTask(self, refreshes=True)
+
+    @property
+    def task_to_run(self) -> "StepTask":
+        """The task that `refreshing` asks for."""
+        return self.task_that_refreshes if self.name in _refreshed.get() else self.task  # type: ignore[return-value]
+
+    @cached_property
     def _result_type(self) -> Any:  # a TypeAdapter, which beartype does not know as a generic
         return TypeAdapter(get_type_hints(self.fn)["return"])
 
     def _noted(self, arguments: dict[str, Any], run: Run) -> R:
         started, call = time.perf_counter(), self.describe(arguments)
+        task = self.task if run.has_computed(call.key) else self.task_to_run
+        before = cache_entries.get(run.store, call.key) if task is not self.task else None
         with _resumable(run.store.home / CHECKPOINTS / call.key):
-            state = self.task(**arguments, return_state=True)
+            state = task(**arguments, return_state=True)
             plain = state.result()
-        run.note(call, state.name == "Cached", time.perf_counter() - started, plain)
+        replaced = cache_entries.result_of(before) if before else None
+        run.note(call, state.name == "Cached", time.perf_counter() - started, plain, replaced)
         return self.typed(plain)
 
 
@@ -115,6 +143,27 @@ def _resumable(folder: Path) -> Iterator[None]:
     finally:
         _resume_folder.reset(token)
     shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def refreshing(names: Collection[str]) -> Iterator[None]:
+    """Inside, steps with these names are computed, once a run, although the cache has their results."""
+    token = _refreshed.set(names)
+    try:
+        yield
+    finally:
+        _refreshed.reset(token)
+
+
+@contextlib.contextmanager
+def ending_after(name: str) -> Iterator[None]:
+    """Leave the block as soon as the step with this name has ended; "": run it to its end."""
+    token = _last.set(name)
+    try:
+        with contextlib.suppress(_Reached):
+            yield
+    finally:
+        _last.reset(token)
 
 
 @contextlib.contextmanager

@@ -138,13 +138,14 @@ class CallableStep(Protocol):
 class StepTask(Task[Any, Any]):
     """A step as a Prefect task. Its results are plain JSON values, so that no cache entry names a class."""
 
-    def __init__(self, step: CallableStep):
+    def __init__(self, step: CallableStep, refreshes: bool = False):
         self.step = step
         super().__init__(
             _returning_plain(step.fn) if step.cached else step.fn,
             name=step.name,
             cache_policy=BY_CONTENT if step.cached else NO_CACHE,
             persist_result=step.cached,
+            refresh_cache=True if refreshes else None,  # None: as Prefect is set
             result_serializer="json",
             cache_result_in_memory=False,  # each use verifies the bytes
         )
@@ -153,7 +154,7 @@ class StepTask(Task[Any, Any]):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """By name: a process elsewhere that is sent a step has that step, with locks of its own."""
-        return _task, (self.step.fn.__module__, self.step.fn.__name__)
+        return _task, (self.step.fn.__module__, self.step.fn.__name__, bool(self.refresh_cache))
 
 
 def _returning_plain(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -166,6 +167,7 @@ def _returning_plain(function: Callable[..., Any]) -> Callable[..., Any]:
     return returning_plain
 
 
-def _task(module: str, name: str) -> StepTask:
-    task: StepTask = getattr(importlib.import_module(module), name).task
+def _task(module: str, name: str, refreshes: bool) -> StepTask:
+    step = getattr(importlib.import_module(module), name)
+    task: StepTask = step.task_that_refreshes if refreshes else step.task
     return task

@@ -31,6 +31,14 @@ class StepRecord(BaseModel):
     key: str
     call: StepCall
     result: Any
+    replaced: Any = None
+    """The result that the cache held, if the step was computed although nothing changed."""
+
+    @property
+    def equal(self) -> dict[str, bool]:
+        """Of a step that was computed again: whether each part of its result is as it was, by its place in it."""
+        before = dict(parts(self.replaced))
+        return {place: before.get(place) == part for place, part in parts(self.result)} if before else {}
 
     @field_validator("result")
     @classmethod
@@ -39,8 +47,9 @@ class StepRecord(BaseModel):
         return result
 
 
-FinalStatus = Literal["passed", "rejected", "compared", "failed", "interrupted"]
-"""The gate passed or rejected the model; or the run compared variants, which no gate judges; or it did not finish."""
+FinalStatus = Literal["passed", "rejected", "compared", "stopped", "failed", "interrupted"]
+"""The gate passed or rejected the model; or the run compared variants, which no gate judges; or it ended after the step
+that it was asked to end after; or it did not finish."""
 
 
 class Manifest(BaseModel):
@@ -89,7 +98,7 @@ class Run:
 
     def __init__(self, store: Store, manifest: Manifest):
         self.store, self.manifest = store, manifest
-        self._computed: dict[str, float] = {}
+        self._computed: dict[str, StepRecord] = {}
         self.folder = f"{RUNS}/{manifest.run}"
 
     @staticmethod
@@ -115,15 +124,27 @@ class Run:
         finally:
             _current.reset(token)
 
-    def note(self, call: StepCall, cached: bool, seconds: float, result: Any) -> None:
+    def note(self, call: StepCall, cached: bool, seconds: float, result: Any, replaced: Any = None) -> None:
         """Add a finished step. A step that this run computed before `start_over` counts as computed."""
-        if cached and call.key in self._computed:
-            cached, seconds = False, self._computed[call.key]
+        if cached and (computed := self._computed.get(call.key)):
+            cached, seconds, replaced = False, computed.seconds, computed.replaced
         plain = result.model_dump(mode="json") if isinstance(result, BaseModel) else result
         self.manifest.steps.append(
-            StepRecord(name=call.task, cached=cached, seconds=round(seconds, 3), key=call.key, call=call, result=plain)
+            StepRecord(
+                name=call.task,
+                cached=cached,
+                seconds=round(seconds, 3),
+                key=call.key,
+                call=call,
+                result=plain,
+                replaced=replaced,
+            )
         )
         self.save()
+
+    def has_computed(self, key: str) -> bool:
+        """Whether this run computed the call with this key before `start_over`."""
+        return key in self._computed
 
     def export(self, ref: Ref, name: str) -> Path:
         """Copy an artifact to `home/name`, for people and other programs, and record it."""
@@ -133,7 +154,7 @@ class Run:
 
     def start_over(self) -> None:
         """Clear the steps, because the run repeats them."""
-        self._computed |= {step.key: step.seconds for step in self.manifest.steps if not step.cached}
+        self._computed |= {step.key: step for step in self.manifest.steps if not step.cached}
         self.manifest.steps.clear()
 
     def finish(self, status: FinalStatus, **fields: Any) -> None:
@@ -157,6 +178,15 @@ def damaged_manifests(store: Store) -> list[Path]:
     """The manifests that cannot be read."""
     readable = {manifest.run for manifest in manifests(store)}
     return [path for path in _paths(store) if path.parent.name not in readable]
+
+
+def parts(result: Any, place: str = "") -> Iterator[tuple[str, Any]]:
+    """The references and other values in a result, by their places, such as "train.images"."""
+    if isinstance(result, dict) and "sha256" not in result:
+        for name, value in result.items():
+            yield from parts(value, f"{place}.{name}" if place else name)
+    elif result is not None:
+        yield place or "result", result
 
 
 def find_manifest(store: Store, run: str) -> Manifest:

@@ -43,6 +43,11 @@ class TrainingOptions:
     seed: Annotated[int, Parameter(group=MODEL_GROUP, validator=Number(gte=0, lt=2**32))] = 0
     "Decides the initial weights, the order of the images and dropout."
 
+    refresh: Annotated[
+        tuple[str, ...], Parameter(group=MODEL_GROUP, consume_multiple=True, negative="", show_default=False)
+    ] = ()
+    "Steps to compute although nothing changed, such as train; the output says whether their results are as before."
+
     min_accuracy: Annotated[float | None, Parameter(group=GATE_GROUP, validator=Number(gte=0, lte=1))] = None
     """Lowest accuracy on the test images that passes. Default: 0.974 for the tutorial on MNIST; otherwise the recipe's
     own, or, for your own data, the share of the most frequent class."""
@@ -63,6 +68,7 @@ class TrainingOptions:
             "seed": self.seed,
             "hyperparameters": self.hyperparameters or Overrides(),
             "gate": self._gate(),
+            "refresh": self.refresh,
         }
 
     def _gate(self) -> "Gate":
@@ -117,11 +123,11 @@ class ExperimentOptions:
 
     def parameters(self, training: TrainingOptions, settings: "Settings") -> dict[str, Any]:
         """The parameters of the flow `experiments`. Raises UsageError for values that the flow would refuse."""
-        from flows.plan import Execution, Plan
+        from flows.plan import TRIAL_STEPS, Execution, Plan
         from tasks.experiments.variants import EXTENSIONS, SPACE, read_variants
 
         base = training.parameters()
-        plan = Plan.of(**base, settings=settings)
+        plan = Plan.of(**base, settings=settings, other_steps=TRIAL_STEPS)
         if base["seed"] >= 2**31:
             raise UsageError(f"the seeds of an experiment start below {2**31}, not at {base['seed']}")
         declared = read_variants(self.from_, plan.hyperparameters) if self.from_ else None

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from artifacts.lineage.progress import Numbers
     from flows.experiments import Experiment
-    from flows.publication import Outcome
+    from flows.publication import Outcome, Stopped
 
 Row = Sequence[str]
 
@@ -62,15 +62,10 @@ def show_outcome(outcome: "Outcome", as_json: bool) -> None:
     if as_json:
         show_json(outcome.model_dump(mode="json"))
         return
-    cached = [task["name"] for task in outcome.tasks if task["cached"]]
-    computed = [task["name"] for task in outcome.tasks if not task["cached"]]
     accuracy, *verdict = _verdict(outcome)
     show_table(
         (
-            ("data set", outcome.dataset),
-            ("recipe", f"{outcome.recipe}, seed {outcome.seed}"),
-            ("computed", ", ".join(computed) or "nothing"),
-            ("from cache", ", ".join(cached) or "nothing"),
+            *_steps(outcome),
             accuracy,
             ("predicted", f"{list(outcome.predictions)} for the first five test images"),
             *verdict,
@@ -79,6 +74,43 @@ def show_outcome(outcome: "Outcome", as_json: bool) -> None:
             ("seconds", f"{outcome.seconds:.1f}"),
         )
     )
+
+
+def show_stopped(stopped: "Stopped", as_json: bool) -> None:
+    """Print on stdout what a training run left that ended early, as it was asked to."""
+    if as_json:
+        show_json(stopped.model_dump(mode="json"))
+        return
+    show_table(
+        (
+            *_steps(stopped),
+            ("ended", f"after {stopped.until}, as asked; nothing was judged or registered"),
+            *((place, path) for place, path in stopped.results.items()),
+            ("seconds", f"{stopped.seconds:.1f}"),
+        )
+    )
+
+
+def _steps(run: "Outcome | Stopped") -> list[Row]:
+    """What a run was, which steps it computed, and whether those that it computed again gave the same."""
+    cached = [task["name"] for task in run.tasks if task["cached"]]
+    computed = [task["name"] for task in run.tasks if not task["cached"]]
+    again = [(task["name"], task["equal"]) for task in run.tasks if "equal" in task]
+    return [
+        ("data set", run.dataset),
+        ("recipe", f"{run.recipe}, seed {run.seed}"),
+        ("computed", ", ".join(computed) or "nothing"),
+        ("from cache", ", ".join(cached) or "nothing"),
+        *(("again", f"{name}: {_compare(equal)}") for name, equal in again),
+    ]
+
+
+def _compare(equal: dict[str, bool]) -> str:
+    """Which parts of a result are as before."""
+    same, changed = ([part for part, is_equal in equal.items() if is_equal is wanted] for wanted in (True, False))
+    if not changed:
+        return "the same result as before"
+    return f"as before: {', '.join(same) or 'nothing'}; not as before: {', '.join(changed)}"
 
 
 def show_experiment(experiment: "Experiment", as_json: bool) -> None:

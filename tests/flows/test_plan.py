@@ -6,10 +6,15 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+import flows.steps
 from artifacts.errors import UsageError
 from artifacts.storage.settings import Settings
-from flows.plan import Execution, Plan
+from flows.plan import STEPS, TRIAL_STEPS, Execution, Plan
+from tasks.caching import Step
 from tasks.evaluation.gate import Gate
+from tasks.experiments.compare import compare
+from tasks.experiments.hold_out import hold_out
+from tasks.experiments.trial import trial
 from tasks.model.hyperparameters import Overrides
 from tests.conftest import Arrays, write_idx
 
@@ -25,6 +30,13 @@ def test_defaults_come_from_recipe_and_data_set(home: Path) -> None:
     assert asked.classes == 10 and asked.gate.min_accuracy == 0.974
     assert (asked.hyperparameters.epochs, asked.hyperparameters.batch_size) == (5, 256)
     assert plan("mnist", gate=Gate(min_accuracy=0.5)).gate.min_accuracy == 0.5
+
+
+def test_steps_that_can_be_named() -> None:
+    """The names of the steps are those of the steps that the flows run."""
+    names = {item.name for item in vars(flows.steps).values() if isinstance(item, Step)}
+    assert names == {"download", "read", *STEPS}
+    assert (hold_out.name, trial.name, compare.name) == TRIAL_STEPS
 
 
 def test_a_folder_is_a_data_set_by_its_content(home: Path, tmp_path: Path, digits: Arrays) -> None:

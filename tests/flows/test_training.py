@@ -9,13 +9,15 @@ from pathlib import Path
 
 import pytest
 
+from artifacts.errors import UsageError
 from artifacts.lineage.manifest import Manifest, manifests
+from artifacts.storage import cache_entries
 from artifacts.storage.eviction import survey
 from artifacts.storage.settings import Settings
 from artifacts.storage.store import Ref, references
 from flows.plan import Plan
 from flows.preview import preview
-from flows.publication import Outcome
+from flows.publication import Outcome, Stopped
 from flows.training import training
 from flows.upkeep import prune_home
 from tasks.evaluation.gate import Gate
@@ -104,6 +106,61 @@ def test_hyperparameter(world: Path) -> None:
     computed = _computed(_train(world, **changes))
     assert computed == ["train", "evaluate", "save-weights", "evaluate-champion", "check-gate", "report"]
     assert [name for name, (cache, _) in previewed.items() if cache != "hit"] == computed
+
+
+def test_refresh(world: Path) -> None:
+    """A step that is to be computed again is, once, as explain-cache says; the manifest says that it gave the same."""
+    previewed = _previewed(world, refresh=("train",))
+    assert previewed["train"] == ("miss", ["it is to be computed again"])
+    outcome = _train(world, refresh=("train",))
+    assert _computed(outcome) == ["train"]
+    assert [task["name"] for task in outcome.tasks if all(task.get("equal", {"": False}).values())] == ["train"]
+    record = next(step for step in _latest().steps if step.name == "train")
+    assert record.replaced == record.result
+    assert _computed(_train(world)) == []
+
+
+def test_refresh_that_gives_another_result(world: Path) -> None:
+    """If the result is not the one that the cache held, the run says which part differs, and the new one counts."""
+    store, key, truth = Settings.load().artifacts, *_key_and_result("train")
+    _train(world, seed=1)
+    other, _ = _key_and_result("train")
+    cache_entries.put(store, key, cache_entries.get(store, other) or b"")
+    outcome = _train(world, refresh=("train",))
+    (equal,) = [task["equal"] for task in outcome.tasks if "equal" in task]
+    assert equal["weights"] is False
+    assert _key_and_result("train") == (key, truth)
+    assert _computed(_train(world)) == []
+
+
+def _key_and_result(step: str) -> tuple[str, object]:
+    return next((record.key, record.result) for record in _latest().steps if record.name == step)
+
+
+def test_until(world: Path) -> None:
+    """A run that ends after a step computes none that follows, judges nothing, and names the files of its result."""
+    manifest_before, changes = _latest(), {"hyperparameters": Overrides(epochs=2)}
+    stopped: Stopped = training(**_request(world, until="train", **changes))
+    assert [task["name"] for task in stopped.tasks] == list(STEPS[:5])
+    assert stopped.results["weights"].endswith(".h5") and Path(stopped.results["weights"]).exists()
+    latest = _latest()
+    assert (latest.run, latest.status, latest.version) == (stopped.run, "stopped", None) != (manifest_before.run,)
+    assert _computed(_train(world, **changes)) == [
+        "evaluate",
+        "save-weights",
+        "evaluate-champion",
+        "check-gate",
+        "report",
+    ]
+
+
+def test_unknown_step(world: Path) -> None:
+    """A step that the run does not have is refused with the name of one that it has."""
+    for request in ({"refresh": ("trian",)}, {"until": "trian"}):
+        with pytest.raises(UsageError, match="no step 'trian'; did you mean 'train'"):
+            _train(world, **request)
+    with pytest.raises(UsageError, match="no step 'download'"):  # of a data set that lies here
+        _train(world, until="download")
 
 
 def test_library(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:

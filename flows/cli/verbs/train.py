@@ -1,22 +1,29 @@
 """The verb `train`: train a model and promote it if it passes the gate."""
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
 
 from artifacts.errors import InvalidData, Rejected, Unreachable
-from flows.cli.options import TrainingOptions
-from flows.cli.output import print_note, show_json, show_outcome
+from flows.cli.options import MODEL_GROUP, TrainingOptions
+from flows.cli.output import print_note, show_json, show_outcome, show_stopped
 from flows.cli.switch import Switch
 from tasks.data.datasets import SAMPLE
 
 if TYPE_CHECKING:
     from artifacts.storage.settings import Settings
     from flows.plan import Plan
-    from flows.publication import Outcome
+    from flows.publication import Outcome, Stopped
 
 
 def train(
-    *, options: TrainingOptions | None = None, or_sample: Switch = False, json: Switch = False, verbose: Switch = False
+    *,
+    options: TrainingOptions | None = None,
+    until: Annotated[str, Parameter(group=MODEL_GROUP, show_default=False)] = "",
+    or_sample: Switch = False,
+    json: Switch = False,
+    verbose: Switch = False,
 ) -> int:
     """Train, evaluate, check and save a model. The cache answers for each step whose inputs, code and libraries are the
     same as before.
@@ -25,6 +32,8 @@ def train(
 
     Parameters
     ----------
+    until: str
+        Step after which the run ends, such as validate. Default: the last.
     or_sample: bool
         If no mirror answers within 6 s, print a warning and use mnist-sample.
     json: bool
@@ -38,11 +47,10 @@ def train(
     from flows.plan import Plan
 
     settings, has_server = Settings.load(), is_server_configured()
-    parameters = (options or TrainingOptions()).parameters()
+    parameters = (options or TrainingOptions()).parameters() | {"until": until}
     plan = Plan.of(**parameters, settings=settings)  # raises UsageError before a server is started
     if not (has_server or verbose or is_cache_refreshed()) and (unchanged := _unchanged(plan, settings, started)):
-        show_outcome(unchanged, as_json=json)
-        return 0 if unchanged.gate.passed else Rejected.exit_code
+        return _show(unchanged, json)
     from flows.preview import check_own_data, describe_silence, silent_mirrors
 
     if reasons := silent_mirrors(plan, settings, is_cache_refreshed()):
@@ -60,11 +68,21 @@ def train(
         raise
     outcome = _run(plan, parameters, settings, verbose)
     outcome.seconds = round(time.monotonic() - started, 2)
-    show_outcome(outcome, as_json=json)
+    return _show(outcome, json)
+
+
+def _show(outcome: "Outcome | Stopped", as_json: bool) -> int:
+    """Print how a run ended; returns the exit status."""
+    from flows.publication import Stopped
+
+    if isinstance(outcome, Stopped):
+        show_stopped(outcome, as_json)
+        return 0
+    show_outcome(outcome, as_json)
     return 0 if outcome.gate.passed else Rejected.exit_code
 
 
-def _unchanged(plan: "Plan", settings: "Settings", started: float) -> "Outcome | None":
+def _unchanged(plan: "Plan", settings: "Settings", started: float) -> "Outcome | Stopped | None":
     """The outcome if nothing changed since an earlier run. It needs no server, no Prefect, no Keras and no MLflow."""
     from flows.cli.output import log_on_stderr
     from flows.preview import repeat_unchanged
@@ -73,7 +91,7 @@ def _unchanged(plan: "Plan", settings: "Settings", started: float) -> "Outcome |
         return repeat_unchanged(plan, settings, started)
 
 
-def _run(plan: "Plan", parameters: dict[str, Any], settings: "Settings", verbose: bool) -> "Outcome":
+def _run(plan: "Plan", parameters: dict[str, Any], settings: "Settings", verbose: bool) -> "Outcome | Stopped":
     """Run the flow `training`. Its steps' libraries are imported while a new server starts."""
     from artifacts.lineage.progress import report_progress
     from flows.cli.prefect_server import is_server_configured
@@ -88,5 +106,5 @@ def _run(plan: "Plan", parameters: dict[str, Any], settings: "Settings", verbose
         report_progress("start", done=1, total=1)
         from flows.training import training
 
-        outcome: Outcome = training(**parameters)
+        outcome: Outcome | Stopped = training(**parameters)
         return outcome
