@@ -16,12 +16,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-import httpx
-
 from artifacts.errors import DigitflowError, UsageError
 from artifacts.storage.settings import Settings
 from flows.cli.loopback import bypass_proxies
-from flows.cli.prefect_server import await_server
+from flows.cli.prefect_server import await_server, owner_of_port
 
 FOLDER = Path(__file__).parent
 SQLITE = "sqlite+aiosqlite:///prefect.db"
@@ -62,7 +60,7 @@ class Stack:
 
     def require_own(self) -> None:
         """Raises UsageError if the server on the port is not the one of this home."""
-        if self.url == f"http://127.0.0.1:{self.port}/api" and (owner := self._owner()):
+        if self.url == f"http://127.0.0.1:{self.port}/api" and (owner := owner_of_port(self.port, self.home)):
             raise UsageError(
                 f"port {self.port} has {owner}, so nothing was deployed; start this home's server on another port: "
                 f"make up PORT={self.port + 1}"
@@ -77,26 +75,10 @@ class Stack:
         try:
             socket.create_server(("127.0.0.1", self.port)).close()
         except OSError as error:
-            owner = self._owner() or error.strerror
+            owner = owner_of_port(self.port, self.home) or error.strerror
             raise DigitflowError(
                 f"port {self.port} cannot be used: it has {owner}; choose another: make up PORT={self.port + 1}"
             ) from None
-
-    def _owner(self) -> str:
-        """What answers on the port, in words, if it is not this home's server; "" if it is, or if nothing answers."""
-        password = os.environ.get("PREFECT_API_AUTH_STRING", "")
-        auth = httpx.BasicAuth(*password.split(":", 1)) if ":" in password else None
-        try:
-            place = f"http://127.0.0.1:{self.port}/api/admin/settings"
-            answer = httpx.get(place, timeout=5, trust_env=False, auth=auth)
-        except httpx.TransportError:
-            return ""
-        if answer.status_code == httpx.codes.UNAUTHORIZED:
-            return "a Prefect server with another password"
-        with contextlib.suppress(ValueError, KeyError, TypeError):
-            home = answer.json()["home"]
-            return "" if Path(home) == self.home / "server" else f"the Prefect server whose PREFECT_HOME is {home}"
-        return "another program"
 
     def _is_running(self) -> bool:
         with socket.socket(socket.AF_UNIX) as client, contextlib.suppress(OSError):

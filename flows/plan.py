@@ -36,7 +36,7 @@ STEPS = (
 """The steps of a training run after the first, which downloads or reads, in their order."""
 TRIAL_STEPS = ("hold-out", "trial", "compare")
 """The steps of an experiment before it trains the winner."""
-PATIENCE = 6
+PATIENCE = 6.0
 """Seconds that a command waits for the first mirror to answer."""
 
 

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 
 from artifacts.errors import InvalidData
 from artifacts.lineage.manifest import Run, manifests, parts
+from artifacts.lineage.notices import post
 from artifacts.storage.home import MODELS
 from artifacts.storage.settings import Settings
 from artifacts.storage.store import Ref, Store
@@ -95,7 +96,9 @@ def publish(
     path = run.export(weights, _place(plan, weights, verdict, run))
     _finish(run, results, evaluation, verdict, version=decision.version)
     if decision.promoted:
-        _announce(plan, decision.version, run, verdict)
+        what = {"version": decision.version, "run": run.manifest.run, "reason": verdict.reason}
+        name = plan.source.name
+        announce("digitflow.champion.replaced", f"digitflow.model.{slug(name)}", {"dataset": name} | what)
     if in_flow:
         _log(evaluation, verdict, decision.version)
     warnings = store.get_json(results.validated.report)["warnings"]
@@ -234,16 +237,13 @@ def _show(plan: Plan, pieces: dict[str, str]) -> None:
         create_markdown_artifact(key=key, markdown=text, description=f"{plan.source.name}, {plan.recipe}")
 
 
-def _announce(plan: Plan, version: int, run: Run, verdict: Verdict) -> None:
-    """Emit the event of a new champion, on which Prefect's automations may act."""
+def announce(event: str, resource: str, payload: dict[str, Any]) -> None:
+    """Tell of something that happened: as an event, on which Prefect's automations may act, or without a server as a
+    notice."""
     from prefect.events import emit_event
 
-    dataset = plan.source.name
-    emit_event(
-        "digitflow.champion.replaced",
-        {"prefect.resource.id": f"digitflow.model.{slug(dataset)}"},
-        payload={"dataset": dataset, "version": version, "run": run.manifest.run, "reason": verdict.reason},
-    )
+    emit_event(event, {"prefect.resource.id": resource}, payload=payload)
+    post(event, resource, payload)
 
 
 def _place(plan: Plan, weights: Ref, verdict: Verdict, run: Run) -> str:

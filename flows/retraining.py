@@ -5,7 +5,6 @@ from typing import Annotated, Any
 
 from prefect import flow, runtime
 from prefect.artifacts import create_markdown_artifact
-from prefect.events import emit_event
 from prefect.flow_runs import suspend_flow_run
 from prefect.input import RunInput
 from prefect.states import Completed
@@ -15,7 +14,7 @@ from artifacts.storage.home import SUSPENDED
 from artifacts.storage.settings import Settings
 from artifacts.storage.store import Ref, Store
 from flows.plan import Plan, locate
-from flows.publication import Outcome, publish, recorded_run, slug
+from flows.publication import Outcome, announce, publish, recorded_run, slug
 from flows.steps import Learned, Results, baseline_of, judge, prepare, refuse_incomparable, train_and_score
 from tasks.caching import refreshing
 from tasks.data.datasets import Split
@@ -257,4 +256,4 @@ def _drift(batch: Batch) -> str:
 
 
 def _emit(what: str, name: str, payload: dict[str, Any]) -> None:
-    emit_event(f"digitflow.batch.{what}", {"prefect.resource.id": f"digitflow.batch.{name}"}, payload=payload)
+    announce(f"digitflow.batch.{what}", f"digitflow.batch.{name}", payload)

@@ -3,6 +3,7 @@
 import functools
 import gzip
 import http.server
+import json
 import os
 import shutil
 import sys
@@ -131,6 +132,24 @@ def serve(folder: Path) -> Iterator[str]:
 class _Quiet(http.server.SimpleHTTPRequestHandler):
     def log_message(self, *_: object) -> None:
         pass
+
+
+@pytest.fixture
+def received(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
+    """What the webhook that DIGITFLOW_WEBHOOK names has received."""
+    bodies: list[Any] = []
+
+    class Receiver(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            bodies.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response_only(204)
+            self.end_headers()
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Receiver) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setenv("DIGITFLOW_WEBHOOK", f"http://127.0.0.1:{server.server_port}/")
+        yield bodies
+        server.shutdown()
 
 
 @pytest.fixture(scope="session")

@@ -198,16 +198,18 @@ class _NoteHandler(logging.Handler):
 @contextlib.contextmanager
 def log_on_stderr() -> Iterator[None]:
     """Print what the steps log, such as that a training resumes or that its checkpoint is ignored, on stderr."""
-    logger, handler = logging.getLogger("tasks"), _NoteHandler()
-    before = logger.level, logger.propagate
-    logger.addHandler(handler)
-    logger.setLevel(logging.INFO)
-    logger.propagate = False  # otherwise Prefect's handler would print the record again
+    handler, loggers = _NoteHandler(), [logging.getLogger(room) for room in ("tasks", "artifacts")]
+    before = [(logger.level, logger.propagate) for logger in loggers]
+    for logger in loggers:
+        logger.addHandler(handler)
+        logger.setLevel(logging.INFO)
+        logger.propagate = False  # otherwise Prefect's handler would print the record again
     try:
         yield
     finally:
-        logger.level, logger.propagate = before
-        logger.removeHandler(handler)
+        for logger, (level, propagate) in zip(loggers, before, strict=True):
+            logger.level, logger.propagate = level, propagate
+            logger.removeHandler(handler)
 
 
 @contextlib.contextmanager

@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from artifacts.errors import DigitflowError
 from artifacts.storage.database_template import DatabaseTemplate
@@ -24,6 +25,9 @@ STARTUP = 180
 """Seconds that a start may take; the first one creates the database."""
 LAST_WORDS = 8
 """Seconds after which a server that should end is killed, whatever it still does."""
+
+UNAUTHORIZED = 401
+"""The HTTP status of a server whose password we do not have."""
 
 PREFECT_TEMPLATE = DatabaseTemplate("prefect", "prefect", "server/database/_migrations/versions/sqlite")
 _SETTINGS_FILES = (".env", "prefect.toml", "~/.prefect/profiles.toml")
@@ -160,7 +164,8 @@ def await_configured_server() -> None:
         ) from None
     except httpx.HTTPError as error:
         raise DigitflowError(
-            f"Prefect's server {url} does not answer ({error}); start it, or unset PREFECT_API_URL to run without it"
+            f"Prefect's server {url} does not answer ({error}); start it, or unset PREFECT_API_URL to run without it; "
+            "see: digitflow doctor"
         ) from None
 
 
@@ -174,7 +179,42 @@ def await_server(url: str) -> None:
             if httpx.get(f"{url}/health", timeout=5).is_success:
                 return
         time.sleep(0.5)
-    raise DigitflowError(f"Prefect's server {url} did not start; see logs/server.log in DIGITFLOW_HOME")
+    raise DigitflowError(
+        f"Prefect's server {url} did not start; see logs/server.log in DIGITFLOW_HOME, and: digitflow doctor"
+    )
+
+
+def ask_server(url: str, what: str, body: Any = None) -> tuple[int, Any]:
+    """The HTTP status and the JSON answer of a Prefect server; 0 and None if it does not answer, or not in JSON.
+
+    This needs no Prefect, whose import takes a second. It sends our password, if there is one.
+    """
+    import httpx
+
+    password = os.environ.get("PREFECT_API_AUTH_STRING", "")
+    auth = httpx.BasicAuth(*password.split(":", 1)) if ":" in password else None
+    method = "GET" if body is None else "POST"
+    try:
+        answer = httpx.request(method, f"{url}/{what}", json=body, timeout=5, auth=auth)
+    except (httpx.HTTPError, httpx.InvalidURL):
+        return 0, None
+    try:
+        return answer.status_code, answer.json() if answer.is_success else None
+    except ValueError:
+        return answer.status_code, None
+
+
+def owner_of_port(port: int, home: Path) -> str:
+    """What answers on a port of this machine, in words, if it is not this home's server; "" if it is, or nothing is."""
+    status, settings = ask_server(f"http://127.0.0.1:{port}/api", "admin/settings")
+    if status == 0:
+        return ""
+    if status == UNAUTHORIZED:
+        return "a Prefect server with another password"
+    if not isinstance(settings, dict) or "home" not in settings:
+        return "another program"
+    theirs = settings["home"]
+    return "" if Path(theirs) == home / "server" else f"the Prefect server whose PREFECT_HOME is {theirs}"
 
 
 def _prepare(database: Path) -> None:

@@ -27,13 +27,15 @@ def experiment(
         Show Prefect's log on stderr.
     """
     started = time.monotonic()
+    from artifacts.lineage.notices import posting
     from artifacts.lineage.progress import report_progress
     from artifacts.storage.settings import Settings
+    from flows.cli.prefect_server import is_server_configured
     from flows.cli.session import session
 
     settings = Settings.load()
     parameters = (options or ExperimentOptions()).parameters(training or TrainingOptions(), settings)
-    with session(settings, verbose) as wait_for_server:
+    with posting(is_server_configured()), session(settings, verbose) as wait_for_server:
         from flows.experiments import experiments
 
         wait_for_server()

@@ -41,13 +41,21 @@ def train(
     verbose: bool
         Show Prefect's log on stderr.
     """
+    from artifacts.lineage.notices import posting
+    from flows.cli.prefect_server import is_server_configured
+
+    parameters = (options or TrainingOptions()).parameters() | {"until": until}
+    with posting(is_server_configured()):
+        return _train(parameters, or_sample, json, verbose=verbose)
+
+
+def _train(parameters: dict[str, Any], or_sample: bool, json: bool, *, verbose: bool) -> int:
     started = time.monotonic()
     from artifacts.storage.settings import Settings
     from flows.cli.prefect_server import is_cache_refreshed, is_server_configured
     from flows.plan import Plan
 
     settings, has_server = Settings.load(), is_server_configured()
-    parameters = (options or TrainingOptions()).parameters() | {"until": until}
     plan = Plan.of(**parameters, settings=settings)  # raises UsageError before a server is started
     if not (has_server or verbose or is_cache_refreshed()) and (unchanged := _unchanged(plan, settings, started)):
         return _show(unchanged, json)

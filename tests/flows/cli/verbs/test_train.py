@@ -4,6 +4,7 @@ import contextlib
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -157,6 +158,14 @@ def test_paths_lead_to_files(passed: Finished, shared: Path) -> None:
     assert Path(outcome["weights"]).name.endswith(".weights.h5") and Path(outcome["weights"]).stat().st_size
     assert "<html" in Path(outcome["report"]).read_text()
     assert_whole(shared / "home")
+
+
+def test_a_failure_is_told(received: list[Any], home: Path) -> None:
+    """A command that fails where no server is named tells the webhook why, as a cron job must."""
+    failed = digitflow("train", DIGITFLOW_MIRRORS=NOWHERE, PREFECT_API_URL=None)
+    assert failed.returncode == 1
+    assert [notice["event"] for notice in received] == ["digitflow.run.failed"]
+    assert received[0]["payload"]["error"] in failed.stderr and NOWHERE in failed.stderr
 
 
 @pytest.mark.prefect

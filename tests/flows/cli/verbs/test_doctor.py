@@ -1,0 +1,129 @@
+"""The doctor finds what surrounds a pipeline to be sound or not, and says what to do."""
+
+import http.server
+import json
+import socket
+import threading
+from collections.abc import Iterator
+from email.utils import formatdate
+from importlib.metadata import version
+from pathlib import Path
+from time import time
+
+import pytest
+
+from artifacts.storage.settings import Settings
+from flows.cli import checks
+from flows.cli.checks import Check, check_all
+from tests.command import digitflow
+
+
+@pytest.fixture(autouse=True)
+def surroundings(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No server, proxy or webhook is named; the mirror is a folder; the port of `make up` is free."""
+    for name in ("PREFECT_API_URL", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "DIGITFLOW_WEBHOOK", "DIGITFLOW_STORE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("DIGITFLOW_MIRRORS", f"file://{tmp_path}")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        monkeypatch.setenv("PORT", str(free.getsockname()[1]))
+
+
+def found(what: str) -> Check:
+    return next(check for check in check_all(Settings.load()) if check.what == what)
+
+
+class Late(http.server.BaseHTTPRequestHandler):
+    """A server whose clock is an hour behind."""
+
+    def do_HEAD(self) -> None:
+        self.send_response_only(200)
+        self.send_header("Date", formatdate(time() - 3600, usegmt=True))
+        self.end_headers()
+
+    do_GET = do_HEAD  # noqa: N815
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def late() -> Iterator[int]:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Late) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server.server_port
+        server.shutdown()
+
+
+def test_all_is_well(home: Path) -> None:
+    """Where nothing is wrong, each check says so and the status is 0; nothing is written."""
+    done = digitflow("doctor", "--json", DIGITFLOW_HOME=str(home / "new"))
+    assert done.returncode == 0, done.stdout
+    assert {check["what"] for check in json.loads(done.stdout) if check["state"] != "ok"} <= {"clock", "disk"}
+    assert not (home / "new").exists()
+
+
+def test_remedies_are_shown(home: Path) -> None:
+    """A problem is shown with what to do, and the status is 1."""
+    done = digitflow("doctor", DIGITFLOW_HOME=str(home), DIGITFLOW_WEBHOOK="tell me")
+    assert done.returncode == 1 and done.stderr == ""
+    assert "DIGITFLOW_WEBHOOK is 'tell me'" in done.stdout and "give an http:// or https:// URL" in done.stdout
+
+
+def test_packages_that_are_not_the_locked_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another version than the locked one is named with both; a package that is not installed is none."""
+    (tmp_path / "lock").write_text(f"numpy==0.1 \\\nkeras=={version('keras')} \\\nnot-installed==1.0 \\\n")
+    monkeypatch.setattr(checks, "LOCK", tmp_path / "lock")
+    assert found("packages") == ("packages", "problem", f"numpy {version('numpy')}, not 0.1", "make setup")
+
+
+def test_home_that_is_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A home that cannot be made or written is a problem."""
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("DIGITFLOW_HOME", str(tmp_path / "file" / "home"))
+    assert found("home").state == "problem" and "DIGITFLOW_HOME" in found("home").remedy
+
+
+@pytest.mark.parametrize(("place", "state"), [("mlflow/mlflow.db", "problem"), ("prefect/prefect.db", "note")])
+def test_damaged_database(place: str, state: str, home: Path) -> None:
+    """A damaged registry is a problem. Prefect's history is not: the next start sets it aside."""
+    (home / place).parent.mkdir(parents=True)
+    (home / place).write_bytes(b"SQLite format 3\0" + b"damaged" * 1000)
+    assert found("databases").state == state and place in found("databases").found
+
+
+def test_wrong_clock(late: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A clock that is far from a mirror's is a problem."""
+    monkeypatch.setenv("DIGITFLOW_MIRRORS", f"http://127.0.0.1:{late}/")
+    assert found("clock").state == "problem" and "s ahead of" in found("clock").found
+
+
+def test_mirrors_that_do_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No mirror is a note, since own data need none; it names the mirror and the reason."""
+    monkeypatch.setenv("DIGITFLOW_MIRRORS", "http://127.0.0.1:9/")
+    assert found("mirrors").state == "note" and "http://127.0.0.1:9/ (" in found("mirrors").found
+
+
+def test_port_of_a_stranger(late: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another program on the port of `make up` is said, with another port."""
+    monkeypatch.setenv("PORT", str(late))
+    assert found("port of make up")[1:] == ("note", f"{late} has another program", f"make up PORT={late + 1}")
+
+
+def test_server_that_is_none(late: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A named server that does not answer as Prefect does is a problem, and so are its worker and registry."""
+    monkeypatch.setenv("PREFECT_API_URL", f"http://127.0.0.1:{late}/api")
+    assert found("Prefect's server").state == found("worker").state == "problem"
+
+
+def test_proxy_with_a_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A proxy is named without its password."""
+    monkeypatch.setenv("HTTP_PROXY", "http://me:secret@127.0.0.1:9")
+    assert "http through http://127.0.0.1:9" in found("proxies").found
+
+
+@pytest.mark.prefect
+def test_server_without_a_worker(api: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server on which nothing was deployed answers, has no work pool, and the next command is named."""
+    monkeypatch.setenv("PREFECT_API_URL", api)
+    assert found("Prefect's server").state == "ok"
+    assert found("worker")[1::2] == ("problem", "make deploy")
