@@ -43,6 +43,7 @@ def automations(notify: CallWebhook | DoNothing) -> list[Automation]:
     ended_badly = {"prefect.flow-run.Failed", "prefect.flow-run.Crashed"}
     return [
         _notification("a run failed or crashed", ended_badly, notify, related=DIGITFLOW_RUNS),
+        _notification("a run is late", {"prefect.flow-run.Late"}, notify, related=DIGITFLOW_RUNS),
         _notification("an automation's action failed", {"prefect.automation.action.failed"}, notify, match=CRASHING),
         _notification("a batch drifted", {"digitflow.batch.drifted"}, notify),
         _notification("a batch went to quarantine", {"digitflow.batch.quarantined"}, notify),

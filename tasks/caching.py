@@ -22,6 +22,7 @@ from artifacts.lineage.manifest import Run
 from artifacts.lineage.progress import report_progress
 from artifacts.storage import cache_entries
 from artifacts.storage.home import CHECKPOINTS
+from artifacts.storage.store import Store
 
 if TYPE_CHECKING:
     from tasks.prefect_tasks import StepTask
@@ -110,7 +111,7 @@ class Step(Generic[P, R]):
         started, call = time.perf_counter(), self.describe(arguments)
         task = self.task if run.has_computed(call.key) else self.task_to_run
         before = cache_entries.get(run.store, call.key) if task is not self.task else None
-        with _resumable(run.store.home / CHECKPOINTS / call.key):
+        with _resumable(run.store, call.key):
             state = task(**arguments, return_state=True)
             plain = state.result()
         replaced = cache_entries.result_of(before) if before else None
@@ -136,12 +137,16 @@ def resume_folder() -> Path | None:
 
 
 @contextlib.contextmanager
-def _resumable(folder: Path) -> Iterator[None]:
+def _resumable(store: Store, key: str) -> Iterator[None]:
+    folder = store.home / CHECKPOINTS / key
     token = _resume_folder.set(folder)
     try:
         yield
     finally:
         _resume_folder.reset(token)
+    for path in folder.glob("*"):
+        if store.remote:
+            store.remote.remove(f"{CHECKPOINTS}/{key}/{path.name}")
     shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -19,6 +19,7 @@ from pydantic_core import to_jsonable_python
 from artifacts.lineage.cache_key import StepCall
 from artifacts.storage import cache_entries
 from artifacts.storage.home import LOCKS, disk_errors
+from artifacts.storage.leases import LeasedLock
 from artifacts.storage.settings import Settings
 
 
@@ -57,10 +58,14 @@ class CacheEntries(WritableFileSystem):
 
 
 class Locks(LockManager):
-    """One computation of a key at a time on this machine, by flock(2), which dies with its holder."""
+    """One computation of a key at a time.
+
+    On this machine it is a lock by flock(2), which dies with its holder; with DIGITFLOW_LOCKS, on all machines that
+    share them, a lease.
+    """
 
     def __init__(self) -> None:
-        self._held: dict[str, tuple[str, FileLock]] = {}
+        self._held: dict[str, tuple[str, FileLock | LeasedLock]] = {}
 
     def acquire_lock(
         self, key: str, holder: str, acquire_timeout: float | None = None, hold_timeout: float | None = None
@@ -70,7 +75,7 @@ class Locks(LockManager):
         lock = self._lock(key)
         try:
             with disk_errors(Settings.load().home):
-                lock.acquire(timeout=-1 if acquire_timeout is None else acquire_timeout)
+                lock.acquire(timeout=-1.0 if acquire_timeout is None else acquire_timeout)
         except Timeout:
             return False
         self._held[key] = (holder, lock)
@@ -89,7 +94,10 @@ class Locks(LockManager):
 
     def wait_for_lock(self, key: str, timeout: float | None = None) -> bool:
         try:
-            with disk_errors(Settings.load().home), self._lock(key).acquire(timeout=-1 if timeout is None else timeout):
+            with (
+                disk_errors(Settings.load().home),
+                self._lock(key).acquire(timeout=-1.0 if timeout is None else timeout),
+            ):
                 return True
         except Timeout:
             return False
@@ -103,8 +111,11 @@ class Locks(LockManager):
         return self.wait_for_lock(key, timeout)
 
     @staticmethod
-    def _lock(key: str) -> FileLock:
-        folder = Settings.load().home / LOCKS
+    def _lock(key: str) -> FileLock | LeasedLock:
+        settings = Settings.load()
+        if settings.locks:
+            return LeasedLock(settings.locks, key)
+        folder = settings.home / LOCKS
         folder.mkdir(parents=True, exist_ok=True)
         return FileLock(folder / f"{key}.lock", thread_local=False)
 

@@ -200,6 +200,7 @@ NEEDS = {
         lambda: bool(os.environ.get("DIGITFLOW_TEST_POSTGRES")),
         "DIGITFLOW_TEST_POSTGRES names no folder with PostgreSQL's programs",
     ),
+    "redis": (lambda: bool(shutil.which("redis-server")), "redis-server is not installed"),
     "browser": (
         lambda: bool(shutil.which("chromium") and shutil.which("chromedriver")),
         "chromium and chromedriver are not installed",

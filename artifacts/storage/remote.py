@@ -45,6 +45,11 @@ class Remote:
             self._files.put_file(str(path), part)
             self._files.mv(part, self._at(name))
 
+    def remove(self, name: str) -> None:
+        """Delete `name`, if it is there."""
+        with self._errors(), contextlib.suppress(FileNotFoundError):
+            self._files.rm_file(self._at(name))
+
     @cached_property
     def _opened(self) -> tuple[Any, str]:
         import fsspec

@@ -18,6 +18,7 @@ class Settings(BaseModel, Location, frozen=True, validate_default=True):
     store: str = Field(
         "", description="fsspec URL, such as s3://bucket/folder, where machines share artifacts; or none"
     )
+    locks: str = Field("", description="Redis URL where machines share locks, such as redis://host; or none")
     inbox: str = Field("", description="fsspec URL from which retraining fetches batches too; or none")
     max_size: ByteSize | None = Field(None, description="After each run, evict artifacts until they fit, such as 2GB")
     mirrors: tuple[str, ...] = Field(
@@ -40,6 +41,13 @@ class Settings(BaseModel, Location, frozen=True, validate_default=True):
             if not url.startswith(("http://", "https://", "file://")):
                 raise ValueError(f"{url!r} is not an http://, https:// or file:// URL")
         return tuple(url.rstrip("/") + "/" for url in urls)
+
+    @field_validator("locks")
+    @classmethod
+    def _redis(cls, url: str) -> str:
+        if url and not url.startswith(("redis://", "rediss://", "unix://")):
+            raise ValueError(f"{url!r} is not a redis://, rediss:// or unix:// URL")
+        return url
 
     @field_validator("home")
     @classmethod

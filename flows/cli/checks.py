@@ -23,6 +23,7 @@ from urllib.request import getproxies
 
 from artifacts.errors import DigitflowError
 from artifacts.storage.home import MLFLOW, PREFECT, locked
+from artifacts.storage.leases import LeasedLock
 from artifacts.storage.settings import Settings
 from flows.cli.prefect_server import UNAUTHORIZED, ask_server, is_server_configured, owner_of_port
 from tasks.data.datasets import MIRRORS, Mirrors
@@ -116,6 +117,13 @@ def _store(settings: Settings) -> Result:
         return "ok", "none is named", ""
     settings.artifacts.remote.holds("doctor")
     return "ok", f"{settings.store} answers", ""
+
+
+def _locks(settings: Settings) -> Result:
+    if not settings.locks:
+        return "ok", "none are named", ""
+    LeasedLock(settings.locks, "doctor").acquire(PATIENCE).release()
+    return "ok", f"{settings.locks} gives them", ""
 
 
 def _databases(settings: Settings) -> Result:
@@ -274,6 +282,7 @@ _CHECKS: dict[str, Callable[[Settings], Result]] = {
     "disk": _disk,
     "home": _home,
     "shared store": _store,
+    "shared locks": _locks,
     "databases": _databases,
     "proxies": _proxy,
     "mirrors": _mirrors,

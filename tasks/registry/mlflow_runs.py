@@ -15,6 +15,8 @@ from artifacts.errors import DigitflowError, UsageError
 from artifacts.lineage.environment import versions
 from artifacts.storage.database_template import DatabaseTemplate
 from artifacts.storage.home import MLFLOW, locked
+from artifacts.storage.leases import leased
+from artifacts.storage.settings import Settings
 from artifacts.storage.store import Store
 from tasks.registry.local_reads import LocalDatabase
 from tasks.registry.portable_code import write_package
@@ -190,9 +192,12 @@ class Tracking:
 
         return MlflowException
 
-    def locked(self) -> contextlib.AbstractContextManager[None]:
-        """One writer at a time on this machine. A writer may take the lock again."""
-        return locked(self._home, f"{MLFLOW}/writing.lock")
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """One writer at a time: on this machine, and on all that share DIGITFLOW_LOCKS. It may take the lock again."""
+        url = "" if self.is_local else Settings.load().locks
+        with locked(self._home, f"{MLFLOW}/writing.lock"), leased(url, f"registry {self.key}"):
+            yield
 
     @contextlib.contextmanager
     def errors(self) -> Iterator[None]:

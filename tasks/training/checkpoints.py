@@ -1,18 +1,23 @@
 """Checkpoints, from which a training that was killed continues."""
 
+import contextlib
 import hashlib
 import io
 import json
 import logging
 import os
+import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from pydantic import BaseModel
 
-from artifacts.storage.home import disk_errors
+from artifacts.errors import DigitflowError
+from artifacts.storage.home import CHECKPOINTS, disk_errors
+from artifacts.storage.remote import Remote
 
 if TYPE_CHECKING:
     from tasks.model.keras_setup import keras
@@ -48,10 +53,13 @@ class Checkpoints:
 
     It holds every variable of network and optimiser: weights, moments, position in the schedule, states of the random
     generators. The order of the images follows from seed and epoch.
+
+    With a `remote`, each is copied there too, so that another machine continues when this one is gone.
     """
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, remote: Remote | None = None):
         self.path = folder / "checkpoint.npz"
+        self._remote, self._name = remote, f"{CHECKPOINTS}/{folder.name}/{self.path.name}"
         self._saved_at = time.monotonic()
 
     def is_due(self) -> bool:
@@ -69,19 +77,33 @@ class Checkpoints:
     def restore(self, network: "keras.Model") -> Progress:
         """Load the checkpoint into a compiled network. Without a sound checkpoint, the network stays as it is."""
         variables = _variables(network)
-        try:
-            progress, values = _parse(self.path.read_bytes())
-            if [tuple(variable.shape) for variable in variables] != [value.shape for value in values]:
-                raise ValueError("it belongs to another network")
-        except OSError:
+        found = [found for content in self._contents() if (found := self._parsed(content, variables))]
+        if not found:
             return Progress()
-        except ValueError as error:
-            _log.warning("ignored checkpoint %s: %s; training starts from the beginning", self.path, error)
-            return Progress()
+        progress, values = max(found, key=lambda found: (found[0].epoch, found[0].batch))
         for variable, value in zip(variables, values, strict=True):
             variable.assign(value)
         _log.info("training continues after %d epochs and %d batches", progress.epoch, progress.batch)
         return progress
+
+    def _contents(self) -> Iterator[bytes]:
+        """This machine's checkpoint, and the one that another machine may have copied to the shared store."""
+        with contextlib.suppress(OSError):
+            yield self.path.read_bytes()
+        if self._remote:
+            with tempfile.TemporaryDirectory() as folder, contextlib.suppress(DigitflowError):
+                if self._remote.pull(self._name, Path(folder, "checkpoint")):
+                    yield Path(folder, "checkpoint").read_bytes()
+
+    def _parsed(self, content: bytes, variables: list["keras.Variable"]) -> tuple[Progress, list[np.ndarray]] | None:
+        try:
+            progress, values = _parse(content)
+            if [tuple(variable.shape) for variable in variables] != [value.shape for value in values]:
+                raise ValueError("it belongs to another network")
+        except ValueError as error:
+            _log.warning("ignored checkpoint %s: %s; training starts from the beginning", self.path, error)
+            return None
+        return progress, values
 
     def _write(self, content: bytes) -> None:
         new = self.path.with_suffix(".new")
@@ -92,6 +114,11 @@ class Checkpoints:
                 file.flush()
                 os.fsync(file.fileno())
             new.replace(self.path)
+        if self._remote:
+            try:
+                self._remote.push(self.path, self._name)
+            except DigitflowError as error:  # the next one may get through
+                _log.warning("no checkpoint was copied: %s", error)
 
 
 def _parse(content: bytes) -> tuple[Progress, list[np.ndarray]]:

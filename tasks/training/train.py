@@ -20,7 +20,7 @@ class Trained(BaseModel, frozen=True):
 def train(images: Ref, targets: Ref, hyperparameters: Hyperparameters, *, seed: int, store: Store) -> Trained:
     """Train on images (n, height, width, 1) and targets (n, classes), from the checkpoint of a killed run if any."""
     arrays, folder = (store.get(images), store.get(targets)), resume_folder()
-    checkpoints = Checkpoints(folder) if folder else None
+    checkpoints = Checkpoints(folder, store.remote) if folder else None
     network, history = fit_network(*arrays, hyperparameters, seed=seed, checkpoints=checkpoints)
     with store.scratch() as scratch:
         path = scratch / "network.weights.h5"

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from artifacts.lineage.progress import listening
+from artifacts.storage.remote import Remote
 from artifacts.storage.store import Store
 from tasks.caching import _resumable as resumable
 from tasks.model.forward import load_and_predict
@@ -42,10 +43,10 @@ HARD = Hyperparameters(
 )
 
 
-def learn(store: Store, resume: Path | None = None) -> Trained:
-    """Train, as a step in a run does if it may resume from a folder."""
+def learn(store: Store, key: str = "") -> Trained:
+    """Train, as a step in a run does if its call has a key, under which it may resume."""
     images, targets = (store.put(array) for array in small())
-    with resumable(resume) if resume else contextlib.nullcontext():
+    with resumable(store, key) if key else contextlib.nullcontext():
         return train.fn(images, targets, HARD, seed=3, store=store)
 
 
@@ -67,13 +68,14 @@ import os, sys
 from pathlib import Path
 from tasks.training import checkpoints
 from artifacts.lineage.progress import listening
+from artifacts.storage.remote import Remote
 from artifacts.storage.store import Store
 from tests.tasks.training.test_train import learn
 
 checkpoints.INTERVAL = 0  # after each batch
-home, done = Path(sys.argv[1]), float(sys.argv[2])
+home, done, remote = Path(sys.argv[1]), float(sys.argv[2]), [Remote(url) for url in sys.argv[3:]]
 with listening(lambda step, numbers: numbers["done"] >= done and os.kill(os.getpid(), 9)):
-    learn(Store(home), home / "resume")
+    learn(Store(home, *remote), "key")
 """
 
 
@@ -86,23 +88,48 @@ def test_killed_training_continues(done: float, store: Store, whole: tuple[Store
     assert killed.returncode == -9
     reported: list[float] = []
     with listening(lambda step, numbers: reported.append(numbers["done"])):
-        resumed = learn(store, store.home / "resume")
+        resumed = learn(store, "key")
     assert min(reported) > done - 0.1
     there, unbroken = whole
     assert resumed.weights == unbroken.weights
     assert store.get_json(resumed.history)["accuracy"] == there.get_json(unbroken.history)["accuracy"]
-    assert not (store.home / "resume").exists()
+    assert not (store.home / "checkpoints" / "key").exists()
+
+
+def test_another_machine_continues(tmp_path: Path, whole: tuple[Store, Trained]) -> None:
+    """When a machine is gone in mid-training, another that shares its store continues from the last checkpoint, to the
+    same bytes. The shared checkpoint is gone then."""
+    shared = tmp_path / "shared"
+    killed = [sys.executable, "-c", KILLED_AT, tmp_path / "gone", "2.25", str(shared)]
+    assert subprocess.run(killed, check=False).returncode == -9
+    assert [path.name for path in shared.glob("checkpoints/key/*")] == ["checkpoint.npz"]
+    reported: list[float] = []
+    with listening(lambda step, numbers: reported.append(numbers["done"])):
+        resumed = learn(Store(tmp_path / "other", Remote(str(shared))), "key")
+    assert min(reported) > 2.2 and resumed.weights == whole[1].weights
+    assert not list(shared.glob("checkpoints/key/*"))
+
+
+def test_the_further_checkpoint_counts(tmp_path: Path, whole: tuple[Store, Trained]) -> None:
+    """A machine that comes back with an old checkpoint continues from the newer one in the shared store."""
+    shared = str(tmp_path / "shared")
+    for home, done in (("back", "1.25"), ("other", "3.25")):
+        subprocess.run([sys.executable, "-c", KILLED_AT, tmp_path / home, done, shared], check=False)
+    reported: list[float] = []
+    with listening(lambda step, numbers: reported.append(numbers["done"])):
+        resumed = learn(Store(tmp_path / "back", Remote(shared)), "key")
+    assert min(reported) > 3.2 and resumed.weights == whole[1].weights
 
 
 def test_checkpoint_outlives_an_error(store: Store) -> None:
     """An error after training, before the result is recorded, leaves the checkpoint, and then no epoch is repeated."""
-    with pytest.raises(OSError, match="disk"), resumable(store.home / "resume"):
+    with pytest.raises(OSError, match="disk"), resumable(store, "key"):
         first = learn(store)
         raise OSError("the disk is full")
     reported: list[float] = []
     with listening(lambda step, numbers: reported.append(numbers["done"])):
-        assert learn(store, store.home / "resume") == first
-    assert reported == [] and not (store.home / "resume").exists()
+        assert learn(store, "key") == first
+    assert reported == [] and not (store.home / "checkpoints" / "key").exists()
 
 
 def test_two_processes_agree(whole: tuple[Store, Trained], tmp_path: Path) -> None:

@@ -115,6 +115,12 @@ def test_server_that_is_none(late: int, monkeypatch: pytest.MonkeyPatch) -> None
     assert found("Prefect's server").state == found("worker").state == "problem"
 
 
+def test_locks_that_nobody_gives(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shared locks that cannot be had are a problem: every step would wait for them."""
+    monkeypatch.setenv("DIGITFLOW_LOCKS", "redis://127.0.0.1:9")
+    assert found("shared locks").state == "problem" and "redis://127.0.0.1:9" in found("shared locks").found
+
+
 def test_proxy_with_a_password(monkeypatch: pytest.MonkeyPatch) -> None:
     """A proxy is named without its password."""
     monkeypatch.setenv("HTTP_PROXY", "http://me:secret@127.0.0.1:9")
