@@ -71,8 +71,8 @@ def is_transient(error: BaseException | None) -> bool:
 def suggest(name: str, known: Iterable[str]) -> str:
     """The known name that is most like an unknown one as a question, or else all known names."""
     known = list(known)
-    near = difflib.get_close_matches(name, known, n=1)
-    return f"did you mean {near[0]!r}?" if near else f"choose from: {', '.join(known)}"
+    near = [each for each in known if name and each.startswith(name)] or difflib.get_close_matches(name, known, n=1)
+    return f"did you mean {near[0]!r}?" if near else f"choose from: {', '.join(map(repr, known))}"
 
 
 def describe_validation_error(error: ValidationError) -> str:

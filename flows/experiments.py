@@ -23,7 +23,7 @@ from tasks.data.normalise import normalise_and_reshape
 from tasks.data.one_hot import one_hot_encode
 from tasks.evaluation.gate import Gate
 from tasks.experiments.compare import compare
-from tasks.experiments.comparison import Row, ranked
+from tasks.experiments.comparison import Row, describe_lead, ranked
 from tasks.experiments.hold_out import hold_out
 from tasks.experiments.search import Search, Study, study_lock
 from tasks.experiments.trial_worker import TrialResult
@@ -46,6 +46,8 @@ class Experiment(BaseModel):
     variants: list[dict[str, Any]]
     """The best first."""
     winner: str
+    lead: str
+    """Whether the winner is told from the next, in words."""
     hyperparameters: Hyperparameters
     computed: int
     cached: int
@@ -143,6 +145,7 @@ def _compare(
         recipe=plan.recipe,
         variants=[_as_json(row) for row in ranked(rows)],
         winner=best.name,
+        lead=describe_lead(ranked(rows)),
         hyperparameters=best.hyperparameters,
         computed=trials.computed,
         cached=trials.cached,

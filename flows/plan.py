@@ -115,7 +115,7 @@ def locate(dataset: str, settings: Settings, name: str = "") -> tuple[Source, Mi
         raise UsageError(f"{name} is the name of another data set; choose another --dataset-name")
     if "://" not in dataset and not Path(dataset).expanduser().exists():
         raise UsageError(
-            f"unknown data set {dataset!r}; choose one of {', '.join(NAMES)}, or the path of your data, such as a "
+            f"unknown data set {dataset!r}; {suggest(dataset, NAMES)} Or give the path of your data, such as a "
             f"folder with {', '.join(FILES)}, or with a folder of pictures a class"
         )
     from tasks.data.reader.place import locate_data

@@ -6,7 +6,7 @@ import sys
 import threading
 import warnings
 
-from cyclopts import App, CycloptsError
+from cyclopts import App, CycloptsError, UnusedCliTokensError
 from pydantic import ValidationError
 
 from artifacts.errors import DigitflowError, UsageError, describe_validation_error
@@ -77,6 +77,9 @@ def _print_error(error: BaseException) -> int:
         print_note("interrupted; run the same command again to resume")
         return INTERRUPTED
     if isinstance(error, CycloptsError):
+        if isinstance(error, UnusedCliTokensError):
+            print_note(f"nothing takes {' '.join(map(repr, error.unused_tokens or ()))}; see --help")
+            return UsageError.exit_code
         cause = error.__cause__
         if isinstance(cause, ValidationError) and cause.errors()[0]["loc"]:  # else cyclopts alone names the option
             message = describe_validation_error(cause)

@@ -8,7 +8,7 @@ from cyclopts import Group, Parameter
 from cyclopts.validators import Number
 from pydantic import ValidationError
 
-from artifacts.errors import UsageError, describe_validation_error
+from artifacts.errors import UsageError, describe_validation_error, suggest
 from flows.cli.switch import EXECUTION_GROUP
 from tasks.model.hyperparameters import Overrides
 from tasks.model.recipes import Recipe
@@ -163,4 +163,4 @@ class ExperimentOptions:
         if ((self.search or self.from_) and self.variants) or (self.search and declared and not declared.space):
             raise UsageError("give one of --variants, --from with a grid or a list, and --search")
         if unknown := set(self.variants) - EXTENSIONS.keys():
-            raise UsageError(f"unknown variant {min(unknown)!r}; choose from: {', '.join(map(repr, EXTENSIONS))}")
+            raise UsageError(f"unknown variant {min(unknown)!r}; {suggest(min(unknown), EXTENSIONS)}")

@@ -114,21 +114,30 @@ def _compare(equal: dict[str, bool]) -> str:
 
 
 def show_experiment(experiment: "Experiment", as_json: bool) -> None:
-    """Print the comparison of an experiment on stdout, as Markdown, and the verdict on the winner."""
+    """Print on stdout how the variants of an experiment compare, and the verdict on the winner."""
     if as_json:
         show_json(experiment.model_dump(mode="json"))
         return
-    print(experiment.markdown)
+    columns = ("VARIANT", "ACCURACY", "95 % INTERVAL", "SEEDS", "PARAMETERS", "SECONDS")
+    show_table([columns, *map(_compared, experiment.variants), ("",) * len(columns)])
     outcome = experiment.outcome
     show_table(
         (
-            ("winner", experiment.winner),
+            ("winner", f"{experiment.winner}, on held-out training images"),
+            *([("its lead", experiment.lead)] if experiment.lead else []),
             ("trials", f"{experiment.computed} computed, {experiment.cached} from cache"),
             ("report", experiment.report),
             *((*_verdict(outcome), ("its report", outcome.report)) if outcome else ()),
             ("seconds", f"{experiment.seconds:.1f}"),
         )
     )
+
+
+def _compared(row: dict[str, Any]) -> Row:
+    """A line of the comparison. A variant that failed shows why."""
+    interval = "" if row["interval"] is None else "{:.2%} to {:.2%}".format(*row["interval"])
+    score = row["failure"] if row["accuracy"] is None else f"{row['accuracy']:.2%}"
+    return row["name"], score, interval, str(row["seeds"]), f"{row['parameters']:,}", f"{row['seconds']:.1f}"
 
 
 def _verdict(outcome: "Outcome") -> list[Row]:

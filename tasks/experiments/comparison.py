@@ -55,10 +55,35 @@ def mean_interval(shares: Sequence[float]) -> tuple[float, float] | None:
     """The 95 % confidence interval of the mean by Student's t, within [0, 1]; None for fewer than two values."""
     if len(shares) < 2:
         return None
+    half = _half_width(shares)
+    return max(0.0, mean(shares) - half), min(1.0, mean(shares) + half)
+
+
+def _half_width(values: Sequence[float]) -> float:
+    """Half of the 95 % confidence interval of the mean of two values or more, by Student's t."""
     from scipy.stats import t
 
-    half = float(t.ppf(0.975, len(shares) - 1)) * stdev(shares) / math.sqrt(len(shares))
-    return max(0.0, mean(shares) - half), min(1.0, mean(shares) + half)
+    return float(t.ppf(0.975, len(values) - 1)) * stdev(values) / math.sqrt(len(values))
+
+
+def describe_lead(rows: Sequence[Row]) -> str:
+    """Whether the best of ranked rows is told from the next, by the 95 % interval of their difference over the seeds
+    that both were trained with; "" if there is no next.
+
+    The interval does not know that the best was chosen among many, so it flatters.
+    """
+    scored = [row for row in rows if not row.failure]
+    if len(scored) < 2:
+        return ""
+    best, second = scored[:2]
+    shared = best.trials.keys() & second.trials.keys()
+    gaps = [(best.trials[seed].accuracy or 0) - (second.trials[seed].accuracy or 0) for seed in sorted(shared)]
+    if len(gaps) < 2:
+        return f"not told from {second.name!r}: that takes two seeds or more"
+    half = _half_width(gaps)
+    low, high = 100 * (mean(gaps) - half), 100 * (mean(gaps) + half)
+    words = f"{low:+.2f} to {high:+.2f} points over {len(gaps)} seeds"
+    return f"better than {second.name!r} by {words}" if low > 0 else f"not told from {second.name!r}: {words}"
 
 
 def ranked(rows: Sequence[Row]) -> list[Row]:

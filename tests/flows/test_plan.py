@@ -53,7 +53,7 @@ def test_a_folder_named_like_a_known_data_set_is_told_apart(home: Path, tmp_path
 
 def test_unknown_data_sets_are_refused(home: Path, tmp_path: Path) -> None:
     """A name that is neither a data set nor a folder, and a folder without the files, are refused."""
-    with pytest.raises(UsageError, match="unknown data set 'mnits'; choose one of mnist,"):
+    with pytest.raises(UsageError, match="unknown data set 'mnits'; did you mean 'mnist'"):
         plan("mnits")
     with pytest.raises(UsageError, match="holds no data set"):
         plan(str(tmp_path))

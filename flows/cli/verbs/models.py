@@ -5,7 +5,7 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from artifacts.errors import Rejected, UsageError
+from artifacts.errors import Rejected, UsageError, suggest
 from artifacts.storage.home import RUNS
 from artifacts.storage.settings import Settings
 from flows.cli.output import print_note, show_json, show_table
@@ -31,7 +31,9 @@ def show_all(*, dataset: Dataset = None, json: Switch = False) -> int:
     """
     versions = _registry().versions(dataset)
     if dataset and not versions:
-        raise UsageError(f"there is no version of {dataset}; see: digitflow models")
+        names = sorted({version.dataset for version in _registry().versions(None)})
+        way = suggest(dataset, names) if names else "train one first"
+        raise UsageError(f"there is no version of {dataset!r}; {way}")
     if json:
         show_json([version.model_dump(mode="json") for version in versions])
         return 0

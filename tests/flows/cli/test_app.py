@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.data.datasets import FILES, NAMES
+from tasks.data.datasets import FILES
 from tasks.model.recipes import RECIPES
 from tests.command import assert_refused, digitflow
 from tests.flows.cli.conftest import Called
@@ -15,7 +15,7 @@ from tests.flows.cli.conftest import Called
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--dataset", "minst"], ["'minst'", *NAMES, FILES[0]]),
+        (["--dataset", "minst"], ["'minst'", "did you mean 'mnist'?", FILES[0]]),
         (["--recipe", "best"], ["best", *RECIPES]),
         (["--epochs", "0"], ["epochs", "greater than or equal to 1", "0"]),
         (["--epochs", "many"], ["epochs", "many"]),

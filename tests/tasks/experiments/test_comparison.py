@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from statsmodels.stats.weightstats import DescrStatsW
 
-from tasks.experiments.comparison import Row, mean_interval, ranked
+from tasks.experiments.comparison import Row, describe_lead, mean_interval, ranked
 from tasks.experiments.trial_worker import TrialResult
 from tasks.model.hyperparameters import Hyperparameters
 
@@ -37,3 +37,13 @@ def test_order() -> None:
         row("good", 0.96, 0.96),
     ]
     assert [r.name for r in ranked(rows)] == ["good", "small", "large", "once", "failed"]
+
+
+def test_lead() -> None:
+    """The best is told from the next only if the interval of their difference over shared seeds is above zero."""
+    steady, next_best = row("steady", 0.96, 0.961, 0.962), row("next", 0.95, 0.951, 0.953)
+    assert describe_lead([steady, next_best]) == "better than 'next' by +0.82 to +1.11 points over 3 seeds"
+    noisy = row("noisy", 0.99, 0.93, 0.97)
+    assert describe_lead([noisy, next_best]).startswith("not told from 'next': -")
+    assert describe_lead([row("once", 0.98), next_best]) == "not told from 'next': that takes two seeds or more"
+    assert describe_lead([steady, row("failed", 0.99, None)]) == describe_lead([]) == ""
