@@ -105,6 +105,8 @@ def retraining(
         outcome = retry_if_champion_changed(attempt, run.start_over)
     approver.forget()
     name, message = _ending(outcome, approver.arrivals, approver.answer)
+    if waiting := approver.arrivals.waiting:
+        message += f"; to be looked at by a person: {', '.join(waiting)}; see: digitflow data"
     return Completed(name=name, message=message, data=Retrained(outcome=outcome, arrivals=approver.arrivals))
 
 
@@ -165,6 +167,7 @@ def _collect(plan: Plan, validated: Validated, on_drift: OnDrift, settings: Sett
         dataset=plan.source.name,
         base=validated.data,
         classes=plan.classes or int(labels.max()) + 1,
+        champion=_restored_champion(plan.source.name, settings),
         on_drift=on_drift,
         store=settings.artifacts,
         inbox=settings.inbox,
@@ -172,6 +175,15 @@ def _collect(plan: Plan, validated: Validated, on_drift: OnDrift, settings: Sett
     )
     _show(arrivals)
     return arrivals
+
+
+def _restored_champion(name: str, settings: Settings) -> Version | None:
+    """The champion, with its weights in the store if they can be had."""
+    registry = Registry(settings.home)
+    champion = registry.champion(name)
+    if champion:
+        registry.restore(champion, settings.artifacts)
+    return champion
 
 
 class Approver:
@@ -226,10 +238,12 @@ def _ending(outcome: Outcome, arrivals: Arrivals, answer: Approval | None) -> tu
 
 
 def _show(arrivals: Arrivals) -> None:
-    """Show in Prefect's UI what became of the inbox, and tell its automations of drift and bad batches."""
+    """Show in Prefect's UI what became of the inbox, and tell its automations of drift and of batches set aside."""
     rows = [f"| {batch.name} | accepted | {_drift(batch)} |" for batch in arrivals.new]
     rows += [f"| {name} | known already | |" for name in arrivals.repeated]
-    rows += [f"| {name} | quarantine | {why.replace('|', '/')} |" for name, why in arrivals.quarantined.items()]
+    aside = [("quarantine", arrivals.quarantined), ("waits for approval", arrivals.waiting)]
+    for what, batches in aside:
+        rows += [f"| {name} | {what} | {why.replace('|', '/')} |" for name, why in batches.items()]
     if rows:
         table = "\n".join(["| batch | what became of it | drift, or why |", "|---|---|---|", *rows])
         create_markdown_artifact(key="inbox", markdown=table, description="What became of the inbox")
@@ -238,6 +252,8 @@ def _show(arrivals: Arrivals) -> None:
             _emit("drifted", batch.name, {drift.statistic: drift.index for drift in batch.drift})
     for name, why in arrivals.quarantined.items():
         _emit("quarantined", name, {"why": why})
+    for name, why in arrivals.waiting.items():
+        _emit("waiting", name, {"why": why})
 
 
 def _drift(batch: Batch) -> str:

@@ -17,6 +17,7 @@ from artifacts.errors import DigitflowError
 from artifacts.storage.home import CORRECTIONS, disk_errors, locked
 from tasks.data.images import Grey
 from tasks.retraining.inbox import add_batch
+from tasks.retraining.notes import Note
 
 DUE_COUNT = 100
 """Corrections that make a batch due."""
@@ -97,7 +98,7 @@ def _hand_in_batch(key: tuple[str, str, int, int], database: sqlite3.Connection,
     packed = home / CORRECTIONS / f"corrections-{_name(dataset, width, height)}.npz"
     with disk_errors(home):
         np.savez_compressed(packed, images=images, labels=np.array([*labels.values()], np.uint8), dataset=dataset)
-        placed = add_batch(packed, home)
+        placed = add_batch(packed, home, Note(dataset=dataset, origin="corrections"))
         for path in (placed, placed.parent):
             _sync(path)
         with database:

@@ -8,14 +8,18 @@ from pathlib import Path
 from typing import Any
 
 from artifacts.errors import DigitflowError, UsageError
-from artifacts.storage.home import BATCHES, INBOX, KEPT_BATCHES, QUARANTINE, disk_errors, locked
+from artifacts.storage.home import APPROVAL, BATCHES, INBOX, KEPT_BATCHES, QUARANTINE, disk_errors, locked
 from tasks.data.datasets import BATCH_FORMATS
 from tasks.data.reader.files import is_system_file
 from tasks.retraining.batch_formats import may_be_batch
+from tasks.retraining.notes import Note, write_note
 
 
-def add_batch(path: Path, home: Path) -> Path:
-    """Put a copy of a batch into the inbox, where it appears whole. Raises UsageError if it is no batch."""
+def add_batch(path: Path, home: Path, note: Note | None = None) -> Path:
+    """Put a copy of a batch into the inbox, where it appears whole and after its note.
+
+    Raises UsageError if it is no batch.
+    """
     if not path.exists():
         raise UsageError(f"there is no {path}")
     if not may_be_batch(path):
@@ -26,6 +30,8 @@ def add_batch(path: Path, home: Path) -> Path:
         name = f"{datetime.now(UTC):%Y%m%d-%H%M%S-%f}-{path.name}"
         hidden = inbox / f".{name}"
         (shutil.copytree if path.is_dir() else shutil.copy2)(path, hidden)
+        if note:
+            write_note(name, note, home)
         return hidden.rename(inbox / name)
 
 
@@ -70,7 +76,7 @@ def inbox_lock(home: Path) -> Iterator[None]:
 
 
 def _arrived_before(name: str, home: Path) -> bool:
-    return any((home / folder / name).exists() for folder in (INBOX, KEPT_BATCHES, QUARANTINE))
+    return any((home / folder / name).exists() for folder in (INBOX, KEPT_BATCHES, APPROVAL, QUARANTINE))
 
 
 def _fetch_batch(files: Any, source: str, name: str, home: Path) -> None:
@@ -78,4 +84,5 @@ def _fetch_batch(files: Any, source: str, name: str, home: Path) -> None:
     shutil.rmtree(hidden, ignore_errors=True)  # an interrupted fetch may have left it
     hidden.mkdir(parents=True)
     files.get(source, str(hidden / name), recursive=True)
+    write_note(name, Note(origin="fetched"), home)
     (hidden / name).replace(home / INBOX / name)

@@ -16,13 +16,16 @@ from artifacts.storage.home import BATCHES, FITTED_BATCHES, KEPT_BATCHES
 from artifacts.storage.store import Store
 from tasks.data.datasets import Split
 from tasks.retraining.batch_formats import read_batch
-from tasks.retraining.drift import Drift
+from tasks.retraining.judgement.drift import Drift
+from tasks.retraining.judgement.label_check import LabelCheck
+from tasks.retraining.notes import Note
 
 
 class Batch(BaseModel, frozen=True):
     """An accepted batch. `digest` identifies it by content, `added` is UTC.
 
     `left_out` is the number of its images that are not used: test images of the data set, and what cannot be read.
+    `labels` is what the champion said of its labels; without it, `unjudged` says why, except in older records.
     """
 
     name: str
@@ -31,6 +34,9 @@ class Batch(BaseModel, frozen=True):
     added: datetime
     drift: tuple[Drift, ...]
     left_out: int = 0
+    labels: LabelCheck | None = None
+    unjudged: str = ""
+    note: Note = Note()
 
 
 def accepted_batches(store: Store) -> Iterator[Batch]:

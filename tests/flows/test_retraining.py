@@ -22,13 +22,21 @@ pytestmark = [pytest.mark.prefect, pytest.mark.usefixtures("smoke_test_here")]
 BRIEF = Overrides(epochs=2)
 
 
-def test_from_batch_to_champion(api: str, home: Path, tmp_path: Path, digits: Arrays) -> None:
-    """A good batch is trained on as the champion was, and the model held against it on test and new images; a bad one
-    is put aside; with neither, or the same again, nothing is trained."""
+def test_from_batch_to_champion(
+    api: str, home: Path, tmp_path: Path, *, digits: Arrays, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A good batch is trained on as the champion was, and the model held against it on test and new images; one that
+    leaks and one whose labels the champion doubts are put aside, and people are told; with neither, or the same again,
+    nothing is trained."""
     train_x, train_y, test_x, test_y = digits
     folder = write_idx(tmp_path / "digits", (train_x[:1000], train_y[:1000], test_x, test_y))
     np.savez(tmp_path / "good.npz", images=train_x[1000:1300], labels=train_y[1000:1300])
     np.savez(tmp_path / "leak.npz", images=test_x[:50], labels=test_y[:50])
+    np.savez(tmp_path / "wrong.npz", images=train_x[1300:], labels=(train_y[1300:] + 1) % 10)
+    events: list[tuple[str, str]] = []
+    monkeypatch.setattr(
+        "flows.retraining.emit_event", lambda event, _, payload: events.append((event, str(payload.get("why"))))
+    )
 
     def retrain(**parameters: object) -> State:
         return retraining(dataset=str(folder), gate=Gate(min_accuracy=0.3), return_state=True, **parameters)
@@ -36,9 +44,14 @@ def test_from_batch_to_champion(api: str, home: Path, tmp_path: Path, digits: Ar
     assert retrain(hyperparameters=BRIEF).name == "Promoted"
     assert retrain().name == "Unchanged"
     add_batch(tmp_path / "good.npz", home)
-    add_batch(tmp_path / "leak.npz", home)
-    learned = retrain().result()
+    for name in ("leak", "wrong"):
+        add_batch(tmp_path / f"{name}.npz", home)
+    ended = retrain()
+    learned = ended.result()
     assert len(learned.arrivals.new) == 1 and "same image" in next(iter(learned.arrivals.quarantined.values()))
+    ((name, why),) = learned.arrivals.waiting.items()
+    assert name.endswith("wrong.npz") and name in str(ended.message) and ("digitflow.batch.waiting", why) in events
+    assert learned.arrivals.new[0].labels and learned.arrivals.new[0].labels.champion == 1
     assert "merge" in {task["name"] for task in learned.outcome.tasks}
     assert [c.name.split(" of ")[0] for c in learned.outcome.gate.checks] == ["accuracy", "p-value", "p-value"]
     assert "on new images" in learned.outcome.gate.checks[2].name

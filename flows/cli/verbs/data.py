@@ -40,14 +40,14 @@ def show(*, json: Switch = False) -> int:
     from tasks.retraining import feedback
     from tasks.retraining.inbox import waiting_batches
     from tasks.retraining.ledger import accepted_batches
-    from tasks.retraining.quarantine import quarantined_batches
+    from tasks.retraining.quarantine import batches_aside
 
     store = Settings.load().artifacts
     rows = [
         *((path.name, "waiting", "") for path in waiting_batches(store.home)),
         *((entry.name, "collecting", f"{entry.corrections} corrections") for entry in feedback.waiting(store.home)),
         *((batch.name, "accepted", _describe(batch)) for batch in accepted_batches(store)),
-        *((path.parent.name, "quarantine", f"{reason}; see {path}") for path, reason in quarantined_batches(store)),
+        *((batch.name, batch.place, f"{batch.reason}; see {batch.path}") for batch in batches_aside(store)),
     ]
     if json:
         show_json([dict(zip(("batch", "state", "detail"), row, strict=True)) for row in rows])

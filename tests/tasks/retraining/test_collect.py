@@ -1,5 +1,7 @@
 """A batch is learned from once or not at all, and is never lost."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -8,10 +10,13 @@ from PIL import Image
 
 from artifacts.storage.store import Ref, Store
 from tasks.data.datasets import Splits
+from tasks.registry.versions import Version
 from tasks.retraining import feedback
 from tasks.retraining.collect import Arrivals, collect
 from tasks.retraining.inbox import add_batch
 from tasks.retraining.ledger import accepted_batches
+from tasks.retraining.quarantine import batches_aside
+from tests.command import ROOT
 from tests.pictures import seven
 from tests.tasks.retraining.conftest import LIMIT, Batch, judge, npz
 from tests.tasks.retraining.test_batch_formats import pictures
@@ -24,7 +29,7 @@ def test_all_ways_in(store: Store, base: Splits, tmp_path: Path, new_digits: Bat
     npz(tmp_path / "remote" / "fetched.npz", images[100:200], labels[100:200])
     feedback.keep(images[200], int(labels[200]), "digits", store.home)
     url = f"file://{tmp_path}/remote"
-    arrivals = collect.fn("digits", base, 10, on_drift="accept", store=store, inbox=url, max_bytes=LIMIT)
+    arrivals = collect.fn("digits", base, 10, champion=None, on_drift="accept", store=store, inbox=url, max_bytes=LIMIT)
     assert sorted(batch.data.labels.shape[0] for batch in arrivals.new) == [1, 100, 100]
 
 
@@ -150,3 +155,93 @@ def test_damaged_files(harm: str, store: Store, base: Splits, new_digits: Batch)
     npz(inbox / "good.npz", *new_digits)
     arrivals = judge(store, base)
     assert list(arrivals.quarantined) == [bad.name] and [batch.name for batch in arrivals.new] == ["good.npz"]
+
+
+def off_by_one(labels: np.ndarray) -> np.ndarray:
+    return (labels + 1) % 10
+
+
+def test_doubted_labels_wait_for_a_person(
+    store: Store, base: Splits, tmp_path: Path, *, champion: Version, new_digits: Batch
+) -> None:
+    """A batch whose labels are off by one waits, with its report and a picture; the other batches of the run go on."""
+    images, labels = new_digits
+    add_batch(npz(tmp_path / "wrong.npz", images[:150], off_by_one(labels[:150])), store.home)
+    add_batch(npz(tmp_path / "right.npz", images[150:], labels[150:]), store.home)
+    arrivals = judge(store, base, champion=champion)
+    assert [batch.data.labels.shape[0] for batch in arrivals.new] == [150] and not arrivals.quarantined
+    ((name, reason),) = arrivals.waiting.items()
+    assert name.endswith("wrong.npz") and "the champion, version 3, reads" in reason
+    (aside,) = batches_aside(store)
+    assert (aside.name, aside.place, aside.reason, aside.report["images"]) == (name, "approval", reason, 150)
+    assert aside.report["labels"]["disagreements"] > 130 and aside.report["labels"]["examples"]
+    assert {path.name for path in aside.path.parent.iterdir()} == {name, "report.json", "examples.png"}
+    assert [batch.name for batch in accepted_batches(store)] == [batch.name for batch in arrivals.new]
+    assert judge(store, base, champion=champion).new == ()
+
+
+def test_the_record_says_who_judged(
+    store: Store, base: Splits, tmp_path: Path, *, champion: Version, new_digits: Batch
+) -> None:
+    """The record of an accepted batch has the champion's numbers, or why nobody judged its labels."""
+    images, labels = new_digits
+    records = []
+    for i, judged_by in enumerate((champion, None, champion.model_copy(update={"classes": 12}))):
+        part = slice(100 * i, 100 * (i + 1))
+        add_batch(npz(tmp_path / f"{i}.npz", images[part], labels[part]), store.home)
+        (batch,) = judge(store, base, champion=judged_by).new
+        records.append(batch)
+    assert records[0].labels and records[0].labels.champion == 3 and records[0].unjudged == ""
+    assert records[1].labels is None and records[1].unjudged == "there was no champion"
+    assert records[2].labels is None and "other classes" in records[2].unjudged
+    assert list(accepted_batches(store)) == records
+
+
+def test_corrections_are_not_judged_by_whom_they_correct(
+    store: Store, base: Splits, champion: Version, new_digits: Batch
+) -> None:
+    """The champion disagrees with each correction, because people correct what it reads wrongly: they are accepted."""
+    for image, label in zip(new_digits[0][:30], off_by_one(new_digits[1][:30]), strict=True):
+        feedback.keep(image, int(label), "digits", store.home)
+    feedback.hand_in(store.home)
+    (batch,) = judge(store, base, champion=champion).new
+    assert batch.labels is None and "people corrected" in batch.unjudged and batch.note.origin == "corrections"
+
+
+def test_the_same_doubted_images_wait_once(
+    store: Store, base: Splits, tmp_path: Path, *, champion: Version, new_digits: Batch
+) -> None:
+    """Images that wait for a person and arrive again are known, in the same run or in a later one."""
+    path = npz(tmp_path / "wrong.npz", new_digits[0], off_by_one(new_digits[1]))
+    add_batch(path, store.home)
+    add_batch(path, store.home)
+    first = judge(store, base, champion=champion)
+    add_batch(path, store.home)
+    second = judge(store, base, champion=champion)
+    assert [(len(a.waiting), len(a.repeated), len(a.accepted)) for a in (first, second)] == [(1, 1, 0), (0, 1, 0)]
+
+
+def test_an_empty_inbox_loads_no_network(tmp_path: Path) -> None:
+    """Judging an empty inbox imports neither Keras nor TensorFlow, although there is a champion."""
+    script = """
+import sys
+from pathlib import Path
+import numpy as np
+from artifacts.storage.store import Store
+from tasks.data.datasets import Splits
+from tasks.registry.versions import Version
+from tasks.retraining.collect import judge_arrivals
+from tests.tasks.registry.conftest import candidate
+store = Store(Path(sys.argv[1]))
+images, labels = np.zeros((3, 8, 8), np.uint8), np.zeros(3, np.uint8)
+base = Splits.of(*map(store.put, (images, labels, images, labels)))
+weights = store.put_bytes(b"never read", "weights.h5")
+place = {"version": 1, "aliases": ("champion",), "created": 0, "mlflow_run": ""}
+champion = Version.model_validate(candidate(weights).model_dump() | place)
+arrivals = judge_arrivals("digits", base, 10, champion=champion, on_drift="accept", store=store, max_bytes=10**7)
+assert not arrivals.accepted and not {"keras", "tensorflow"} & {*sys.modules}
+"""
+    run = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path / "home")], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 0, run.stderr

@@ -13,7 +13,7 @@ from flows.cli.verbs.data import add, show
 from tasks.data.datasets import Split
 from tasks.retraining import feedback
 from tasks.retraining.ledger import Batch, write_ledger
-from tasks.retraining.quarantine import quarantine_batch
+from tasks.retraining.quarantine import set_aside
 from tests.conftest import Arrays, write_idx
 from tests.flows.cli.conftest import Called
 
@@ -31,7 +31,7 @@ def test_states(
     split = Split(images=store.put(images), labels=store.put(labels))
     write_ledger("digits", [Batch(name="good.npz", digest="0", data=split, added=datetime.now(UTC), drift=())], store)
     (tmp_path / "bad.npz").touch()
-    quarantine_batch(tmp_path / "bad.npz", "it is empty", {}, store)
+    set_aside(tmp_path / "bad.npz", "quarantine", {"reason": "it is empty"}, store)
     assert show(json=True) == 0
     rows = json.loads(capsys.readouterr().out)
     assert added == {"batch": rows[0]["batch"], "told": False, "remarks": []} and added["batch"].endswith("-new.npz")
