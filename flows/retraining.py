@@ -11,6 +11,7 @@ from prefect.input import RunInput
 from prefect.states import Completed
 from pydantic import BaseModel, Field
 
+from artifacts.errors import DigitflowError
 from artifacts.storage.home import SUSPENDED
 from artifacts.storage.settings import Settings
 from artifacts.storage.store import Ref, Store
@@ -28,7 +29,7 @@ from tasks.registry.registry import Registry
 from tasks.registry.versions import Version
 from tasks.retraining.collect import Arrivals, OnDrift, collect
 from tasks.retraining.evaluate_new_holdout import evaluate_new_holdout
-from tasks.retraining.ledger import Batch
+from tasks.retraining.ledger import Batch, read_ledger
 from tasks.retraining.merge import Merged, merge
 
 WEEK = 7 * 24 * 3600
@@ -100,6 +101,7 @@ def retraining(
 
         def attempt() -> Outcome:
             results = _learn_and_judge(plan, approver, on_drift, settings)
+            _refuse_withdrawn(approver.arrivals, name, settings.artifacts)
             return publish(plan, results, run, started=started, consent=approver if approve else None)
 
         outcome = retry_if_champion_changed(attempt, run.start_over)
@@ -117,7 +119,7 @@ def _learn_and_judge(plan: Plan, approver: "Approver", on_drift: OnDrift, settin
     """The steps of training, on the data set merged with all accepted batches, and a check on held-out new images."""
     store, validated = settings.artifacts, prepare(plan, settings)
     refuse_incomparable(plan, validated.data, settings)
-    if approver.settled is None:
+    if approver.settled is None or _withdrawn(approver.arrivals, plan.source.name, store):
         arrivals = _collect(plan, validated, on_drift, settings)
         settled = {"recipe": plan.recipe, "seed": plan.seed, "hyperparameters": plan.hyperparameters}
         approver.settled = Settled(**settled, arrivals=arrivals)
@@ -129,6 +131,18 @@ def _learn_and_judge(plan: Plan, approver: "Approver", on_drift: OnDrift, settin
     counts = _count(plan, learned, baseline, holdout, settings=settings) if holdout else None
     judged = judge(plan, validated, learned, baseline=baseline, settings=settings, counts_on_new_images=counts)
     return Results(validated, learned, judged)
+
+
+def _withdrawn(arrivals: Arrivals, dataset: str, store: Store) -> set[str]:
+    """The names of the batches that a run learns from and that a person withdrew since it began."""
+    kept = {batch.digest for batch in read_ledger(dataset, store) if not batch.withdrawn}
+    return {batch.name for batch in arrivals.accepted if batch.digest not in kept}
+
+
+def _refuse_withdrawn(arrivals: Arrivals, dataset: str, store: Store) -> None:
+    """Raise DigitflowError if the model of a run learned from a batch that was withdrawn meanwhile."""
+    if names := _withdrawn(arrivals, dataset, store):
+        raise DigitflowError(f"withdrawn while the run learned from it: {', '.join(sorted(names))}; run again")
 
 
 def _count(plan: Plan, learned: Learned, baseline: Baseline, holdout: Split, *, settings: Settings) -> Ref | None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import json
 import re
 import sqlite3
 from datetime import UTC, datetime
@@ -19,6 +20,7 @@ from tasks.registry.versions import (
     PREFIX,
     RECORD,
     WEIGHTS,
+    WITHDRAWN,
     Candidate,
     ChampionChanged,
     Change,
@@ -124,6 +126,13 @@ class Registry:
         """Record that a version, although it passed the gate once, becomes champion only by hand."""
         with self.tracking.locked(), self.tracking.errors():
             self._write_record(version.version, version.model_copy(update={"passed": False, "reason": reason}))
+
+    def mark_withdrawn(self, version: Version, batch: str, reason: str) -> None:
+        """Record that a batch from which a version learned was withdrawn, and why. Again changes nothing."""
+        with self.tracking.locked(), self.tracking.errors():
+            marks = json.dumps(self.find(version.version, version.dataset).withdrawn | {batch: reason})
+            name, number = _name(version.dataset), str(version.version)
+            self.tracking.client.set_model_version_tag(name, number, WITHDRAWN, marks)
 
     def _write_record(self, number: int, candidate: Candidate) -> None:
         name = _name(candidate.dataset)

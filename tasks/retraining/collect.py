@@ -15,8 +15,8 @@ from tasks.data.datasets import Split, Splits
 from tasks.pictures.training_layout import measure_conventions
 from tasks.registry.versions import Version
 from tasks.retraining import feedback
-from tasks.retraining.batch_formats import BatchData, Target, dataset_named_in, load_batch
-from tasks.retraining.inbox import fetch_batches, inbox_lock, move_batch, waiting_batches
+from tasks.retraining.batch_formats import BatchData, Target, load_batch
+from tasks.retraining.inbox import fetch_batches, inbox_lock, move_batch, owner, waiting_batches
 from tasks.retraining.judgement.drift import Drift, measure_drift
 from tasks.retraining.judgement.label_check import LabelCheck
 from tasks.retraining.judgement.label_judge import LabelJudge, why_not_judged
@@ -29,7 +29,7 @@ from tasks.retraining.ledger import (
     store_batch,
     write_ledger,
 )
-from tasks.retraining.notes import Note, read_note
+from tasks.retraining.notes import Decision, Note, read_note
 from tasks.retraining.quarantine import Place, batches_aside, set_aside
 
 OnDrift = Literal["accept", "refuse"]
@@ -92,10 +92,12 @@ def judge_arrivals(
 
     The arrays of batches that were accepted before are restored if the store lost them.
     """
-    judge = _Judge(base, classes, champion, on_drift, store, max_bytes)
+    judge = _Judge(dataset, base, classes, champion=champion, on_drift=on_drift, store=store, max_bytes=max_bytes)
     new, repeated, aside = [], [], dict[Place, dict[str, str]](quarantine={}, approval={})
     with inbox_lock(store.home):
-        accepted = read_ledger(dataset, store)
+        records = read_ledger(dataset, store)
+        accepted = [batch for batch in records if not batch.withdrawn]
+        withdrawn = {batch.digest: batch.withdrawn for batch in records if batch.withdrawn}
         for batch in accepted:
             restore_arrays(batch, store, max_bytes)
         doubted = {batch.report.get("digest") for batch in batches_aside(store) if batch.place == "approval"}
@@ -103,6 +105,8 @@ def judge_arrivals(
             if owner(path, store.home) not in (None, dataset):
                 continue
             verdict = judge(path)
+            if isinstance(verdict, Batch) and not verdict.note.released and verdict.digest in withdrawn:
+                verdict = _withdrawn_before(verdict, withdrawn[verdict.digest])
             if isinstance(verdict, _Refusal) and verdict.details.get("digest") not in doubted:
                 aside[verdict.place][path.name] = verdict.reason
                 _set_aside(path, verdict, dataset, store)
@@ -113,7 +117,8 @@ def judge_arrivals(
             else:
                 new.append(verdict)
                 accepted.append(verdict)
-                write_ledger(dataset, accepted, store)
+                records.append(verdict)
+                write_ledger(dataset, records, store)
             move_batch(path, store.home / KEPT_BATCHES)
     return Arrivals(
         accepted=tuple(accepted),
@@ -122,11 +127,6 @@ def judge_arrivals(
         waiting=aside["approval"],
         repeated=tuple(repeated),
     )
-
-
-def owner(path: Path, home: Path) -> str | None:
-    """The data set that a batch in the inbox is for, if its note or its file names one."""
-    return read_note(path.name, home).dataset or dataset_named_in(path)
 
 
 class _Refusal(NamedTuple):
@@ -138,12 +138,26 @@ class _Refusal(NamedTuple):
     picture: bytes = b""
 
 
+def _withdrawn_before(batch: Batch, decision: Decision) -> _Refusal:
+    details = {"images": batch.data.labels.shape[0], "drift": [measured.model_dump() for measured in batch.drift]}
+    return _Refusal(f"the same images were withdrawn on {decision.at:%Y-%m-%d}: {decision.reason}", details)
+
+
 class _Judge:
     """Judges batches: their form, their drift, and their labels."""
 
     def __init__(
-        self, base: Splits, classes: int, champion: Version | None, on_drift: OnDrift, store: Store, max_bytes: int
+        self,
+        dataset: str,
+        base: Splits,
+        classes: int,
+        *,
+        champion: Version | None,
+        on_drift: OnDrift,
+        store: Store,
+        max_bytes: int,
     ):
+        self._dataset = dataset
         self._base, self._classes, self._store = base, classes, store
         self._on_drift, self._max_bytes = on_drift, max_bytes
         self._why_not = why_not_judged(champion, base, classes, store)
@@ -176,7 +190,7 @@ class _Judge:
             left_out=len(read.labels) - len(labels) + sum(flaw.number for flaw in read.left_out),
             labels=checked,
             unjudged=unjudged,
-            note=note,
+            note=note.model_copy(update={"dataset": self._dataset}),
         )
         if is_changed:
             keep_fitted(batch, store)

@@ -48,6 +48,7 @@ class Waiting(NamedTuple):
     """The corrections of one data set and image size that are not in the inbox yet."""
 
     name: str
+    dataset: str
     corrections: int
     oldest: float
     """Seconds since 1970."""
@@ -68,7 +69,7 @@ def waiting(home: Path) -> list[Waiting]:
         return []
     query = "SELECT dataset, width, height, count(*), min(at) FROM corrections GROUP BY 1, 2, 3 ORDER BY 1, 2, 3"
     with _database(home) as database:
-        return [Waiting(_name(*row[:3]), *row[3:]) for row in database.execute(query)]
+        return [Waiting(_name(*row[:3]), row[0], *row[3:]) for row in database.execute(query)]
 
 
 def is_due(home: Path) -> bool:

@@ -24,12 +24,22 @@ class Decision(BaseModel, frozen=True):
 
 
 class Note(BaseModel, frozen=True):
-    """A batch's data set, origin, and who handed it in, as far as known. `released`: a person let it in."""
+    """A batch's data set, origin, number of images, when it arrived (UTC) and who handed it in, as far as known.
+
+    `released`: a person let it in, so that what it was set aside for does not stop it again.
+    """
 
     dataset: str = ""
     origin: Origin = ""
     by: str = ""
+    at: datetime | None = None
+    images: int | None = None
     released: Decision | None = None
+
+    @property
+    def source(self) -> str:
+        """From whom the batch is, in a word; empty if nobody knows."""
+        return {"corrections": "corrections", "fetched": "DIGITFLOW_INBOX"}.get(self.origin, self.by)
 
 
 def write_note(batch: str, note: Note, home: Path) -> None:

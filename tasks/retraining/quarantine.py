@@ -2,13 +2,16 @@
 
 import contextlib
 import json
+import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from artifacts.storage.home import APPROVAL, QUARANTINE
+from artifacts.errors import UsageError
+from artifacts.storage.home import APPROVAL, INBOX, QUARANTINE
 from artifacts.storage.store import Store
-from tasks.retraining.inbox import move_batch
+from tasks.retraining.inbox import inbox_lock, move_batch
+from tasks.retraining.notes import Decision, read_note, write_note
 
 Place = Literal["approval", "quarantine"]
 """A batch in `approval` waits for a person. One in `quarantine` breaks a contract, or drifted where that is refused."""
@@ -52,3 +55,24 @@ def batches_aside(store: Store) -> Iterator[SetAside]:
             with contextlib.suppress(ValueError, OSError):
                 report = dict(json.loads(path.read_bytes()))
             yield SetAside(name, place, path, report)
+
+
+def release_batch(batch: SetAside, decision: Decision, store: Store) -> None:
+    """Put a batch back into the inbox, with a note that a person let it in. Its form is judged again, but no more.
+
+    Raises UsageError if its form is what it was refused for, or if its report does not tell.
+    """
+    if not batch.report:
+        raise UsageError(f"{batch.path} is damaged, so nobody knows why {batch.name} was refused; add the batch again")
+    if batch.report.get("errors"):
+        raise UsageError(
+            f"{batch.name} cannot be learned from, whoever asks: {batch.reason}; correct it, and add it again"
+        )
+    home, folder = store.home, batch.path.parent
+    with inbox_lock(home):
+        note = read_note(batch.name, home).model_copy(update={"released": decision})
+        if not note.dataset:
+            note = note.model_copy(update={"dataset": batch.report.get("dataset", "")})
+        write_note(batch.name, note, home)
+        move_batch(folder / batch.name, home / INBOX)
+        shutil.rmtree(folder)

@@ -1,20 +1,29 @@
 """Retraining learns from what arrived, once, and says so if nothing did."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from prefect.states import State
 
+from artifacts.errors import DigitflowError
+from artifacts.lineage.manifest import manifests
 from artifacts.storage.settings import Settings
 from artifacts.storage.store import Store
-from flows.retraining import Approver, retraining
+from flows.retraining import Approver, Settled, retraining
+from flows.steps import Learned, train_and_score
 from flows.training import training
 from tasks.evaluation.gate import Gate
 from tasks.model.hyperparameters import Overrides
+from tasks.model.recipes import choose
 from tasks.registry.registry import Registry
 from tasks.registry.versions import Version
+from tasks.retraining.collect import Arrivals
 from tasks.retraining.inbox import add_batch
+from tasks.retraining.ledger import withdraw_batch
+from tasks.retraining.notes import Decision
+from tasks.retraining.states import versions_by_batch
 from tests.conftest import Arrays, write_idx
 
 pytestmark = [pytest.mark.prefect, pytest.mark.usefixtures("smoke_test_here")]
@@ -101,3 +110,36 @@ def test_resumed_with_what_was_settled(api: str, home: Path, tmp_path: Path, dig
         assert training(**brief, seed=5, gate=Gate(min_accuracy=0.3)).promoted
         resumed = retraining(**request)
     assert asked == [1, 1] and resumed.outcome.promoted and not resumed.arrivals.accepted
+
+
+def test_withdrawn(api: str, store: Store, tmp_path: Path, *, digits: Arrays, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The versions that learned from a batch are known; once it is withdrawn, a run that learned from it meanwhile
+    registers no model, one that was suspended settles again without it, and later ones learn without it."""
+    train_x, train_y, test_x, test_y = digits
+    folder = write_idx(tmp_path / "digits", (train_x[:1000], train_y[:1000], test_x, test_y))
+    request = {"dataset": str(folder), "hyperparameters": BRIEF, "gate": Gate(min_accuracy=0.3)}
+    retraining(**request)
+    np.savez(tmp_path / "good.npz", images=train_x[1000:1300], labels=train_y[1000:1300])
+    name = add_batch(tmp_path / "good.npz", store.home).name
+    (batch,) = retraining(**request).arrivals.accepted
+    assert versions_by_batch(manifests(store), "local") == {("digits", batch.digest): {2}}
+
+    def withdraw_first(*arguments: Any) -> Learned:
+        withdraw_batch("digits", name, Decision(reason="doubts"), store)
+        return train_and_score(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("flows.retraining.train_and_score", withdraw_first)
+        with pytest.raises(DigitflowError, match=f"withdrawn while the run learned from it: {name}; run again"):
+            retraining(**request, seed=5)
+    assert [version.version for version in Registry(store.home).versions()] == [2, 1]
+    suspended = Approver(store, "one")
+    arrivals = Arrivals(accepted=(batch,), new=(), quarantined={}, repeated=())
+    settled = {"recipe": "tutorial", "seed": 0, "hyperparameters": choose("tutorial", "digits", BRIEF)}
+    suspended.settled = Settled(**settled, arrivals=arrivals)
+    suspended.keep()
+    begin = Approver.__init__
+    monkeypatch.setattr(Approver, "__init__", lambda approver, store, _: begin(approver, store, "one"))
+    after = retraining(**request)
+    assert after.arrivals.accepted == () and "merge" not in {task["name"] for task in after.outcome.tasks}
+    assert after.outcome.version == 1

@@ -14,8 +14,9 @@ from tasks.registry.versions import Version
 from tasks.retraining import feedback
 from tasks.retraining.collect import Arrivals, collect
 from tasks.retraining.inbox import add_batch
-from tasks.retraining.ledger import accepted_batches
-from tasks.retraining.quarantine import batches_aside
+from tasks.retraining.ledger import accepted_batches, read_ledger, withdraw_batch
+from tasks.retraining.notes import Decision, Note, write_note
+from tasks.retraining.quarantine import batches_aside, release_batch
 from tests.command import ROOT
 from tests.pictures import seven
 from tests.tasks.retraining.conftest import LIMIT, Batch, judge, npz
@@ -124,9 +125,12 @@ def test_killed_before_the_batch_left(
     assert len(judge(store, base).accepted) == 1 and list((store.home / "inbox").iterdir()) == []
 
 
-def test_meant_for_another(store: Store, base: Splits, new_digits: Batch) -> None:
-    """A batch that names another data set stays in the inbox, for that one's retraining."""
-    npz(store.home / "inbox" / "batch.npz", *new_digits, dataset="letters")
+@pytest.mark.parametrize("by_note", [False, True])
+def test_meant_for_another(by_note: bool, store: Store, base: Splits, new_digits: Batch) -> None:
+    """A batch whose file or note names another data set stays in the inbox, for that one's retraining."""
+    npz(store.home / "inbox" / "batch.npz", *new_digits, **({} if by_note else {"dataset": "letters"}))
+    if by_note:
+        write_note("batch.npz", Note(dataset="letters"), store.home)
     assert judge(store, base) == Arrivals(accepted=(), new=(), quarantined={}, repeated=())
     assert len(judge(store, base, dataset="letters").new) == 1
 
@@ -245,3 +249,46 @@ assert not arrivals.accepted and not {"keras", "tensorflow"} & {*sys.modules}
         [sys.executable, "-c", script, str(tmp_path / "home")], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert run.returncode == 0, run.stderr
+
+
+def test_released_once_looked_at(
+    store: Store, base: Splits, tmp_path: Path, *, champion: Version, new_digits: Batch
+) -> None:
+    """What waited or drifted is accepted once a person let it in, and the record has both the doubts and the reason."""
+    add_batch(npz(tmp_path / "wrong.npz", new_digits[0], off_by_one(new_digits[1])), store.home)
+    add_batch(npz(tmp_path / "thin.npz", new_digits[0] // 3, new_digits[1]), store.home)
+    assert not judge(store, base, "refuse", champion=champion).new
+    for aside in list(batches_aside(store)):
+        release_batch(aside, Decision(reason="I looked"), store)
+    arrivals = judge(store, base, "refuse", champion=champion)
+    assert not arrivals.waiting and not arrivals.quarantined and not list(batches_aside(store))
+    doubted = next(batch for batch in arrivals.new if batch.name.endswith("wrong.npz"))
+    assert len(arrivals.new) == 2 and doubted.labels and doubted.labels.is_suspicious
+    assert all(batch.note.released and batch.note.released.reason == "I looked" for batch in arrivals.new)
+
+
+def test_no_release_lets_test_images_in(
+    store: Store, base: Splits, digits: tuple[np.ndarray, ...], champion: Version
+) -> None:
+    """A note that a batch was released does not help one that leaks: its form is judged again."""
+    npz(store.home / "inbox" / "leak.npz", digits[2], digits[3])
+    write_note("leak.npz", Note(released=Decision(reason="let it in")), store.home)
+    assert list(judge(store, base, champion=champion).quarantined) == ["leak.npz"]
+
+
+def test_withdrawn_images_do_not_come_back(store: Store, base: Splits, tmp_path: Path, new_digits: Batch) -> None:
+    """A withdrawn batch is no longer learned from; its images go to quarantine if they arrive again, and in if a person
+    lets them in. The record of the withdrawal stays."""
+    path = npz(tmp_path / "good.npz", *new_digits)
+    name = add_batch(path, store.home).name
+    judge(store, base)
+    withdraw_batch("digits", name, Decision(reason="wrong pen"), store)
+    assert judge(store, base).accepted == () and not list(accepted_batches(store))
+    add_batch(path, store.home)
+    ((_, reason),) = judge(store, base).quarantined.items()
+    assert "the same images were withdrawn on" in reason and reason.endswith(": wrong pen")
+    (aside,) = batches_aside(store)
+    release_batch(aside, Decision(reason="right after all"), store)
+    (again,) = judge(store, base).accepted
+    assert [batch.withdrawn is None for batch in read_ledger("digits", store)] == [False, True]
+    assert again.name == aside.name

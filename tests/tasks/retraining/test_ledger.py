@@ -4,11 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from artifacts.errors import DigitflowError
+from artifacts.errors import DigitflowError, UsageError
 from artifacts.storage.store import Store
 from tasks.data.datasets import Splits
 from tasks.retraining.inbox import add_batch
-from tasks.retraining.ledger import accepted_batches
+from tasks.retraining.ledger import accepted_batches, read_ledger, withdraw_batch
+from tasks.retraining.notes import Decision
 from tests.tasks.retraining.conftest import Batch, judge, npz
 
 
@@ -36,3 +37,16 @@ def test_damaged_ledger_is_an_error(store: Store, base: Splits) -> None:
     for use in (lambda: judge(store, base), lambda: list(accepted_batches(store))):
         with pytest.raises(DigitflowError, match=r"ledger of batches .* is damaged"):
             use()
+
+
+def test_only_what_is_learned_from_is_withdrawn(store: Store, base: Splits, tmp_path: Path, new_digits: Batch) -> None:
+    """A withdrawal changes the one record of that name; a second one, and one of another name, change nothing."""
+    names = [add_batch(npz(tmp_path / f"{i}.npz", *(a[i::2] for a in new_digits)), store.home).name for i in range(2)]
+    before = judge(store, base).accepted
+    withdrawn = withdraw_batch("digits", names[0], Decision(reason="blurred"), store)
+    assert read_ledger("digits", store) == [withdrawn, before[1]] and withdrawn.withdrawn
+    assert before[0] == withdrawn.model_copy(update={"withdrawn": None})
+    for name in (names[0], "unknown.npz"):
+        with pytest.raises(UsageError, match="learns from no batch"):
+            withdraw_batch("digits", name, Decision(reason="again"), store)
+    assert list(accepted_batches(store)) == [before[1]]
