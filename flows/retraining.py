@@ -14,13 +14,12 @@ from pydantic import BaseModel, Field
 from artifacts.errors import DigitflowError
 from artifacts.storage.home import SUSPENDED
 from artifacts.storage.settings import Settings
-from artifacts.storage.store import Ref, Store
+from artifacts.storage.store import Store
 from flows.plan import Plan, locate
 from flows.publication import Outcome, publish, recorded_run, slug
-from flows.steps import Learned, Results, baseline_of, judge, prepare, refuse_incomparable, train_and_score
-from tasks.data.datasets import Split
+from flows.steps import Results, baseline_of, count_on_new_images, judge, prepare, refuse_incomparable, train_and_score
 from tasks.data.validate import Validated
-from tasks.evaluation.gate import Baseline, Gate
+from tasks.evaluation.gate import Gate
 from tasks.model.hyperparameters import Hyperparameters, Overrides
 from tasks.model.recipes import RECIPES, Recipe
 from tasks.prefect_tasks import CACHE_ENTRIES
@@ -28,7 +27,6 @@ from tasks.registry.promotion import retry_if_champion_changed
 from tasks.registry.registry import Registry
 from tasks.registry.versions import Version
 from tasks.retraining.collect import Arrivals, OnDrift, collect
-from tasks.retraining.evaluate_new_holdout import evaluate_new_holdout
 from tasks.retraining.ledger import Batch, read_ledger
 from tasks.retraining.merge import Merged, merge
 
@@ -128,7 +126,7 @@ def _learn_and_judge(plan: Plan, approver: "Approver", on_drift: OnDrift, settin
     learned = train_and_score(plan, merged.data, settings)
     baseline = baseline_of(plan, learned, validated.data.test.images, settings)
     holdout = merged.new_holdout
-    counts = _count(plan, learned, baseline, holdout, settings=settings) if holdout else None
+    counts = count_on_new_images(plan, learned, baseline, holdout, settings=settings) if holdout else None
     judged = judge(plan, validated, learned, baseline=baseline, settings=settings, counts_on_new_images=counts)
     return Results(validated, learned, judged)
 
@@ -143,19 +141,6 @@ def _refuse_withdrawn(arrivals: Arrivals, dataset: str, store: Store) -> None:
     """Raise DigitflowError if the model of a run learned from a batch that was withdrawn meanwhile."""
     if names := _withdrawn(arrivals, dataset, store):
         raise DigitflowError(f"withdrawn while the run learned from it: {', '.join(sorted(names))}; run again")
-
-
-def _count(plan: Plan, learned: Learned, baseline: Baseline, holdout: Split, *, settings: Settings) -> Ref | None:
-    """What the model and the baseline get right of the held-out new images, as counts."""
-    return evaluate_new_holdout(
-        learned.trained.weights,
-        plan.hyperparameters,
-        holdout,
-        champion=baseline.weights,
-        champion_hyperparameters=baseline.hyperparameters,
-        classes=learned.targets.train.shape[1],
-        store=settings.artifacts,
-    )
 
 
 def _like_champion(

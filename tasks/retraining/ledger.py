@@ -64,6 +64,17 @@ def read_ledger(dataset: str, store: Store) -> list[Batch]:
     return _read(path) if path.exists() else []
 
 
+def splits_in_use(dataset: str, store: Store, max_bytes: int) -> tuple[Split, ...]:
+    """The arrays of the batches of a data set that are learned from, restored if the store lost them.
+
+    Raises DigitflowError if the ledger is damaged or an array cannot be restored.
+    """
+    batches = [batch for batch in read_ledger(dataset, store) if not batch.withdrawn]
+    for batch in batches:
+        restore_arrays(batch, store, max_bytes)
+    return tuple(batch.data for batch in batches)
+
+
 def withdraw_batch(dataset: str, name: str, decision: Decision, store: Store) -> Batch:
     """Take a batch out, so that the next retraining learns without it; its record, which is returned, stays.
 

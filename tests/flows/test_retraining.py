@@ -11,6 +11,8 @@ from artifacts.errors import DigitflowError
 from artifacts.lineage.manifest import manifests
 from artifacts.storage.settings import Settings
 from artifacts.storage.store import Store
+from flows.plan import Plan
+from flows.preview import preview
 from flows.retraining import Approver, Settled, retraining
 from flows.steps import Learned, train_and_score
 from flows.training import training
@@ -22,7 +24,7 @@ from tasks.registry.versions import Version
 from tasks.retraining.collect import Arrivals
 from tasks.retraining.inbox import add_batch
 from tasks.retraining.ledger import withdraw_batch
-from tasks.retraining.notes import Decision
+from tasks.retraining.notes import Decision, Note
 from tasks.retraining.states import versions_by_batch
 from tests.conftest import Arrays, write_idx
 
@@ -143,3 +145,28 @@ def test_withdrawn(api: str, store: Store, tmp_path: Path, *, digits: Arrays, mo
     after = retraining(**request)
     assert after.arrivals.accepted == () and "merge" not in {task["name"] for task in after.outcome.tasks}
     assert after.outcome.version == 1
+
+
+def test_training_leaves_no_batch_behind(api: str, store: Store, tmp_path: Path, digits: Arrays) -> None:
+    """A training without the accepted batches is held against the champion on their held-out part: what the champion
+    learned of them is not lost, and the preview knows each step. Once they are withdrawn, only test images count."""
+    train_x, train_y, test_x, test_y = digits
+    folder = write_idx(tmp_path / "digits", (train_x[:1000], train_y[:1000], test_x, test_y))
+    request = {"dataset": str(folder), "hyperparameters": Overrides(epochs=8), "gate": Gate(min_accuracy=0.3)}
+    assert training(**request).promoted
+    np.savez(tmp_path / "moved.npz", images=np.roll(train_x[1000:], 4, axis=2), labels=train_y[1000:])
+    note = Note(dataset="digits", released=Decision(reason="a new camera"))
+    name = add_batch(tmp_path / "moved.npz", store.home, note).name
+    assert retraining(**request).outcome.promoted
+    plan = Plan.of(**request, recipe="tutorial", seed=1, settings=Settings.load())
+    before = training(**request, seed=1, return_state=True)
+    verdict = before.result().gate
+    assert before.name == "Rejected" and "no worse than version 2 on new images" in verdict.reason
+    assert verdict.baseline.version == 2 == Registry(store.home).champion_number("digits")
+    previewed = preview(plan, Settings.load())
+    assert {finding.cache for finding in previewed} == {"hit"}
+    assert [finding.name for finding in previewed] == [task["name"] for task in before.result().tasks]
+    assert {"select-new-holdout", "evaluate-fresh"} < {finding.name for finding in previewed}
+    withdraw_batch("digits", name, Decision(reason="the old camera is back"), store)
+    after = training(**request, seed=2)
+    assert "on new images" not in after.gate.reason and after.gate.baseline.version == 2

@@ -40,6 +40,8 @@ def train(
     settings, has_server = Settings.load(), is_server_configured()
     parameters = (options or TrainingOptions()).parameters()
     plan = Plan.of(**parameters, settings=settings)  # raises UsageError before a server is started
+    if note := _left_out(plan, parameters, settings):
+        print_note(note)
     if not (has_server or verbose or is_cache_refreshed()) and (unchanged := _unchanged(plan, settings, started)):
         show_outcome(unchanged, as_json=json)
         return 0 if unchanged.gate.passed else Rejected.exit_code
@@ -62,6 +64,31 @@ def train(
     outcome.seconds = round(time.monotonic() - started, 2)
     show_outcome(outcome, as_json=json)
     return 0 if outcome.gate.passed else Rejected.exit_code
+
+
+def _left_out(plan: "Plan", parameters: dict[str, Any], settings: "Settings") -> str:
+    """What to say of the accepted batches of the data set, which a training leaves out; empty if there are none."""
+    from tasks.retraining.ledger import read_ledger
+
+    name, store = plan.source.name, settings.artifacts
+    batches = [batch for batch in read_ledger(name, store) if not batch.withdrawn]
+    if not batches:
+        return ""
+    from artifacts.lineage.manifest import manifests
+    from tasks.registry.registry import Registry
+    from tasks.retraining.states import versions_by_batch
+
+    registry = Registry(settings.home)
+    champion, versions = registry.champion_number(name), versions_by_batch(manifests(store), registry.tracking.key)
+    is_champions = any(champion in versions.get((name, batch.digest), ()) for batch in batches)
+    learned = f", from which the champion, version {champion}, learned" * is_champions
+    images = sum(batch.data.labels.shape[0] for batch in batches)
+    called = f" --param dataset_name={parameters['dataset_name']}" if parameters["dataset_name"] else ""
+    return (
+        f"{name} has {images:,} images of accepted batches{learned}; this training leaves them out, and a part of them "
+        "judges the model; to learn from them: prefect deployment run retraining/on-demand --param "
+        f"dataset={parameters['dataset']}{called}"
+    )
 
 
 def _unchanged(plan: "Plan", settings: "Settings", started: float) -> "Outcome | None":
