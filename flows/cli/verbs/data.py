@@ -84,8 +84,7 @@ def add(
         show_json({"batch": batch.name, "dataset": aim.dataset, "told": has_server, "remarks": checked.remarks})
     else:
         rows = [("added", str(batch)), ("for", aim.reason), *(("note", remark) for remark in checked.remarks)]
-        which = f" of {aim.dataset}" if aim.dataset else ""
-        show_table([*rows, ("next", f"retraining{which} judges it" + ("; Prefect was notified" * has_server))])
+        show_table([*rows, ("next", _next(aim.dataset, "judges it", has_server))])
     return 0
 
 
@@ -161,10 +160,17 @@ def release(batch: str, *, reason: str, json: Switch = False) -> int:
     if json:
         show_json({"batch": batch, "dataset": found.dataset, "told": has_server} | decision.model_dump(mode="json"))
     else:
-        which = f" of {found.dataset}" if found.dataset else ""
-        then = f"the next retraining{which} learns from it" + "; Prefect was notified" * has_server
-        show_table([("released", batch), ("next", then)])
+        show_table([("released", batch), ("next", _next(found.dataset, "learns from it", has_server))])
     return 0
+
+
+def _next(dataset: str, what: str, has_server: bool) -> str:
+    """What retraining does with a batch, and what starts it."""
+    then = f"retraining{f' of {dataset}' * bool(dataset)} {what}"
+    if dataset and dataset not in NAMES:
+        parameters = f"--param dataset=PATH --param dataset_name={dataset}"
+        return f"{then}; to start it: prefect deployment run retraining/on-demand {parameters}"
+    return then + "; Prefect was notified" * has_server
 
 
 def _row(batch: "BatchState") -> tuple[str, ...]:
@@ -262,5 +268,13 @@ def announce_batch(name: str) -> None:
     """Emit the event of a new batch to Prefect's server, so that its automations can start a retraining."""
     from prefect.events import emit_event
 
-    emit_event("digitflow.batch.added", {"prefect.resource.id": "digitflow.inbox"}, payload={"batch": name})
+    from tasks.retraining.notes import read_note
+
+    dataset = read_note(name, Settings.load().home).dataset
+    kind = "named" if dataset in NAMES else "unnamed"  # people's own data are found by a path, not by their name
+    emit_event(
+        "digitflow.batch.added",
+        {"prefect.resource.id": "digitflow.inbox", "digitflow.dataset": kind},
+        payload={"batch": name, "dataset": dataset},
+    )
     flush_events()
