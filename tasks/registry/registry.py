@@ -200,8 +200,12 @@ class Registry:
         return with_effects(_promotions(model, dataset), model.aliases.get(CHAMPION))
 
     def predecessor(self, dataset: str) -> int:
-        """The version that a rollback returns to. Raises UsageError if there is none."""
-        usable = {version.version for version in self.versions(dataset) if isinstance(version, Version)}
+        """The version that a rollback returns to, of those that learned from no withdrawn batch.
+
+        Raises UsageError if there is none.
+        """
+        versions = [version for version in self.versions(dataset) if isinstance(version, Version)]
+        usable = {version.version for version in versions if not version.withdrawn}
         number = predecessor(self.history(dataset), usable)
         if number is None:
             raise UsageError(f"{dataset} has no earlier champion to return to; see: digitflow models history")

@@ -1,5 +1,6 @@
 """Judge the labelled batches that arrived: accept them, recognise them, or set them aside."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -17,7 +18,7 @@ from tasks.registry.versions import Version
 from tasks.retraining import feedback
 from tasks.retraining.batch_formats import BatchData, Target, load_batch
 from tasks.retraining.inbox import fetch_batches, inbox_lock, move_batch, owner, waiting_batches
-from tasks.retraining.judgement.drift import Drift, measure_drift
+from tasks.retraining.judgement.drift import measure_drift
 from tasks.retraining.judgement.label_check import LabelCheck
 from tasks.retraining.judgement.label_judge import LabelJudge, why_not_judged
 from tasks.retraining.ledger import (
@@ -29,13 +30,17 @@ from tasks.retraining.ledger import (
     store_batch,
     write_ledger,
 )
-from tasks.retraining.notes import Decision, Note, read_note
+from tasks.retraining.notes import Note, read_note
 from tasks.retraining.quarantine import Place, batches_aside, set_aside
 
 OnDrift = Literal["accept", "refuse"]
 
 WHOLE_DATASET_CHECKS = frozenset({"classes", "first-label", "missing-class", "imbalance", "sideways"})
 """Checks that make sense only for a whole data set: a batch that fails one is accepted all the same."""
+
+
+DETAILS = {"digest", "drift", "labels", "unjudged"}
+"""What the report on a batch tells besides the reason."""
 
 
 class Arrivals(BaseModel):
@@ -92,36 +97,32 @@ def judge_arrivals(
 
     The arrays of batches that were accepted before are restored if the store lost them.
     """
-    judge = _Judge(dataset, base, classes, champion=champion, on_drift=on_drift, store=store, max_bytes=max_bytes)
     new, repeated, aside = [], [], dict[Place, dict[str, str]](quarantine={}, approval={})
     with inbox_lock(store.home):
         records = read_ledger(dataset, store)
-        accepted = [batch for batch in records if not batch.withdrawn]
-        withdrawn = {batch.digest: batch.withdrawn for batch in records if batch.withdrawn}
-        for batch in accepted:
-            restore_arrays(batch, store, max_bytes)
-        doubted = {batch.report.get("digest") for batch in batches_aside(store) if batch.place == "approval"}
+        for batch in records:
+            if not batch.withdrawn:
+                restore_arrays(batch, store, max_bytes)
+        judge = _Judge(
+            dataset, base, classes, records, champion=champion, on_drift=on_drift, store=store, max_bytes=max_bytes
+        )
         for path in waiting_batches(store.home):
             if owner(path, store.home) not in (None, dataset):
                 continue
             verdict = judge(path)
-            if isinstance(verdict, Batch) and not verdict.note.released and verdict.digest in withdrawn:
-                verdict = _withdrawn_before(verdict, withdrawn[verdict.digest])
-            if isinstance(verdict, _Refusal) and verdict.details.get("digest") not in doubted:
+            if isinstance(verdict, _Refusal):
                 aside[verdict.place][path.name] = verdict.reason
                 _set_aside(path, verdict, dataset, store)
-                doubted |= {verdict.details["digest"]} if verdict.place == "approval" else set()
                 continue
-            if isinstance(verdict, _Refusal) or any(verdict.digest == batch.digest for batch in accepted):
+            if verdict is None:
                 repeated.append(path.name)
             else:
                 new.append(verdict)
-                accepted.append(verdict)
                 records.append(verdict)
                 write_ledger(dataset, records, store)
             move_batch(path, store.home / KEPT_BATCHES)
     return Arrivals(
-        accepted=tuple(accepted),
+        accepted=tuple(batch for batch in records if not batch.withdrawn),
         new=tuple(new),
         quarantined=aside["quarantine"],
         waiting=aside["approval"],
@@ -138,32 +139,32 @@ class _Refusal(NamedTuple):
     picture: bytes = b""
 
 
-def _withdrawn_before(batch: Batch, decision: Decision) -> _Refusal:
-    details = {"images": batch.data.labels.shape[0], "drift": [measured.model_dump() for measured in batch.drift]}
-    return _Refusal(f"the same images were withdrawn on {decision.at:%Y-%m-%d}: {decision.reason}", details)
-
-
 class _Judge:
-    """Judges batches: their form, their drift, and their labels."""
+    """Judges batches: their form, whether they are known, their drift, and their labels."""
 
     def __init__(
         self,
         dataset: str,
         base: Splits,
         classes: int,
+        records: Sequence[Batch],
         *,
         champion: Version | None,
         on_drift: OnDrift,
         store: Store,
         max_bytes: int,
     ):
-        self._dataset = dataset
-        self._base, self._classes, self._store = base, classes, store
+        self._dataset, self._base, self._classes, self._store = dataset, base, classes, store
         self._on_drift, self._max_bytes = on_drift, max_bytes
+        doubted = [batch.report for batch in batches_aside(store) if batch.place == "approval"]
+        self._known = {batch.digest for batch in records if not batch.withdrawn}
+        self._known |= {str(report.get("digest")) for report in doubted if report.get("dataset") == dataset}
+        self._withdrawn = {batch.digest: batch.withdrawn for batch in records if batch.withdrawn}
         self._why_not = why_not_judged(champion, base, classes, store)
         self._champion = LabelJudge(champion, base.test, store) if champion else None
 
-    def __call__(self, path: Path) -> Batch | _Refusal:
+    def __call__(self, path: Path) -> Batch | _Refusal | None:
+        """The record of a batch, or why it is refused. None if its images and labels are known already."""
         base, store = self._base, self._store
         trained_on = store.get(base.train.images)
         target = Target((trained_on.shape[1], trained_on.shape[2]), measure_conventions(trained_on), base.class_names)
@@ -175,26 +176,27 @@ class _Judge:
         report = _check(images, labels, base, classes=self._classes, store=store)
         if report["errors"]:
             return _Refusal("; ".join(problem["message"] for problem in report["errors"]), report)
-        note, data = read_note(path.name, store.home), store_batch(images, labels, store)
-        drift = measure_drift((trained_on, store.get(base.train.labels)), (images, labels))
+        data, note = store_batch(images, labels, store), read_note(path.name, store.home)
+        if (digest := content_digest(data)) in self._known:
+            return None
         checked, unjudged = self._check_labels(images, labels, note)
-        refusal = self._refuse(drift, checked, data, note)
-        if refusal:
-            return refusal
         batch = Batch(
             name=path.name,
-            digest=content_digest(data),
+            digest=digest,
             data=data,
             added=datetime.now(UTC),
-            drift=drift,
+            drift=measure_drift((trained_on, store.get(base.train.labels)), (images, labels)),
             left_out=len(read.labels) - len(labels) + sum(flaw.number for flaw in read.left_out),
             labels=checked,
             unjudged=unjudged,
             note=note.model_copy(update={"dataset": self._dataset}),
         )
-        if is_changed:
+        refusal = None if note.released else self._refuse(batch)
+        if refusal is None and is_changed:
             keep_fitted(batch, store)
-        return batch
+        if refusal is None or refusal.place == "approval":
+            self._known.add(digest)
+        return refusal or batch
 
     def _check_labels(self, images: RawImages, labels: Labels, note: Note) -> tuple[LabelCheck | None, str]:
         """What the champion says of the labels; else why it was not asked."""
@@ -204,23 +206,24 @@ class _Judge:
             return None, self._why_not
         return self._champion.check(images, labels), ""
 
-    def _refuse(self, drift: tuple[Drift, ...], checked: LabelCheck | None, data: Split, note: Note) -> _Refusal | None:
-        """Why the batch is set aside, unless a person has let it in."""
-        if note.released:
-            return None
-        drifted = ", ".join(measured.statistic for measured in drift if measured.is_drift)
-        details = {
-            "images": data.labels.shape[0],
-            "digest": content_digest(data),
-            "drift": [measured.model_dump() for measured in drift],
-        }
+    def _refuse(self, batch: Batch) -> _Refusal | None:
+        """All reasons why a batch is set aside, so that a person who lets it in has seen each; None without any."""
+        checked, withdrawn = batch.labels, self._withdrawn.get(batch.digest)
+        drifted = ", ".join(measured.statistic for measured in batch.drift if measured.is_drift)
+        reasons = []
+        if withdrawn:
+            reasons.append(f"the same images were withdrawn on {withdrawn.at:%Y-%m-%d}: {withdrawn.reason}")
         if drifted and self._on_drift == "refuse":
-            return _Refusal(f"it drifted from the data set in {drifted}", details)
-        if checked and checked.is_suspicious:
-            details |= {"labels": checked.model_dump(mode="json")}
-            picture = self._draw(data, [example.number for example in checked.examples])
-            return _Refusal(checked.describe(self._base.class_names), details, "approval", picture)
-        return None
+            reasons.append(f"it drifted from the data set in {drifted}")
+        place: Place = "quarantine" if reasons else "approval"
+        is_doubted = checked is not None and checked.is_suspicious
+        if checked and is_doubted:
+            reasons.append(checked.describe(self._base.class_names))
+        if not reasons:
+            return None
+        details = {"images": batch.data.labels.shape[0], **batch.model_dump(mode="json", include=DETAILS)}
+        picture = self._draw(batch.data, [one.number for one in checked.examples]) if checked and is_doubted else b""
+        return _Refusal("; ".join(reasons), details, place, picture)
 
     def _draw(self, data: Split, numbers: list[int]) -> bytes:
         """A picture of these images of a batch, a row for each label."""

@@ -1,7 +1,7 @@
 """What became of every batch, and which versions of the model learned from it?"""
 
 import difflib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
@@ -12,6 +12,8 @@ from artifacts.errors import UsageError
 from artifacts.lineage.manifest import Manifest, manifests
 from artifacts.storage.store import Store
 from tasks.data.datasets import Split
+from tasks.registry.registry import Registry
+from tasks.registry.versions import Version
 from tasks.retraining import feedback
 from tasks.retraining.inbox import owner, waiting_batches
 from tasks.retraining.judgement.drift import Drift
@@ -60,10 +62,10 @@ class BatchState(BaseModel):
         }[self.state]
 
 
-def list_batches(store: Store, registry: str) -> list[BatchState]:
+def list_batches(store: Store, registry: Registry) -> list[BatchState]:
     """All batches: in the inbox, corrections, accepted or withdrawn, and set aside.
 
-    `registry` is the key of the registry in manifests. Raises DigitflowError if a ledger is damaged.
+    Raises DigitflowError if a ledger is damaged, or if the registry, which is asked of accepted ones, does not answer.
     """
     return [*_arrived(store), *_corrections(store), *_recorded(store, registry), *map(_aside, batches_aside(store))]
 
@@ -79,16 +81,18 @@ def find_batch(name: str, batches: Sequence[BatchState]) -> BatchState:
     raise UsageError(f"there is no batch {name!r}; {hint}see: digitflow data")
 
 
-def versions_by_batch(runs: Iterable[Manifest], registry: str) -> dict[tuple[str, str], set[int]]:
+def versions_by_batch(store: Store, registry: Registry) -> dict[tuple[str, str], set[int]]:
     """The versions in the registry that learned from each batch, by the data set and the digest of the batch.
 
-    They are known from the manifests of this home's runs.
+    They are known from the manifests of this home's runs. That of a run that was suspended, or killed at its end, does
+    not name its version, but the version names the run.
     """
+    by_run = {(v.dataset, v.run): v.version for v in registry.versions() if isinstance(v, Version)}
     versions: dict[tuple[str, str], set[int]] = {}
-    for run in runs:
-        if run.version is not None and run.registry == registry:
-            for digest in _learned_from(run):
-                versions.setdefault((run.dataset, digest), set()).add(run.version)
+    for run in manifests(store):
+        numbers = {by_run.get((run.dataset, run.run)), run.version if run.registry == registry.tracking.key else None}
+        for digest in _learned_from(run):
+            versions.setdefault((run.dataset, digest), set()).update(number for number in numbers if number is not None)
     return versions
 
 
@@ -127,9 +131,9 @@ def _corrections(store: Store) -> Iterator[BatchState]:
         )
 
 
-def _recorded(store: Store, registry: str) -> Iterator[BatchState]:
+def _recorded(store: Store, registry: Registry) -> Iterator[BatchState]:
     batches = list(all_batches(store))
-    versions = versions_by_batch(manifests(store), registry) if batches else {}
+    versions = versions_by_batch(store, registry) if batches else {}
     for batch in batches:
         yield BatchState(
             batch=batch.name,

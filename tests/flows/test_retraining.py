@@ -8,7 +8,6 @@ import pytest
 from prefect.states import State
 
 from artifacts.errors import DigitflowError
-from artifacts.lineage.manifest import manifests
 from artifacts.storage.settings import Settings
 from artifacts.storage.store import Store
 from flows.plan import Plan
@@ -124,7 +123,7 @@ def test_withdrawn(api: str, store: Store, tmp_path: Path, *, digits: Arrays, mo
     np.savez(tmp_path / "good.npz", images=train_x[1000:1300], labels=train_y[1000:1300])
     name = add_batch(tmp_path / "good.npz", store.home).name
     (batch,) = retraining(**request).arrivals.accepted
-    assert versions_by_batch(manifests(store), "local") == {("digits", batch.digest): {2}}
+    assert versions_by_batch(store, Registry(store.home)) == {("digits", batch.digest): {2}}
 
     def withdraw_first(*arguments: Any) -> Learned:
         withdraw_batch("digits", name, Decision(reason="doubts"), store)

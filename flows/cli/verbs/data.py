@@ -183,7 +183,7 @@ def _batches(settings: Settings) -> "list[BatchState]":
     from tasks.registry.registry import Registry
     from tasks.retraining.states import list_batches
 
-    return list_batches(settings.artifacts, Registry(settings.home).tracking.key)
+    return list_batches(settings.artifacts, Registry(settings.home))
 
 
 def _find(batch: str, settings: Settings) -> "BatchState":

@@ -74,12 +74,11 @@ def _left_out(plan: "Plan", parameters: dict[str, Any], settings: "Settings") ->
     batches = [batch for batch in read_ledger(name, store) if not batch.withdrawn]
     if not batches:
         return ""
-    from artifacts.lineage.manifest import manifests
     from tasks.registry.registry import Registry
     from tasks.retraining.states import versions_by_batch
 
     registry = Registry(settings.home)
-    champion, versions = registry.champion_number(name), versions_by_batch(manifests(store), registry.tracking.key)
+    champion, versions = registry.champion_number(name), versions_by_batch(store, registry)
     is_champions = any(champion in versions.get((name, batch.digest), ()) for batch in batches)
     learned = f", from which the champion, version {champion}, learned" * is_champions
     images = sum(batch.data.labels.shape[0] for batch in batches)

@@ -51,6 +51,8 @@ def why_not_judged(champion: Version | None, data: Splits, classes: int, store: 
     """Why the champion cannot check labels for a data set with that number of classes; empty if it can."""
     if champion is None:
         return "there was no champion"
-    if champion.classes != classes or champion.image_shape != data.test.images.shape[1:]:
+    names = champion.class_names, data.class_names
+    is_renamed = all(names) and names[0] != names[1]
+    if champion.classes != classes or is_renamed or champion.image_shape != data.test.images.shape[1:]:
         return f"the champion, version {champion.version}, has other classes, or images of another size"
     return "" if store.holds(champion.weights) else f"the weights of the champion, version {champion.version}, are gone"

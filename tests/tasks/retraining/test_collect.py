@@ -292,3 +292,35 @@ def test_withdrawn_images_do_not_come_back(store: Store, base: Splits, tmp_path:
     (again,) = judge(store, base).accepted
     assert [batch.withdrawn is None for batch in read_ledger("digits", store)] == [False, True]
     assert again.name == aside.name
+
+
+def test_what_is_known_is_not_judged_again(
+    store: Store, base: Splits, tmp_path: Path, *, champion: Version, new_digits: Batch
+) -> None:
+    """Images that were accepted, while there was no champion, are known when they arrive again, whatever a later
+    champion or a stricter rule of drift says of them."""
+    path = npz(tmp_path / "wrong.npz", new_digits[0] // 3, off_by_one(new_digits[1]))
+    add_batch(path, store.home)
+    assert len(judge(store, base).new) == 1
+    add_batch(path, store.home)
+    again = judge(store, base, "refuse", champion=champion)
+    assert len(again.repeated) == 1 and not again.waiting and not again.quarantined
+
+
+def test_all_reasons_are_told_at_once(
+    store: Store, base: Splits, tmp_path: Path, *, champion: Version, new_digits: Batch
+) -> None:
+    """A batch that was withdrawn, drifted and has doubted labels is set aside for all of it: one look lets it in."""
+    path = npz(tmp_path / "wrong.npz", new_digits[0] // 3, off_by_one(new_digits[1]))
+    name = add_batch(path, store.home).name
+    judge(store, base)
+    withdraw_batch("digits", name, Decision(reason="dark"), store)
+    add_batch(path, store.home)
+    ((_, reason),) = judge(store, base, "refuse", champion=champion).quarantined.items()
+    assert all(
+        words in reason for words in (": dark; it drifted from the data set in mean", "; the champion, version 3")
+    )
+    (aside,) = batches_aside(store)
+    assert (aside.path.parent / "examples.png").exists()
+    release_batch(aside, Decision(reason="seen"), store)
+    assert len(judge(store, base, "refuse", champion=champion).new) == 1

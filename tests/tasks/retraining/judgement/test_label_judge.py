@@ -19,12 +19,16 @@ def test_real_labels(store: Store, base: Splits, champion: Version, new_digits: 
 
 
 def test_why_not(store: Store, base: Splits, champion: Version) -> None:
-    """No champion, another number of classes, another size, and lost weights are reasons, and each is named."""
+    """No champion, other classes, another size, and lost weights are reasons, and each is named."""
     assert why_not_judged(champion, base, 10, store) == ""
     assert "no champion" in why_not_judged(None, base, 10, store)
     assert "other classes" in why_not_judged(champion, base, 11, store)
     other_size = champion.model_copy(update={"image_shape": (28, 28)})
     assert "another size" in why_not_judged(other_size, base, 10, store)
+    renamed = champion.model_copy(update={"class_names": tuple("abcdefghij")})
+    assert why_not_judged(renamed, base, 10, store) == ""  # the data set calls its classes by their numbers
+    turned = base.model_copy(update={"class_names": tuple("jihgfedcba")})
+    assert "other classes" in why_not_judged(renamed, turned, 10, store)
     store.path(champion.weights).unlink()
     assert "gone" in why_not_judged(champion, base, 10, store)
     with pytest.raises(ArtifactLost):
