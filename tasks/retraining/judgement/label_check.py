@@ -12,8 +12,10 @@ LEVEL = 0.01
 in no more than TOLERATED of them. Half of it is for all images, half for all pairs of classes (Bonferroni)."""
 TOLERATED = 0.03
 """Share of wrong labels that usual data have: Northcutt et al. 2021, arXiv:2103.14749, found 3.3 % in ten data sets."""
-SHOWN, EXAMPLES = 5, 24
-"""Confusions, and images, that a check names."""
+SHOWN, EXAMPLES = 10, 24
+"""Confusions, and images, that a check has."""
+MENTIONED = 3
+"""Pairs, and confusions of more than one image, that the line for people has."""
 
 
 class Confusion(BaseModel, frozen=True):
@@ -79,11 +81,12 @@ class LabelCheck(BaseModel, frozen=True):
         pairs = "".join(
             f"; of {pair.of:,} images labelled {' or '.join(map(called, pair.classes))}, {pair.images:,} are read as "
             "the other"
-            for pair in self.swapped[:SHOWN]
+            for pair in self.swapped[:MENTIONED]
         )
         most = ", ".join(
             f"{found.images:,} of {found.of:,} labelled {called(found.label)} as {called(found.read_as)}"
-            for found in self.confusions
+            for found in self.confusions[:MENTIONED]
+            if found.images > 1
         )
         return (
             f"the champion, version {self.champion}, reads {self.disagreements:,} of {self.images:,} images "
