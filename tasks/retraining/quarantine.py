@@ -70,6 +70,8 @@ def release_batch(batch: SetAside, decision: Decision, store: Store) -> None:
         )
     home, folder = store.home, batch.path.parent
     with inbox_lock(home):
+        if not (folder / batch.name).exists():
+            raise UsageError(f"{batch.name} is no longer in {folder}; see: digitflow data")
         note = read_note(batch.name, home).model_copy(update={"released": decision})
         if not note.dataset:
             note = note.model_copy(update={"dataset": batch.report.get("dataset", "")})

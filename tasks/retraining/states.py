@@ -27,6 +27,7 @@ class BatchState(BaseModel):
 
     waiting: in the inbox. collecting: corrections that are no batch yet. approval: it waits for a person. `versions`
     are those of the model that learned from it. `report` is the path of the report of one that was set aside.
+    `judged_by` is the version of the champion that checked its labels; without it, `unjudged` says why, if it is known.
     """
 
     batch: str
@@ -39,6 +40,8 @@ class BatchState(BaseModel):
     reason: str = ""
     versions: tuple[int, ...] = ()
     report: str = ""
+    judged_by: int | None = None
+    unjudged: str = ""
 
     @property
     def drifted(self) -> str:
@@ -145,6 +148,8 @@ def _recorded(store: Store, registry: Registry) -> Iterator[BatchState]:
             state="withdrawn" if batch.withdrawn else "accepted",
             reason=batch.withdrawn.reason if batch.withdrawn else "",
             versions=tuple(sorted(versions.get((batch.note.dataset, batch.digest), ()))),
+            judged_by=batch.labels.champion if batch.labels else None,
+            unjudged=batch.unjudged,
         )
 
 

@@ -10,6 +10,7 @@ from PIL import Image
 
 from artifacts.storage.store import Ref, Store
 from tasks.data.datasets import Splits
+from tasks.registry.registry import Registry
 from tasks.registry.versions import Version
 from tasks.retraining import feedback
 from tasks.retraining.collect import Arrivals, collect
@@ -17,6 +18,7 @@ from tasks.retraining.inbox import add_batch
 from tasks.retraining.ledger import accepted_batches, read_ledger, withdraw_batch
 from tasks.retraining.notes import Decision, Note, write_note
 from tasks.retraining.quarantine import batches_aside, release_batch
+from tasks.retraining.states import list_batches
 from tests.command import ROOT
 from tests.pictures import seven
 from tests.tasks.retraining.conftest import LIMIT, Batch, judge, npz
@@ -199,6 +201,9 @@ def test_the_record_says_who_judged(
     assert records[1].labels is None and records[1].unjudged == "there was no champion"
     assert records[2].labels is None and "other classes" in records[2].unjudged
     assert list(accepted_batches(store)) == records
+    states = list_batches(store, Registry(store.home))
+    assert [state.judged_by for state in states] == [3, None, None]
+    assert [state.unjudged for state in states] == [record.unjudged for record in records]
 
 
 def test_corrections_are_not_judged_by_whom_they_correct(

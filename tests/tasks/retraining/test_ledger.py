@@ -1,5 +1,6 @@
 """The ledger knows every accepted batch, and their arrays survive."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -50,3 +51,17 @@ def test_only_what_is_learned_from_is_withdrawn(store: Store, base: Splits, tmp_
         with pytest.raises(UsageError, match="learns from no batch"):
             withdraw_batch("digits", name, Decision(reason="again"), store)
     assert list(accepted_batches(store)) == [before[1]]
+
+
+def test_earlier_records_are_read(store: Store, base: Splits, tmp_path: Path, new_digits: Batch) -> None:
+    """A ledger from before batches were judged by the champion and withdrawn is read, and its batches are used."""
+    add_batch(npz(tmp_path / "good.npz", *new_digits), store.home)
+    judge(store, base)
+    path = store.home / "batches" / "digits.json"
+    later = {"labels", "unjudged", "note", "withdrawn"}
+    records = json.loads(path.read_text())
+    earlier = [{key: value for key, value in record.items() if key not in later} for record in records]
+    path.write_text(json.dumps(earlier))
+    (batch,) = accepted_batches(store)
+    assert (batch.labels, batch.unjudged, batch.note.dataset) == (None, "", "digits")
+    assert len(judge(store, base).accepted) == 1

@@ -46,9 +46,15 @@ def test_a_kill_shows_no_ghost(store: Store, tmp_path: Path, monkeypatch: pytest
 
 
 def test_form_is_no_matter_of_opinion(store: Store, tmp_path: Path) -> None:
-    """A batch in quarantine because of its form is not released, and stays."""
+    """A batch in quarantine because of its form is not released, and stays; of one that left meanwhile that is said."""
     (tmp_path / "a.npz").write_bytes(b"bad")
     set_aside(tmp_path / "a.npz", "quarantine", {"reason": "is torn", "errors": [{"message": "is torn"}]}, store)
     with pytest.raises(UsageError, match="cannot be learned from, whoever asks: is torn"):
         release_batch(next(batches_aside(store)), Decision(reason="please"), store)
     assert len(list(batches_aside(store))) == 1
+    (tmp_path / "b.npz").write_bytes(b"doubted")
+    set_aside(tmp_path / "b.npz", "approval", {"reason": "doubts"}, store)
+    aside, _ = batches_aside(store)
+    release_batch(aside, Decision(reason="first"), store)
+    with pytest.raises(UsageError, match=r"b\.npz is no longer in .*approval"):
+        release_batch(aside, Decision(reason="second"), store)

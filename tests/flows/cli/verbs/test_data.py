@@ -11,6 +11,7 @@ import pytest
 from artifacts.lineage.cache_key import StepCall
 from artifacts.lineage.manifest import Run, StepRecord
 from artifacts.storage.store import Store
+from flows.cli.verbs.data import announce_batch
 from tasks.data.datasets import Split
 from tasks.registry.registry import Registry
 from tasks.retraining import feedback
@@ -179,6 +180,20 @@ def test_what_cannot_be_released(store: Store, new: Path, tmp_path: Path, call: 
     assert listed(call) == before
 
 
+@pytest.mark.parametrize(("dataset", "kind"), [("mnist-sample", "named"), ("digits", "unnamed"), ("", "unnamed")])
+def test_events_name_the_data_set(
+    dataset: str, kind: str, *, store: Store, new: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The event of a new batch has its data set, and says whether a deployment can retrain it by its name."""
+    events: list[tuple[object, ...]] = []
+    monkeypatch.setattr("prefect.events.emit_event", lambda *event, payload: events.append((*event, payload)))
+    monkeypatch.setattr("flows.cli.verbs.data.flush_events", lambda: None)
+    name = add_batch(new, store.home, Note(dataset=dataset)).name
+    announce_batch(name)
+    resource = {"prefect.resource.id": "digitflow.inbox", "digitflow.dataset": kind}
+    assert events == [("digitflow.batch.added", resource, {"batch": name, "dataset": dataset})]
+
+
 def test_whose_batch(store: Store, new: Path, tmp_path: Path, call: Call) -> None:
     """A batch goes to the only data set with models; with several it is asked for, and an unknown one is refused."""
     first = call("data", "add", new)
@@ -186,6 +201,7 @@ def test_whose_batch(store: Store, new: Path, tmp_path: Path, call: Call) -> Non
     register(store, 1)
     only = call("data", "add", new)
     assert "digits, the only data set with models here" in only.stdout
+    assert "run retraining/on-demand --param dataset=PATH --param dataset_name=digits" in only.stdout
     assert [row["dataset"] for row in json.loads(call("data", "--json").stdout)] == ["", "digits"]
     register(store, 2, dataset="letters")
     which = call("data", "add", new)
