@@ -47,6 +47,7 @@ def automations(notify: CallWebhook | DoNothing) -> list[Automation]:
         _notification("an automation's action failed", {"prefect.automation.action.failed"}, notify, match=CRASHING),
         _notification("a batch drifted", {"digitflow.batch.drifted"}, notify),
         _notification("a batch went to quarantine", {"digitflow.batch.quarantined"}, notify),
+        _notification("a batch waits for approval", {"digitflow.batch.waiting"}, notify),
         _notification("the champion was replaced", {"digitflow.champion.replaced"}, notify),
         dead_runs(),
         stuck_runs(),

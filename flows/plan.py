@@ -31,9 +31,10 @@ class Execution(BaseModel, frozen=True, extra="forbid"):
 
 STEPS = (
     *("validate", "normalise-and-reshape", "one-hot-encode", "train", "evaluate", "save-weights"),
-    *("evaluate-champion", "check-gate", "report"),
+    *("select-new-holdout", "evaluate-fresh", "evaluate-champion", "check-gate", "report"),
 )
-"""The steps of a training run after the first, which downloads or reads, in their order."""
+"""The steps of a training run after the first, which downloads or reads, in their order. Only a data set of which
+batches were accepted has `select-new-holdout` and `evaluate-fresh`."""
 TRIAL_STEPS = ("hold-out", "trial", "compare")
 """The steps of an experiment before it trains the winner."""
 PATIENCE = 6.0

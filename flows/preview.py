@@ -16,7 +16,7 @@ from artifacts.storage.settings import Settings
 from artifacts.storage.store import Ref
 from flows.plan import PATIENCE, Plan
 from flows.publication import Outcome, Stopped, is_decided, publish, recorded_run, stop
-from flows.steps import Results, baseline_of, judge, prepare, refuse_incomparable, train_and_score
+from flows.steps import Results, baseline_of, count_on_accepted, judge, prepare, refuse_incomparable, train_and_score
 from tasks.caching import Step, ending_after, replaced_by
 from tasks.data.datasets import SAMPLE
 from tasks.evaluation.smoke_test import start_ahead
@@ -53,6 +53,8 @@ def repeat_unchanged(plan: Plan, settings: Settings, started: float) -> Outcome 
     with ending_after(plan.until):
         results = _look_up(plan, lookup, settings)
     if any(finding.cache != "hit" for finding in lookup.findings):
+        return None
+    if results and plan.until:  # a step that this run does not have: the flow says so
         return None
     if results and not is_decided(plan, results, store):
         return None
@@ -114,16 +116,21 @@ def _look_up(plan: Plan, lookup: "_Lookup", settings: Settings) -> Results:
         weights: Any = learned.trained.weights
         is_known = isinstance(weights, Ref)
         baseline: Any = baseline_of(plan, learned, validated.data.test.images, settings) if is_known else weights
-        return Results(validated, learned, judge(plan, validated, learned, baseline=baseline, settings=settings))
+        counts = count_on_accepted(plan, learned, baseline, settings)
+        judged = judge(plan, validated, learned, baseline=baseline, settings=settings, counts_on_new_images=counts)
+        return Results(validated, learned, judged)
 
 
 class _Pending:
-    """The result of a step that a run would compute; every attribute of it is pending too."""
+    """The result of a step that a run would compute; every attribute and item of it is pending too."""
 
     def __init__(self, step: str):
         self.step = step
 
     def __getattr__(self, name: str) -> "_Pending":
+        return self
+
+    def __getitem__(self, index: int) -> "_Pending":
         return self
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from artifacts.errors import InvalidData
+from artifacts.errors import InvalidData, UsageError
 from artifacts.lineage.manifest import Run, manifests, parts
 from artifacts.lineage.notices import post
 from artifacts.storage.home import MODELS
@@ -123,9 +123,14 @@ def publish(
 
 
 def stop(plan: Plan, run: Run, started: float) -> Stopped:
-    """Close a run that ended after a step, as it was asked to. `started` is monotonic, in seconds."""
+    """Close a run that ended after a step, as it was asked to. `started` is monotonic, in seconds.
+
+    Raises UsageError if the run did not have that step.
+    """
+    last = run.manifest.steps[-1]
+    if last.name != plan.until:
+        raise UsageError(f"this run has no step {plan.until!r}; it ended with {last.name}, and nothing was registered")
     run.finish("stopped")
-    last = run.manifest.steps[-1].result
     return Stopped(
         run=run.manifest.run,
         dataset=plan.source.name,
@@ -135,7 +140,7 @@ def stop(plan: Plan, run: Run, started: float) -> Stopped:
         tasks=_tasks(run),
         results={
             place: str(run.store.path(Ref.model_validate(part)))
-            for place, part in parts(last)
+            for place, part in parts(last.result)
             if isinstance(part, dict)
         },
         seconds=round(time.monotonic() - started, 2),

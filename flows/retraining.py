@@ -10,16 +10,16 @@ from prefect.input import RunInput
 from prefect.states import Completed
 from pydantic import BaseModel, Field
 
+from artifacts.errors import DigitflowError
 from artifacts.storage.home import SUSPENDED
 from artifacts.storage.settings import Settings
-from artifacts.storage.store import Ref, Store
+from artifacts.storage.store import Store
 from flows.plan import Plan, locate
 from flows.publication import Outcome, announce, publish, recorded_run, slug
-from flows.steps import Learned, Results, baseline_of, judge, prepare, refuse_incomparable, train_and_score
+from flows.steps import Results, baseline_of, count_on_new_images, judge, prepare, refuse_incomparable, train_and_score
 from tasks.caching import refreshing
-from tasks.data.datasets import Split
 from tasks.data.validate import Validated
-from tasks.evaluation.gate import Baseline, Gate
+from tasks.evaluation.gate import Gate
 from tasks.model.hyperparameters import Hyperparameters, Overrides
 from tasks.model.recipes import RECIPES, Recipe
 from tasks.prefect_tasks import keep_plain
@@ -27,8 +27,7 @@ from tasks.registry.promotion import retry_if_champion_changed
 from tasks.registry.registry import Registry
 from tasks.registry.versions import Version
 from tasks.retraining.collect import Arrivals, OnDrift, collect
-from tasks.retraining.evaluate_new_holdout import evaluate_new_holdout
-from tasks.retraining.ledger import Batch
+from tasks.retraining.ledger import Batch, read_ledger
 from tasks.retraining.merge import Merged, merge
 
 WEEK = 7 * 24 * 3600
@@ -104,18 +103,21 @@ def retraining(
         settings=settings,
         dataset_name=dataset_name,
         refresh=refresh,
-        other_steps=(merge.name, evaluate_new_holdout.name),
+        other_steps=(merge.name,),
     )
     with recorded_run(plan, settings, runtime.flow_run.name) as run:
 
         def attempt() -> Outcome:
             with refreshing(plan.refresh):
                 results = _learn_and_judge(plan, approver, on_drift, settings)
+            _refuse_withdrawn(approver.arrivals, name, settings.artifacts)
             return publish(plan, results, run, started=started, consent=approver if approve else None)
 
         outcome = retry_if_champion_changed(attempt, run.start_over)
     approver.forget()
     name, message = _ending(outcome, approver.arrivals, approver.answer)
+    if waiting := approver.arrivals.waiting:
+        message += f"; to be looked at by a person: {', '.join(waiting)}; see: digitflow data"
     return Completed(name=name, message=message, data=Retrained(outcome=outcome, arrivals=approver.arrivals))
 
 
@@ -126,7 +128,7 @@ def _learn_and_judge(plan: Plan, approver: "Approver", on_drift: OnDrift, settin
     """The steps of training, on the data set merged with all accepted batches, and a check on held-out new images."""
     store, validated = settings.artifacts, prepare(plan, settings)
     refuse_incomparable(plan, validated.data, settings)
-    if approver.settled is None:
+    if approver.settled is None or _withdrawn(approver.arrivals, plan.source.name, store):
         arrivals = _collect(plan, validated, on_drift, settings)
         settled = {"recipe": plan.recipe, "seed": plan.seed, "hyperparameters": plan.hyperparameters}
         approver.settled = Settled(**settled, arrivals=arrivals)
@@ -135,22 +137,21 @@ def _learn_and_judge(plan: Plan, approver: "Approver", on_drift: OnDrift, settin
     learned = train_and_score(plan, merged.data, settings)
     baseline = baseline_of(plan, learned, validated.data.test.images, settings)
     holdout = merged.new_holdout
-    counts = _count(plan, learned, baseline, holdout, settings=settings) if holdout else None
+    counts = count_on_new_images(plan, learned, baseline, holdout, settings=settings) if holdout else None
     judged = judge(plan, validated, learned, baseline=baseline, settings=settings, counts_on_new_images=counts)
     return Results(validated, learned, judged)
 
 
-def _count(plan: Plan, learned: Learned, baseline: Baseline, holdout: Split, *, settings: Settings) -> Ref | None:
-    """What the model and the baseline get right of the held-out new images, as counts."""
-    return evaluate_new_holdout(
-        learned.trained.weights,
-        plan.hyperparameters,
-        holdout,
-        champion=baseline.weights,
-        champion_hyperparameters=baseline.hyperparameters,
-        classes=learned.targets.train.shape[1],
-        store=settings.artifacts,
-    )
+def _withdrawn(arrivals: Arrivals, dataset: str, store: Store) -> set[str]:
+    """The names of the batches that a run learns from and that a person withdrew since it began."""
+    kept = {batch.digest for batch in read_ledger(dataset, store) if not batch.withdrawn}
+    return {batch.name for batch in arrivals.accepted if batch.digest not in kept}
+
+
+def _refuse_withdrawn(arrivals: Arrivals, dataset: str, store: Store) -> None:
+    """Raise DigitflowError if the model of a run learned from a batch that was withdrawn meanwhile."""
+    if names := _withdrawn(arrivals, dataset, store):
+        raise DigitflowError(f"withdrawn while the run learned from it: {', '.join(sorted(names))}; run again")
 
 
 def _like_champion(
@@ -176,6 +177,7 @@ def _collect(plan: Plan, validated: Validated, on_drift: OnDrift, settings: Sett
         dataset=plan.source.name,
         base=validated.data,
         classes=plan.classes or int(labels.max()) + 1,
+        champion=_restored_champion(plan.source.name, settings),
         on_drift=on_drift,
         store=settings.artifacts,
         inbox=settings.inbox,
@@ -183,6 +185,15 @@ def _collect(plan: Plan, validated: Validated, on_drift: OnDrift, settings: Sett
     )
     _show(arrivals)
     return arrivals
+
+
+def _restored_champion(name: str, settings: Settings) -> Version | None:
+    """The champion, with its weights in the store if they can be had."""
+    registry = Registry(settings.home)
+    champion = registry.champion(name)
+    if champion:
+        registry.restore(champion, settings.artifacts)
+    return champion
 
 
 class Approver:
@@ -237,10 +248,12 @@ def _ending(outcome: Outcome, arrivals: Arrivals, answer: Approval | None) -> tu
 
 
 def _show(arrivals: Arrivals) -> None:
-    """Show in Prefect's UI what became of the inbox, and tell its automations of drift and bad batches."""
+    """Show in Prefect's UI what became of the inbox, and tell its automations of drift and of batches set aside."""
     rows = [f"| {batch.name} | accepted | {_drift(batch)} |" for batch in arrivals.new]
     rows += [f"| {name} | known already | |" for name in arrivals.repeated]
-    rows += [f"| {name} | quarantine | {why.replace('|', '/')} |" for name, why in arrivals.quarantined.items()]
+    aside = [("quarantine", arrivals.quarantined), ("waits for approval", arrivals.waiting)]
+    for what, batches in aside:
+        rows += [f"| {name} | {what} | {why.replace('|', '/')} |" for name, why in batches.items()]
     if rows:
         table = "\n".join(["| batch | what became of it | drift, or why |", "|---|---|---|", *rows])
         create_markdown_artifact(key="inbox", markdown=table, description="What became of the inbox")
@@ -249,6 +262,8 @@ def _show(arrivals: Arrivals) -> None:
             _emit("drifted", batch.name, {drift.statistic: drift.index for drift in batch.drift})
     for name, why in arrivals.quarantined.items():
         _emit("quarantined", name, {"why": why})
+    for name, why in arrivals.waiting.items():
+        _emit("waiting", name, {"why": why})
 
 
 def _drift(batch: Batch) -> str:

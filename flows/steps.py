@@ -7,7 +7,7 @@ from artifacts.lineage.manifest import manifests
 from artifacts.storage.settings import Settings
 from artifacts.storage.store import Ref
 from flows.plan import Plan
-from tasks.data.datasets import Pair, Splits
+from tasks.data.datasets import Pair, Split, Splits
 from tasks.data.download import download
 from tasks.data.normalise import normalise_and_reshape
 from tasks.data.one_hot import one_hot_encode
@@ -20,6 +20,9 @@ from tasks.evaluation.save_weights import Saved, save_weights
 from tasks.registry.promotion import select_baseline
 from tasks.registry.registry import Registry
 from tasks.reporting.report import Reported, report
+from tasks.retraining.evaluate_new_holdout import evaluate_new_holdout
+from tasks.retraining.ledger import splits_in_use
+from tasks.retraining.merge import select_new_holdout
 from tasks.training.train import Trained, train
 
 
@@ -55,7 +58,9 @@ def train_and_judge(plan: Plan, settings: Settings) -> Results:
     refuse_incomparable(plan, validated.data, settings)
     learned = train_and_score(plan, validated.data, settings)
     baseline = baseline_of(plan, learned, validated.data.test.images, settings)
-    return Results(validated, learned, judge(plan, validated, learned, baseline=baseline, settings=settings))
+    counts = count_on_accepted(plan, learned, baseline, settings)
+    judged = judge(plan, validated, learned, baseline=baseline, settings=settings, counts_on_new_images=counts)
+    return Results(validated, learned, judged)
 
 
 def prepare(plan: Plan, settings: Settings) -> Validated:
@@ -112,6 +117,31 @@ def baseline_of(plan: Plan, learned: Learned, test: Ref, settings: Settings) -> 
     )
 
 
+def count_on_accepted(plan: Plan, learned: Learned, baseline: Baseline, settings: Settings) -> Ref | None:
+    """What the model and the baseline get right of the held-out part of the accepted batches, if there is any.
+
+    So a model that did not learn from them is held against a champion that did, on what that learned too.
+    """
+    batches = splits_in_use(plan.source.name, settings.artifacts, settings.max_file_bytes)
+    holdout = select_new_holdout(batches, settings.artifacts) if batches and baseline.weights else None
+    return count_on_new_images(plan, learned, baseline, holdout, settings=settings) if holdout else None
+
+
+def count_on_new_images(
+    plan: Plan, learned: Learned, baseline: Baseline, holdout: Split, *, settings: Settings
+) -> Ref | None:
+    """What the model and the baseline get right of held-out new images, as `PairedCounts` in JSON."""
+    return evaluate_new_holdout(
+        learned.trained.weights,
+        plan.hyperparameters,
+        holdout,
+        champion=baseline.weights,
+        champion_hyperparameters=baseline.hyperparameters,
+        classes=learned.targets.train.shape[1],
+        store=settings.artifacts,
+    )
+
+
 def judge(
     plan: Plan,
     validated: Validated,
@@ -123,7 +153,7 @@ def judge(
 ) -> Judged:
     """Hold the model against the gate and the baseline, and report.
 
-    `counts_on_new_images` are `PairedCounts` of the held-out new images of a retraining, as JSON.
+    `counts_on_new_images` are `PairedCounts` of the held-out part of accepted batches, as JSON.
     """
     store, hp = settings.artifacts, plan.hyperparameters
     images, targets, trained, scored, saved = learned

@@ -20,7 +20,7 @@ from artifacts.storage.settings import Settings
 from artifacts.storage.store import Store
 from tasks.registry.local_reads import LocalDatabase
 from tasks.registry.portable_code import write_package
-from tasks.registry.versions import PREFIX, RECORD, WEIGHTS, Candidate, Package, RegisteredModel, VersionRow
+from tasks.registry.versions import PREFIX, RECORD, WEIGHTS, WITHDRAWN, Candidate, Package, RegisteredModel, VersionRow
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -91,7 +91,10 @@ class Tracking:
 
     def _read(self, model: "MlflowModel") -> RegisteredModel:
         versions = self.client.search_model_versions(f"name = '{model.name}'", max_results=10_000)
-        rows = [VersionRow(int(v.version), v.creation_timestamp, v.run_id, v.tags.get(RECORD)) for v in versions]
+        rows = [
+            VersionRow(int(v.version), v.creation_timestamp, v.run_id, v.tags.get(RECORD), v.tags.get(WITHDRAWN))
+            for v in versions
+        ]
         aliases = {alias: int(version) for alias, version in model.aliases.items()}
         return RegisteredModel(model.name, aliases, model.tags, rows)
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import json
 import re
 import sqlite3
 from datetime import UTC, datetime
@@ -19,6 +20,7 @@ from tasks.registry.versions import (
     PREFIX,
     RECORD,
     WEIGHTS,
+    WITHDRAWN,
     Candidate,
     ChampionChanged,
     Change,
@@ -125,6 +127,13 @@ class Registry:
         with self.tracking.locked(), self.tracking.errors():
             self._write_record(version.version, version.model_copy(update={"passed": False, "reason": reason}))
 
+    def mark_withdrawn(self, version: Version, batch: str, reason: str) -> None:
+        """Record that a batch from which a version learned was withdrawn, and why. Again changes nothing."""
+        with self.tracking.locked(), self.tracking.errors():
+            marks = json.dumps(self.find(version.version, version.dataset).withdrawn | {batch: reason})
+            name, number = _name(version.dataset), str(version.version)
+            self.tracking.client.set_model_version_tag(name, number, WITHDRAWN, marks)
+
     def _write_record(self, number: int, candidate: Candidate) -> None:
         name = _name(candidate.dataset)
         self.tracking.client.set_model_version_tag(name, str(number), RECORD, candidate.to_record())
@@ -191,8 +200,12 @@ class Registry:
         return with_effects(_promotions(model, dataset), model.aliases.get(CHAMPION))
 
     def predecessor(self, dataset: str) -> int:
-        """The version that a rollback returns to. Raises UsageError if there is none."""
-        usable = {version.version for version in self.versions(dataset) if isinstance(version, Version)}
+        """The version that a rollback returns to, of those that learned from no withdrawn batch.
+
+        Raises UsageError if there is none.
+        """
+        versions = [version for version in self.versions(dataset) if isinstance(version, Version)]
+        usable = {version.version for version in versions if not version.withdrawn}
         number = predecessor(self.history(dataset), usable)
         if number is None:
             raise UsageError(f"{dataset} has no earlier champion to return to; see: digitflow models history")

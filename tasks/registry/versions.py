@@ -22,6 +22,8 @@ PREFIX = "digitflow-"
 """Start of the names of our registered models."""
 RECORD, SCHEMA = "digitflow", 1
 """The tag of a version that holds its `Candidate` as JSON, and the number of that JSON's schema."""
+WITHDRAWN = "digitflow.withdrawn"
+"""The tag of a version that holds, as JSON, why each batch that it learned from was withdrawn, by the batch's name."""
 WEIGHTS = "network.weights.h5"
 """The file of a run in MLflow that holds the weights."""
 
@@ -63,12 +65,16 @@ class Candidate(BaseModel, frozen=True, populate_by_name=True, serialize_by_alia
 
 
 class Version(Candidate):
-    """A registered candidate. `created` is UTC."""
+    """A registered candidate. `created` is UTC.
+
+    `withdrawn`: why batches that it learned from were withdrawn since, by the batch's name.
+    """
 
     version: int
     aliases: tuple[str, ...]
     created: datetime
     mlflow_run: str
+    withdrawn: dict[str, str] = {}
 
 
 class UnreadableVersion(BaseModel, frozen=True):
@@ -138,6 +144,7 @@ class VersionRow(NamedTuple):
     created: int
     mlflow_run: str | None
     record: str | None
+    withdrawn: str | None = None
 
 
 class RegisteredModel(NamedTuple):
@@ -161,7 +168,7 @@ class RegisteredModel(NamedTuple):
         record: dict[str, Any] = {"dataset": self.name.removeprefix(PREFIX)}
         try:
             record |= _parse(row.record)
-            return Version.model_validate(record | place)
+            return Version.model_validate(record | place | {"withdrawn": json.loads(row.withdrawn or "{}")})
         except ValueError as error:
             shown = {name: record.get(name) for name in UnreadableVersion.model_fields}
             return UnreadableVersion.model_validate(shown | place | {"unreadable": _describe(error)})

@@ -88,10 +88,17 @@ def load_batch(path: Path, store: Store, max_bytes: int, target: Target | None =
         raise BadSource(f"{path.name}: {text.removeprefix(f'{path.name} ')}") from None
 
 
-def check_batch(path: Path, store: Store, max_bytes: int, targets: Sequence[Target] = ()) -> list[str]:
+class Checked(NamedTuple):
+    """What is to be said about a batch, a line each, and the number of its usable images."""
+
+    remarks: list[str]
+    images: int
+
+
+def check_batch(path: Path, store: Store, max_bytes: int, targets: Sequence[Target] = ()) -> Checked:
     """Try a batch on the data sets that it could be for, so that none that passes is refused for its form later.
 
-    Returns what is to be said about it, a line each. Raises UsageError, with every reason, if it fits none of them.
+    Raises UsageError, with every reason, if it fits none of them.
     """
     if not path.exists():
         raise UsageError(f"there is no {path}")
@@ -106,7 +113,7 @@ def check_batch(path: Path, store: Store, max_bytes: int, targets: Sequence[Targ
     raise UsageError(reasons[0])
 
 
-def _checked(path: Path, batch: BatchData) -> list[str]:
+def _checked(path: Path, batch: BatchData) -> Checked:
     from tasks.data.schema import check_split
 
     errors, warnings = check_split(batch.images, batch.labels)
@@ -115,7 +122,8 @@ def _checked(path: Path, batch: BatchData) -> list[str]:
     found = find_data(path)
     both = ["its test images are left out: a batch is to train on"] if found.train and found.test else []
     left_out = [f"left out: {flaw.message}" for flaw in batch.left_out]
-    return [*found.remarks, *both, *left_out, *(problem.message for problem in warnings)]
+    remarks = [*found.remarks, *both, *left_out, *(problem.message for problem in warnings)]
+    return Checked(remarks, len(batch.labels))
 
 
 def dataset_named_in(path: Path) -> str | None:

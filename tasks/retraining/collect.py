@@ -1,5 +1,6 @@
-"""Judge the labelled batches that arrived: accept them, put them into quarantine, or recognise them."""
+"""Judge the labelled batches that arrived: accept them, recognise them, or set them aside."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -11,12 +12,15 @@ from artifacts.storage.arrays import Labels, RawImages
 from artifacts.storage.home import KEPT_BATCHES
 from artifacts.storage.store import Store
 from tasks.caching import step
-from tasks.data.datasets import Splits
+from tasks.data.datasets import Split, Splits
 from tasks.pictures.training_layout import measure_conventions
+from tasks.registry.versions import Version
 from tasks.retraining import feedback
-from tasks.retraining.batch_formats import BatchData, Target, dataset_named_in, load_batch
-from tasks.retraining.drift import measure_drift
-from tasks.retraining.inbox import fetch_batches, inbox_lock, move_batch, waiting_batches
+from tasks.retraining.batch_formats import BatchData, Target, load_batch
+from tasks.retraining.inbox import fetch_batches, inbox_lock, move_batch, owner, waiting_batches
+from tasks.retraining.judgement.drift import measure_drift
+from tasks.retraining.judgement.label_check import LabelCheck
+from tasks.retraining.judgement.label_judge import LabelJudge, why_not_judged
 from tasks.retraining.ledger import (
     Batch,
     content_digest,
@@ -26,12 +30,17 @@ from tasks.retraining.ledger import (
     store_batch,
     write_ledger,
 )
-from tasks.retraining.quarantine import quarantine_batch
+from tasks.retraining.notes import Note, read_note
+from tasks.retraining.quarantine import Place, batches_aside, set_aside
 
 OnDrift = Literal["accept", "refuse"]
 
 WHOLE_DATASET_CHECKS = frozenset({"classes", "first-label", "missing-class", "imbalance", "sideways"})
 """Checks that make sense only for a whole data set: a batch that fails one is accepted all the same."""
+
+
+DETAILS = {"digest", "drift", "labels", "unjudged"}
+"""What the report on a batch tells besides the reason."""
 
 
 class Arrivals(BaseModel):
@@ -41,87 +50,195 @@ class Arrivals(BaseModel):
     """Every batch accepted so far, the new ones included."""
     new: tuple[Batch, ...]
     quarantined: dict[str, str]
-    """The reason, by the name of the batch."""
+    """The reason, by the name of the batch; so is the next."""
+    waiting: dict[str, str] = {}
+    """The batches that wait for a person, because the champion disagrees with their labels."""
     repeated: tuple[str, ...]
     """The names of batches whose content was known already."""
 
 
 @step("collect", cached=False)
 def collect(
-    dataset: str, base: Splits, classes: int, *, on_drift: OnDrift, store: Store, inbox: str, max_bytes: int
+    dataset: str,
+    base: Splits,
+    classes: int,
+    *,
+    champion: Version | None,
+    on_drift: OnDrift,
+    store: Store,
+    inbox: str,
+    max_bytes: int,
 ) -> Arrivals:
     """Fetch new batches below the URL `inbox`, if it is not empty, hand in all corrections, and judge every batch.
 
-    The data set has `classes` classes and the splits `base`. Raises DigitflowError if the ledger is damaged.
+    The data set has `classes` classes and the splits `base`. The champion, if it can, checks the labels of each batch;
+    its network is loaded only if a batch arrived. Raises DigitflowError if the ledger is damaged.
     """
     with inbox_lock(store.home):
         if inbox:
             fetch_batches(inbox, store.home)
         feedback.hand_in(store.home)
-        return judge_arrivals(dataset, base, classes, on_drift=on_drift, store=store, max_bytes=max_bytes)
+        return judge_arrivals(
+            dataset, base, classes, champion=champion, on_drift=on_drift, store=store, max_bytes=max_bytes
+        )
 
 
 def judge_arrivals(
-    dataset: str, base: Splits, classes: int, *, on_drift: OnDrift, store: Store, max_bytes: int
+    dataset: str,
+    base: Splits,
+    classes: int,
+    *,
+    champion: Version | None,
+    on_drift: OnDrift,
+    store: Store,
+    max_bytes: int,
 ) -> Arrivals:
-    """Judge the batches in the inbox against the base data, except those that name another data set.
+    """Judge the batches in the inbox against the base data and the champion, except those of another data set.
 
     The arrays of batches that were accepted before are restored if the store lost them.
     """
-    new, repeated, quarantined = [], [], {}
+    new, repeated, aside = [], [], dict[Place, dict[str, str]](quarantine={}, approval={})
     with inbox_lock(store.home):
-        accepted = read_ledger(dataset, store)
-        for batch in accepted:
-            restore_arrays(batch, store, max_bytes)
+        records = read_ledger(dataset, store)
+        for batch in records:
+            if not batch.withdrawn:
+                restore_arrays(batch, store, max_bytes)
+        judge = _Judge(
+            dataset, base, classes, records, champion=champion, on_drift=on_drift, store=store, max_bytes=max_bytes
+        )
         for path in waiting_batches(store.home):
-            if dataset_named_in(path) not in (None, dataset):
+            if owner(path, store.home) not in (None, dataset):
                 continue
-            verdict = _judge(path, base, classes, on_drift=on_drift, store=store, max_bytes=max_bytes)
+            verdict = judge(path)
             if isinstance(verdict, _Refusal):
-                quarantined[path.name] = verdict.reason
-                quarantine_batch(path, verdict.reason, verdict.details, store)
+                aside[verdict.place][path.name] = verdict.reason
+                _set_aside(path, verdict, dataset, store)
                 continue
-            if any(verdict.digest == batch.digest for batch in accepted):
+            if verdict is None:
                 repeated.append(path.name)
             else:
                 new.append(verdict)
-                accepted.append(verdict)
-                write_ledger(dataset, accepted, store)
+                records.append(verdict)
+                write_ledger(dataset, records, store)
             move_batch(path, store.home / KEPT_BATCHES)
-    return Arrivals(accepted=tuple(accepted), new=tuple(new), quarantined=quarantined, repeated=tuple(repeated))
+    return Arrivals(
+        accepted=tuple(batch for batch in records if not batch.withdrawn),
+        new=tuple(new),
+        quarantined=aside["quarantine"],
+        waiting=aside["approval"],
+        repeated=tuple(repeated),
+    )
 
 
 class _Refusal(NamedTuple):
-    """Why a batch is not accepted, in a few words and, JSON-ready, in detail."""
+    """Why a batch is not learned from, in a few words and, JSON-ready, in detail; `picture` is a PNG, or empty."""
 
     reason: str
     details: dict[str, Any]
+    place: Place = "quarantine"
+    picture: bytes = b""
 
 
-def _judge(
-    path: Path, base: Splits, classes: int, *, on_drift: OnDrift, store: Store, max_bytes: int
-) -> Batch | _Refusal:
-    trained_on = store.get(base.train.images)
-    target = Target((trained_on.shape[1], trained_on.shape[2]), measure_conventions(trained_on), base.class_names)
-    try:
-        read = load_batch(path, store, max_bytes, target)
-    except BadSource as error:
-        return _Refusal(str(error), {"errors": [{"message": str(error)}]})
-    images, labels, is_changed, _ = like_data_set(read, store.get(base.test.images))
-    report = _check(images, labels, base, classes=classes, store=store)
-    if report["errors"]:
-        return _Refusal("; ".join(problem["message"] for problem in report["errors"]), report)
-    drift = measure_drift((store.get(base.train.images), store.get(base.train.labels)), (images, labels))
-    drifted = ", ".join(measured.statistic for measured in drift if measured.is_drift)
-    if drifted and on_drift == "refuse":
-        details = {"drift": [measured.model_dump() for measured in drift]}
-        return _Refusal(f"it drifted from the data set in {drifted}", details)
-    data, added = store_batch(images, labels, store), datetime.now(UTC)
-    left_out = len(read.labels) - len(labels) + sum(flaw.number for flaw in read.left_out)
-    batch = Batch(name=path.name, digest=content_digest(data), data=data, added=added, drift=drift, left_out=left_out)
-    if is_changed:
-        keep_fitted(batch, store)
-    return batch
+class _Judge:
+    """Judges batches: their form, whether they are known, their drift, and their labels."""
+
+    def __init__(
+        self,
+        dataset: str,
+        base: Splits,
+        classes: int,
+        records: Sequence[Batch],
+        *,
+        champion: Version | None,
+        on_drift: OnDrift,
+        store: Store,
+        max_bytes: int,
+    ):
+        self._dataset, self._base, self._classes, self._store = dataset, base, classes, store
+        self._on_drift, self._max_bytes = on_drift, max_bytes
+        doubted = [batch.report for batch in batches_aside(store) if batch.place == "approval"]
+        self._known = {batch.digest for batch in records if not batch.withdrawn}
+        self._known |= {str(report.get("digest")) for report in doubted if report.get("dataset") == dataset}
+        self._withdrawn = {batch.digest: batch.withdrawn for batch in records if batch.withdrawn}
+        self._why_not = why_not_judged(champion, base, classes, store)
+        self._champion = LabelJudge(champion, base.test, store) if champion else None
+
+    def __call__(self, path: Path) -> Batch | _Refusal | None:
+        """The record of a batch, or why it is refused. None if its images and labels are known already."""
+        base, store = self._base, self._store
+        trained_on = store.get(base.train.images)
+        target = Target((trained_on.shape[1], trained_on.shape[2]), measure_conventions(trained_on), base.class_names)
+        try:
+            read = load_batch(path, store, self._max_bytes, target)
+        except BadSource as error:
+            return _Refusal(str(error), {"errors": [{"message": str(error)}]})
+        images, labels, is_changed, _ = like_data_set(read, store.get(base.test.images))
+        report = _check(images, labels, base, classes=self._classes, store=store)
+        if report["errors"]:
+            return _Refusal("; ".join(problem["message"] for problem in report["errors"]), report)
+        data, note = store_batch(images, labels, store), read_note(path.name, store.home)
+        if (digest := content_digest(data)) in self._known:
+            return None
+        checked, unjudged = self._check_labels(images, labels, note)
+        batch = Batch(
+            name=path.name,
+            digest=digest,
+            data=data,
+            added=datetime.now(UTC),
+            drift=measure_drift((trained_on, store.get(base.train.labels)), (images, labels)),
+            left_out=len(read.labels) - len(labels) + sum(flaw.number for flaw in read.left_out),
+            labels=checked,
+            unjudged=unjudged,
+            note=note.model_copy(update={"dataset": self._dataset}),
+        )
+        refusal = None if note.released else self._refuse(batch)
+        if refusal is None and is_changed:
+            keep_fitted(batch, store)
+        if refusal is None or refusal.place == "approval":
+            self._known.add(digest)
+        return refusal or batch
+
+    def _check_labels(self, images: RawImages, labels: Labels, note: Note) -> tuple[LabelCheck | None, str]:
+        """What the champion says of the labels; else why it was not asked."""
+        if note.origin == "corrections":  # the champion is wrong about each, or nobody would have corrected it
+            return None, "people corrected the champion in each of its images"
+        if self._why_not or self._champion is None:
+            return None, self._why_not
+        return self._champion.check(images, labels), ""
+
+    def _refuse(self, batch: Batch) -> _Refusal | None:
+        """All reasons why a batch is set aside, so that a person who lets it in has seen each; None without any."""
+        checked, withdrawn = batch.labels, self._withdrawn.get(batch.digest)
+        drifted = ", ".join(measured.statistic for measured in batch.drift if measured.is_drift)
+        reasons = []
+        if withdrawn:
+            reasons.append(f"the same images were withdrawn on {withdrawn.at:%Y-%m-%d}: {withdrawn.reason}")
+        if drifted and self._on_drift == "refuse":
+            reasons.append(f"it drifted from the data set in {drifted}")
+        place: Place = "quarantine" if reasons else "approval"
+        is_doubted = checked is not None and checked.is_suspicious
+        if checked and is_doubted:
+            reasons.append(checked.describe(self._base.class_names))
+        if not reasons:
+            return None
+        details = {"images": batch.data.labels.shape[0], **batch.model_dump(mode="json", include=DETAILS)}
+        picture = self._draw(batch.data, [one.number for one in checked.examples]) if checked and is_doubted else b""
+        return _Refusal("; ".join(reasons), details, place, picture)
+
+    def _draw(self, data: Split, numbers: list[int]) -> bytes:
+        """A picture of these images of a batch, a row for each label."""
+        from tasks.data.inspection.grid import draw_grid
+
+        images, labels = (self._store.get(ref)[numbers] for ref in (data.images, data.labels))
+        with self._store.scratch() as folder:
+            part = Split(images=(scratch := Store(folder)).put(images), labels=scratch.put(labels))
+            return draw_grid(Splits(train=part, test=part, class_names=self._base.class_names), scratch)
+
+
+def _set_aside(path: Path, refusal: _Refusal, dataset: str, store: Store) -> None:
+    report = {"reason": refusal.reason, "dataset": dataset, "at": datetime.now(UTC).isoformat(), **refusal.details}
+    files = {"examples.png": refusal.picture} if refusal.picture else {}
+    set_aside(path, refusal.place, report, store, files)
 
 
 def like_data_set(batch: BatchData, test_images: RawImages) -> BatchData:

@@ -17,6 +17,7 @@ from artifacts.errors import DigitflowError
 from artifacts.storage.home import CORRECTIONS, disk_errors, locked
 from tasks.data.images import Grey
 from tasks.retraining.inbox import add_batch
+from tasks.retraining.notes import Note
 
 DUE_COUNT = 100
 """Corrections that make a batch due."""
@@ -47,6 +48,7 @@ class Waiting(NamedTuple):
     """The corrections of one data set and image size that are not in the inbox yet."""
 
     name: str
+    dataset: str
     corrections: int
     oldest: float
     """Seconds since 1970."""
@@ -67,7 +69,7 @@ def waiting(home: Path) -> list[Waiting]:
         return []
     query = "SELECT dataset, width, height, count(*), min(at) FROM corrections GROUP BY 1, 2, 3 ORDER BY 1, 2, 3"
     with _database(home) as database:
-        return [Waiting(_name(*row[:3]), *row[3:]) for row in database.execute(query)]
+        return [Waiting(_name(*row[:3]), row[0], *row[3:]) for row in database.execute(query)]
 
 
 def is_due(home: Path) -> bool:
@@ -97,7 +99,7 @@ def _hand_in_batch(key: tuple[str, str, int, int], database: sqlite3.Connection,
     packed = home / CORRECTIONS / f"corrections-{_name(dataset, width, height)}.npz"
     with disk_errors(home):
         np.savez_compressed(packed, images=images, labels=np.array([*labels.values()], np.uint8), dataset=dataset)
-        placed = add_batch(packed, home)
+        placed = add_batch(packed, home, Note(dataset=dataset, origin="corrections"))
         for path in (placed, placed.parent):
             _sync(path)
         with database:

@@ -8,14 +8,18 @@ from pathlib import Path
 from typing import Any
 
 from artifacts.errors import DigitflowError, UsageError
-from artifacts.storage.home import BATCHES, INBOX, KEPT_BATCHES, QUARANTINE, disk_errors, locked
+from artifacts.storage.home import APPROVAL, BATCHES, INBOX, KEPT_BATCHES, QUARANTINE, disk_errors, locked
 from tasks.data.datasets import BATCH_FORMATS
 from tasks.data.reader.files import is_system_file
-from tasks.retraining.batch_formats import may_be_batch
+from tasks.retraining.batch_formats import dataset_named_in, may_be_batch
+from tasks.retraining.notes import Note, read_note, write_note
 
 
-def add_batch(path: Path, home: Path) -> Path:
-    """Put a copy of a batch into the inbox, where it appears whole. Raises UsageError if it is no batch."""
+def add_batch(path: Path, home: Path, note: Note | None = None) -> Path:
+    """Put a copy of a batch into the inbox, where it appears whole and after its note.
+
+    Raises UsageError if it is no batch.
+    """
     if not path.exists():
         raise UsageError(f"there is no {path}")
     if not may_be_batch(path):
@@ -26,6 +30,7 @@ def add_batch(path: Path, home: Path) -> Path:
         name = f"{datetime.now(UTC):%Y%m%d-%H%M%S-%f}-{path.name}"
         hidden = inbox / f".{name}"
         (shutil.copytree if path.is_dir() else shutil.copy2)(path, hidden)
+        write_note(name, (note or Note()).model_copy(update={"at": datetime.now(UTC)}), home)
         return hidden.rename(inbox / name)
 
 
@@ -53,6 +58,11 @@ def waiting_batches(home: Path) -> list[Path]:
     return sorted(path for path in (home / INBOX).glob("*") if not is_system_file(path.name))
 
 
+def owner(path: Path, home: Path) -> str | None:
+    """The data set that a batch in the inbox is for, if its note or its file names one."""
+    return read_note(path.name, home).dataset or dataset_named_in(path)
+
+
 def move_batch(path: Path, folder: Path) -> None:
     """Move a batch out of the inbox. It replaces one of the same name."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -70,7 +80,7 @@ def inbox_lock(home: Path) -> Iterator[None]:
 
 
 def _arrived_before(name: str, home: Path) -> bool:
-    return any((home / folder / name).exists() for folder in (INBOX, KEPT_BATCHES, QUARANTINE))
+    return any((home / folder / name).exists() for folder in (INBOX, KEPT_BATCHES, APPROVAL, QUARANTINE))
 
 
 def _fetch_batch(files: Any, source: str, name: str, home: Path) -> None:
@@ -78,4 +88,5 @@ def _fetch_batch(files: Any, source: str, name: str, home: Path) -> None:
     shutil.rmtree(hidden, ignore_errors=True)  # an interrupted fetch may have left it
     hidden.mkdir(parents=True)
     files.get(source, str(hidden / name), recursive=True)
+    write_note(name, Note(origin="fetched", at=datetime.now(UTC)), home)
     (hidden / name).replace(home / INBOX / name)

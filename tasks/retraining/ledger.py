@@ -1,4 +1,4 @@
-"""Which batches were accepted, and are their arrays still there?"""
+"""Which batches were accepted, which were withdrawn since, and are their arrays still there?"""
 
 import hashlib
 import io
@@ -10,19 +10,23 @@ from pathlib import Path
 import numpy as np
 from pydantic import BaseModel, ValidationError
 
-from artifacts.errors import BadSource, DigitflowError
+from artifacts.errors import BadSource, DigitflowError, UsageError
 from artifacts.storage.arrays import Labels, RawImages
 from artifacts.storage.home import BATCHES, FITTED_BATCHES, KEPT_BATCHES
 from artifacts.storage.store import Store
 from tasks.data.datasets import Split
 from tasks.retraining.batch_formats import read_batch
-from tasks.retraining.drift import Drift
+from tasks.retraining.inbox import inbox_lock
+from tasks.retraining.judgement.drift import Drift
+from tasks.retraining.judgement.label_check import LabelCheck
+from tasks.retraining.notes import Decision, Note
 
 
 class Batch(BaseModel, frozen=True):
     """An accepted batch. `digest` identifies it by content, `added` is UTC.
 
     `left_out` is the number of its images that are not used: test images of the data set, and what cannot be read.
+    `labels` is what the champion said of its labels; without it, `unjudged` says why, except in older records.
     """
 
     name: str
@@ -31,18 +35,59 @@ class Batch(BaseModel, frozen=True):
     added: datetime
     drift: tuple[Drift, ...]
     left_out: int = 0
+    labels: LabelCheck | None = None
+    unjudged: str = ""
+    note: Note = Note()
+    withdrawn: Decision | None = None
+    """A person took it out again: nothing is learned from it."""
+
+
+def all_batches(store: Store) -> Iterator[Batch]:
+    """All records of all data sets, each with its data set's name. Raises DigitflowError if a ledger is damaged."""
+    for path in sorted((store.home / BATCHES).glob("*.json")):
+        for batch in _read(path):
+            note = batch.note if batch.note.dataset else batch.note.model_copy(update={"dataset": path.stem})
+            yield batch.model_copy(update={"note": note})
 
 
 def accepted_batches(store: Store) -> Iterator[Batch]:
-    """All accepted batches of all data sets. Raises DigitflowError if a ledger is damaged."""
-    for path in sorted((store.home / BATCHES).glob("*.json")):
-        yield from _read(path)
+    """The batches of all data sets that are learned from. Raises DigitflowError if a ledger is damaged."""
+    return (batch for batch in all_batches(store) if not batch.withdrawn)
 
 
 def read_ledger(dataset: str, store: Store) -> list[Batch]:
-    """The accepted batches of a data set, in the order of their arrival. Raises DigitflowError if it is damaged."""
+    """The records of a data set, withdrawn ones too, in the order of their arrival.
+
+    Raises DigitflowError if the ledger is damaged.
+    """
     path = store.home / _name(dataset)
     return _read(path) if path.exists() else []
+
+
+def splits_in_use(dataset: str, store: Store, max_bytes: int) -> tuple[Split, ...]:
+    """The arrays of the batches of a data set that are learned from, restored if the store lost them.
+
+    Raises DigitflowError if the ledger is damaged or an array cannot be restored.
+    """
+    batches = [batch for batch in read_ledger(dataset, store) if not batch.withdrawn]
+    for batch in batches:
+        restore_arrays(batch, store, max_bytes)
+    return tuple(batch.data for batch in batches)
+
+
+def withdraw_batch(dataset: str, name: str, decision: Decision, store: Store) -> Batch:
+    """Take a batch out, so that the next retraining learns without it; its record, which is returned, stays.
+
+    Raises UsageError if the data set has no batch of that name that is learned from.
+    """
+    with inbox_lock(store.home):
+        records = read_ledger(dataset, store)
+        for i, batch in enumerate(records):
+            if batch.name == name and not batch.withdrawn:
+                records[i] = batch.model_copy(update={"withdrawn": decision})
+                write_ledger(dataset, records, store)
+                return records[i]
+    raise UsageError(f"{dataset} learns from no batch {name}; see: digitflow data")
 
 
 def write_ledger(dataset: str, batches: list[Batch], store: Store) -> None:

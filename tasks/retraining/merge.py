@@ -42,6 +42,13 @@ def merge(data: Splits, batches: tuple[Split, ...], store: Store) -> Merged:
     return Merged(data=merged, new_holdout=None if is_empty else new_holdout)
 
 
+@step("select-new-holdout", shaped_by=("numpy",))
+def select_new_holdout(batches: tuple[Split, ...], store: Store) -> Split | None:
+    """The held-out images of the batches (at least one), as `merge` has them; None if there are none."""
+    held_out = _joined(None, batches, [in_new_holdout(store.get(batch.images)) for batch in batches], store)
+    return held_out if held_out.labels.shape[0] else None
+
+
 def _joined(first: Split | None, batches: tuple[Split, ...], masks: list[np.ndarray], store: Store) -> Split:
     """All of `first`, if given, and of each batch what its mask selects."""
     images = [(batch.images, mask) for batch, mask in zip(batches, masks, strict=True)]

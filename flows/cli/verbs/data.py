@@ -1,64 +1,56 @@
-"""The verb `data`: check people's own data, put labelled batches into the inbox, and list their states."""
+"""The verb `data`: put labelled batches into the inbox, list what became of each, and take one out or let one in."""
 
-import re
+import difflib
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 from cyclopts import App, Parameter
 
 from artifacts.errors import DigitflowError, UsageError
-from artifacts.storage.home import CHECKS
 from artifacts.storage.settings import Settings
 from artifacts.storage.store import Store
 from flows.cli.output import show_json, show_table
 from flows.cli.prefect_server import await_configured_server, flush_events, is_server_configured
 from flows.cli.switch import Switch
-from tasks.data.datasets import BATCH_FORMATS
+from flows.cli.verbs.data_check import check
+from tasks.data.datasets import BATCH_FORMATS, NAMES
 
 if TYPE_CHECKING:
-    from tasks.data.datasets import Source
-    from tasks.data.inspection.inspect import Inspection
-    from tasks.data.reader.read import Stored
+    from tasks.registry.registry import Registry
+    from tasks.registry.versions import UnreadableVersion, Version
     from tasks.retraining.batch_formats import Target
-    from tasks.retraining.ledger import Batch
+    from tasks.retraining.notes import Decision
+    from tasks.retraining.states import BatchState
 
 data = App(name="data", help="Check your own data, add labelled batches for retraining, and list their states.")
+data.command(check)
 
-SHOWN = 40
-"""Classes that the table names."""
+ROW = ("BATCH", "DATA SET", "ADDED (UTC)", "FROM", "IMAGES", "DRIFT", "STATE")
 
 
 @data.default
 def show(*, json: Switch = False) -> int:
-    """List the batches that wait in the inbox, are accepted or are in quarantine, and the corrections that wait.
+    """List every batch: its data set, when and from whom it came, its images, its drift, and what became of it.
 
     Parameters
     ----------
     json: bool
         Print one JSON list on stdout.
     """
-    from tasks.retraining import feedback
-    from tasks.retraining.inbox import waiting_batches
-    from tasks.retraining.ledger import accepted_batches
-    from tasks.retraining.quarantine import quarantined_batches
-
-    store = Settings.load().artifacts
-    rows = [
-        *((path.name, "waiting", "") for path in waiting_batches(store.home)),
-        *((entry.name, "collecting", f"{entry.corrections} corrections") for entry in feedback.waiting(store.home)),
-        *((batch.name, "accepted", _describe(batch)) for batch in accepted_batches(store)),
-        *((path.parent.name, "quarantine", f"{reason}; see {path}") for path, reason in quarantined_batches(store)),
-    ]
+    batches = _batches(Settings.load())
     if json:
-        show_json([dict(zip(("batch", "state", "detail"), row, strict=True)) for row in rows])
+        show_json([batch.model_dump(mode="json") | {"detail": batch.words} for batch in batches])
     else:
-        show_table([("BATCH", "STATE", "DETAIL"), *rows])
+        show_table([ROW, *map(_row, batches)])
     return 0
 
 
 @data.command
 def add(
-    path: Annotated[Path, Parameter(help=f"{BATCH_FORMATS[0].upper()}{BATCH_FORMATS[1:]}.")], *, json: Switch = False
+    path: Annotated[Path, Parameter(help=f"{BATCH_FORMATS[0].upper()}{BATCH_FORMATS[1:]}.")],
+    *,
+    dataset: Annotated[str | None, Parameter(show_default=False)] = None,
+    json: Switch = False,
 ) -> int:
     """Check a batch, put a copy of it into the inbox, and tell the Prefect server, if one is configured, so that it can
     retrain. A batch that could not be learned from is refused with exit status 2.
@@ -67,6 +59,8 @@ def add(
 
     Parameters
     ----------
+    dataset: str
+        Data set that the batch is for. Default: the one that its file names, or the only one with models.
     json: bool
         Print one JSON object on stdout.
     """
@@ -75,125 +69,198 @@ def add(
         raise UsageError(f"there is no batch {path}; give {BATCH_FORMATS}")
     from tasks.retraining.batch_formats import check_batch, dataset_named_in
     from tasks.retraining.inbox import add_batch
+    from tasks.retraining.notes import Note, user_name
 
+    aim = _aim(path, dataset, dataset_named_in(path), settings)
     with settings.artifacts.scratch() as folder:
-        targets = _targets(dataset_named_in(path), settings)
-        remarks = check_batch(path, Store(folder), settings.max_file_bytes, targets)
+        checked = check_batch(path, Store(folder), settings.max_file_bytes, aim.targets)
     if has_server:
         await_configured_server()
-    batch = add_batch(path, settings.home)
+    note = Note(dataset=aim.dataset, origin="added", by=user_name(), images=checked.images)
+    batch = add_batch(path, settings.home, note)
     if has_server:
         announce_batch(batch.name)
     if json:
-        show_json({"batch": batch.name, "told": has_server, "remarks": remarks})
+        show_json({"batch": batch.name, "dataset": aim.dataset, "told": has_server, "remarks": checked.remarks})
     else:
-        rows = [("added", str(batch)), *(("note", remark) for remark in remarks)]
-        show_table([*rows, ("next", "retraining judges it" + ("; Prefect was notified" * has_server))])
+        rows = [("added", str(batch)), ("for", aim.reason), *(("note", remark) for remark in checked.remarks)]
+        show_table([*rows, ("next", _next(aim.dataset, "judges it", has_server))])
     return 0
 
 
 @data.command
-def check(
-    path: Annotated[str, Parameter(help="Folder, file or URL of a data set, as for train --dataset.")],
-    *,
-    fix: Annotated[Path | None, Parameter(show_default=False)] = None,
-    transpose: Annotated[bool | None, Parameter(negative="--no-transpose", show_default=False)] = None,
-    json: Switch = False,
-) -> int:
-    """Show what a data set is, and every problem that it has, with a remedy, in seconds; nothing is trained.
+def withdraw(batch: str, *, reason: str, json: Switch = False) -> int:
+    """Take an accepted batch out: the next retraining learns without it. The versions of the model that learned from it
+    are named, and marked for `digitflow models`.
 
-    Example: digitflow data check cards/ --fix cards-fixed
+    Example: digitflow data withdraw 20261125-093000-000000-forms.npz --reason "labels off by one"
 
     Parameters
     ----------
-    fix: Path
-        Write a sound copy into this new folder: without copies across the splits, labels from 0, images of one size.
-    transpose: bool
-        Turn the images of the copy about their diagonal, or do not. Default: if they seem to lie on their side.
+    batch: str
+        Name of the batch; see: digitflow data
+    reason: str
+        Reason, which the record shows.
     json: bool
         Print one JSON object on stdout.
     """
-    if transpose is not None and fix is None:
-        raise UsageError("--transpose is about the copy that --fix writes; give both")
-    from tasks.data.inspection.inspect import inspect
-    from tasks.data.inspection.repair import repair
-    from tasks.data.reader.place import locate_data
-
-    settings = Settings.load()
-    source, place = locate_data(path, settings.home, settings.max_file_bytes)
-    fixed: dict[str, Any] = {}
-    refusal: UsageError | None = None
-    with settings.artifacts.scratch() as folder:
-        inspected = inspect(source, place, store := Store(folder))
-        grid = _draw(inspected.stored, source, settings, store)
-        try:
-            fixed = repair(inspected, fix, store, transpose)._asdict() if fix else {}
-        except UsageError as error:
-            refusal = error
-    found = inspected.inspection
-    if json:
-        plain = {"folder": str(fixed["folder"]), "done": fixed["done"]} if fixed else None
-        show_json(found.model_dump(mode="json") | {"grid": grid, "sound": not found.errors, "fixed": plain})
-    else:
-        show_table(_rows(found, grid, fixed, path))
-    if refusal:
-        raise refusal
-    return 0 if fixed or not found.errors else UsageError.exit_code
-
-
-def _draw(stored: "Stored | None", source: "Source", settings: Settings, store: Store) -> str:
-    """The path of a picture of samples; nothing if there are none."""
-    from tasks.data.inspection.grid import draw_grid
-
-    if stored is None:
-        return ""
-    name = f"{CHECKS}/{re.sub(r'[^a-zA-Z0-9]+', '-', source.name)[:64]}-{source.digests[0][:12]}.png"
-    return str(settings.artifacts.write(name, draw_grid(stored.splits, store)))
-
-
-def _rows(found: "Inspection", grid: str, fixed: dict[str, Any], path: str) -> list[tuple[str, str]]:
-    rows = [("data", f"{found.name}: {found.what} in {found.path}")]
-    if found.classes:
-        size = f"{found.width}×{found.height}"
-        rows += [("images", f"{found.train_images:,} to train on, {found.test_images:,} to test, {size} pixels")]
-        rows += [("classes", f"{len(found.classes)}: label (name): images to train on + to test")]
-        rows += [("", _class_row(found, i)) for i in range(0, min(SHOWN, len(found.classes)), 10)]
-    rows += [("note", note) for note in found.notes]
-    rows += [(problem.severity, problem.message) for problem in found.problems]
-    rows += [("samples", grid)] if grid else []
-    rows += [("fixed", done) for done in fixed.get("done", ())]
-    if fixed:
-        return [*rows, ("written", str(fixed["folder"]))]
-    if not found.problems:
-        return [*rows, ("verdict", "sound")]
-    if found.is_repairable:
-        rows += [("next", f"digitflow data check {path} --fix OUT writes a copy without what can be mended")]
-    return [*rows, ("verdict", "it cannot be trained on as it is" if found.errors else "it can be trained on")]
-
-
-def _class_row(found: "Inspection", start: int) -> str:
-    return ", ".join(
-        f"{one.label}{f' ({one.name})' if one.name else ''}: {one.train:,} + {one.test:,}"
-        for one in found.classes[start : start + 10]
-    )
-
-
-def _describe(batch: "Batch") -> str:
-    left_out = f"; {batch.left_out} more, test images or unreadable, are left out" if batch.left_out else ""
-    return f"{batch.data.labels.shape[0]} images{left_out}"
-
-
-def _targets(dataset: str | None, settings: Settings) -> "list[Target]":
-    """What a batch could be for: the data set that it names, or each that has a champion; none if that is not known."""
+    settings, decision = Settings.load(), _decision(reason)
+    found = _find(batch, settings)
+    if found.state == "withdrawn":
+        raise UsageError(f"{batch} was withdrawn already: {found.reason}")
+    if found.state != "accepted":
+        raise UsageError(f"no model learns from {batch}: it is {found.words}")
     from tasks.registry.registry import Registry
+    from tasks.retraining.ledger import withdraw_batch
+
+    registry = Registry(settings.home)
+    versions = _versions(registry, found)
+    for version in versions:  # first, so that after a failure the same command marks them all
+        registry.mark_withdrawn(version, batch, decision.reason)
+    withdraw_batch(found.dataset, batch, decision, settings.artifacts)
+    champion = registry.champion_number(found.dataset)
+    numbers = [version.version for version in versions]
+    if json:
+        told = {"batch": batch, "dataset": found.dataset, "versions": numbers, "champion": champion}
+        show_json(told | decision.model_dump(mode="json"))
+        return 0
+    rows = [("withdrawn", batch), ("learned by", _listed(numbers, champion) or "no model")]
+    show_table([*rows, ("next", _after_withdrawal(found.dataset, champion in numbers))])
+    return 0
+
+
+@data.command
+def release(batch: str, *, reason: str, json: Switch = False) -> int:
+    """Let a batch in that waits for approval or is in quarantine, after you have looked at it: it goes back to the
+    inbox, and neither drift nor the champion's doubts stop it again.
+
+    Example: digitflow data release 20261125-093000-000000-forms.npz --reason "a new pen; the labels are right"
+
+    Parameters
+    ----------
+    batch: str
+        Name of the batch; see: digitflow data
+    reason: str
+        Reason, which the record shows.
+    json: bool
+        Print one JSON object on stdout.
+    """
+    settings, decision, has_server = Settings.load(), _decision(reason), is_server_configured()
+    found = _find(batch, settings)
+    from tasks.retraining.quarantine import batches_aside, release_batch
+
+    aside = next((one for one in batches_aside(settings.artifacts) if one.name == batch), None)
+    if aside is None:
+        raise UsageError(f"{batch} neither waits for approval nor is in quarantine: it is {found.words}")
+    if has_server:
+        await_configured_server()
+    release_batch(aside, decision, settings.artifacts)
+    if has_server:
+        announce_batch(batch)
+    if json:
+        show_json({"batch": batch, "dataset": found.dataset, "told": has_server} | decision.model_dump(mode="json"))
+    else:
+        show_table([("released", batch), ("next", _next(found.dataset, "learns from it", has_server))])
+    return 0
+
+
+def _next(dataset: str, what: str, has_server: bool) -> str:
+    """What retraining does with a batch, and what starts it."""
+    then = f"retraining{f' of {dataset}' * bool(dataset)} {what}"
+    if dataset and dataset not in NAMES:
+        parameters = f"--param dataset=PATH --param dataset_name={dataset}"
+        return f"{then}; to start it: prefect deployment run retraining/on-demand {parameters}"
+    return then + "; Prefect was notified" * has_server
+
+
+def _row(batch: "BatchState") -> tuple[str, ...]:
+    added = f"{batch.added:%Y-%m-%d %H:%M}" if batch.added else ""
+    images = "" if batch.images is None else f"{batch.images:,}"
+    return batch.batch, batch.dataset, added, batch.by, images, batch.drifted, batch.words
+
+
+def _batches(settings: Settings) -> "list[BatchState]":
+    from tasks.registry.registry import Registry
+    from tasks.retraining.states import list_batches
+
+    return list_batches(settings.artifacts, Registry(settings.home))
+
+
+def _find(batch: str, settings: Settings) -> "BatchState":
+    from tasks.retraining.states import find_batch
+
+    return find_batch(batch, _batches(settings))
+
+
+def _decision(reason: str) -> "Decision":
+    from tasks.retraining.notes import Decision
+
+    if not reason.strip():
+        raise UsageError("the reason is empty; say why, for the record")
+    return Decision(reason=" ".join(reason.split()))
+
+
+def _versions(registry: "Registry", batch: "BatchState") -> "list[Version]":
+    """The versions that learned from a batch and are still in the registry, with a readable record."""
+    from tasks.registry.versions import Version
+
+    versions = registry.versions(batch.dataset) if batch.versions else []
+    readable = [version for version in versions if isinstance(version, Version)]
+    return sorted((v for v in readable if v.version in batch.versions), key=lambda version: version.version)
+
+
+def _listed(numbers: list[int], champion: int | None) -> str:
+    return ", ".join(f"version {number}" + " (the champion)" * (number == champion) for number in numbers)
+
+
+def _after_withdrawal(dataset: str, is_champions: bool) -> str:
+    if not is_champions:
+        return f"the next retraining of {dataset} learns without it"
+    return "the champion stays in use; change it by digitflow models rollback, or retrain, which learns without it"
+
+
+class _Aim(NamedTuple):
+    """What a batch is for: a data set, or "" if that is not known, how that is known, and what it must fit."""
+
+    dataset: str
+    reason: str
+    targets: "list[Target]"
+
+
+def _aim(path: Path, asked: str | None, named: str | None, settings: Settings) -> _Aim:
+    """What a batch is for. Raises UsageError if it is asked to be for two data sets, or could be for several."""
+    if asked and named and asked != named:
+        raise UsageError(f"{path.name} is for {named}, as its array `dataset` says; leave --dataset {asked} out")
+    from tasks.registry.registry import Registry
+
+    try:
+        versions = Registry(settings.home).versions()
+    except DigitflowError:  # a registry that does not answer is no fault of the batch
+        versions = []
+    known = sorted({version.dataset for version in versions})
+    name = asked or named or (known[0] if len(known) == 1 else "")
+    if asked and known and asked not in (*known, *NAMES):
+        near = difflib.get_close_matches(asked, [*known, *NAMES])
+        hint = f"did you mean {near[0]}? " if near else ""
+        raise UsageError(f"no model of a data set {asked!r} is here; {hint}models are of: {', '.join(known)}")
+    if not name and known:
+        raise UsageError(f"models of several data sets are here: {', '.join(known)}; say which with --dataset")
+    return _Aim(name, _reason(name, known, asked=asked, named=named), _targets(versions, name))
+
+
+def _reason(name: str, known: list[str], *, asked: str | None, named: str | None) -> str:
+    if not name:
+        return "the data set that is retrained first, because no model is here yet; --dataset names one"
+    why = "as asked" if asked else "as its file says" if named else "the only data set with models here"
+    return f"{name}, {why}" + ("" if name in known else ", of which no model is here yet")
+
+
+def _targets(versions: "list[Version | UnreadableVersion]", dataset: str) -> "list[Target]":
+    """What the images of a batch must fit: those of the champion of the data set, if it has one."""
     from tasks.registry.versions import CHAMPION, Version
     from tasks.retraining.batch_formats import Target
 
-    try:
-        versions = Registry(settings.home).versions(dataset)
-    except DigitflowError:  # a registry that does not answer is no fault of the batch
-        return []
-    champions = [v for v in versions if isinstance(v, Version) and CHAMPION in v.aliases]
+    champions = [v for v in versions if isinstance(v, Version) and CHAMPION in v.aliases and v.dataset == dataset]
     return [Target((v.image_shape[0], v.image_shape[1]), v.conventions, v.class_names) for v in champions]
 
 
@@ -201,5 +268,13 @@ def announce_batch(name: str) -> None:
     """Emit the event of a new batch to Prefect's server, so that its automations can start a retraining."""
     from prefect.events import emit_event
 
-    emit_event("digitflow.batch.added", {"prefect.resource.id": "digitflow.inbox"}, payload={"batch": name})
+    from tasks.retraining.notes import read_note
+
+    dataset = read_note(name, Settings.load().home).dataset
+    kind = "named" if dataset in NAMES else "unnamed"  # people's own data are found by a path, not by their name
+    emit_event(
+        "digitflow.batch.added",
+        {"prefect.resource.id": "digitflow.inbox", "digitflow.dataset": kind},
+        payload={"batch": name, "dataset": dataset},
+    )
     flush_events()

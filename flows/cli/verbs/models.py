@@ -53,6 +53,7 @@ def _listed(version: Version | UnreadableVersion) -> tuple[str, ...]:
     else:
         measured = f"{version.accuracy:.2%}", f"{version.recipe}, seed {version.seed}"
         verdict, run = "passed" if version.passed else "rejected", version.run
+        verdict += ", learned from withdrawn data" * bool(version.withdrawn)
     place = str(version.version), version.dataset, ", ".join(version.aliases)
     return *place, *measured, verdict, f"{version.created:%Y-%m-%d %H:%M}", run
 
@@ -83,6 +84,7 @@ def show(version: int, *, dataset: Dataset = None, json: Switch = False) -> int:
             ("hyperparameters", ", ".join(f"{name} {value}" for name, value in fields["hyperparameters"].items())),
             ("held against", model.baseline.absence or f"version {model.baseline.version}"),
             ("its test images", f"have judged {registry.test_set_uses(model.test)} models"),
+            *(("withdrawn since", f"{batch}: {why}") for batch, why in model.withdrawn.items()),
             ("card", str(Settings.load().home / RUNS / model.run / "report.html")),
             ("MLflow", registry.tracking.key),
         ]

@@ -1,4 +1,4 @@
-"""The verb `train`: train a model and promote it if it passes the gate."""
+"""The verbs `train` and `explain-cache`: train a model and promote it if it passes, and preview what that computes."""
 
 import time
 from typing import TYPE_CHECKING, Annotated, Any
@@ -7,7 +7,7 @@ from cyclopts import Parameter
 
 from artifacts.errors import InvalidData, Rejected, Unreachable
 from flows.cli.options import MODEL_GROUP, TrainingOptions
-from flows.cli.output import print_note, show_json, show_outcome, show_stopped
+from flows.cli.output import print_note, show_json, show_outcome, show_stopped, show_table
 from flows.cli.switch import Switch
 from tasks.data.datasets import SAMPLE
 
@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from artifacts.storage.settings import Settings
     from flows.plan import Plan
     from flows.publication import Outcome, Stopped
+
+
+REASONS = 5
+"""Changes that the table names for each step."""
 
 
 def train(
@@ -57,6 +61,8 @@ def _train(parameters: dict[str, Any], or_sample: bool, json: bool, *, verbose: 
 
     settings, has_server = Settings.load(), is_server_configured()
     plan = Plan.of(**parameters, settings=settings)  # raises UsageError before a server is started
+    if note := _left_out(plan, parameters, settings):
+        print_note(note)
     if not (has_server or verbose or is_cache_refreshed()) and (unchanged := _unchanged(plan, settings, started)):
         return _show(unchanged, json)
     from flows.preview import check_own_data, describe_silence, silent_mirrors
@@ -90,6 +96,30 @@ def _show(outcome: "Outcome | Stopped", as_json: bool) -> int:
     return 0 if outcome.gate.passed else Rejected.exit_code
 
 
+def _left_out(plan: "Plan", parameters: dict[str, Any], settings: "Settings") -> str:
+    """What to say of the accepted batches of the data set, which a training leaves out; empty if there are none."""
+    from tasks.retraining.ledger import read_ledger
+
+    name, store = plan.source.name, settings.artifacts
+    batches = [batch for batch in read_ledger(name, store) if not batch.withdrawn]
+    if not batches:
+        return ""
+    from tasks.registry.registry import Registry
+    from tasks.retraining.states import versions_by_batch
+
+    registry = Registry(settings.home)
+    champion, versions = registry.champion_number(name), versions_by_batch(store, registry)
+    is_champions = any(champion in versions.get((name, batch.digest), ()) for batch in batches)
+    learned = f", from which the champion, version {champion}, learned" * is_champions
+    images = sum(batch.data.labels.shape[0] for batch in batches)
+    called = f" --param dataset_name={parameters['dataset_name']}" if parameters["dataset_name"] else ""
+    return (
+        f"{name} has {images:,} images of accepted batches{learned}; this training leaves them out, and a part of them "
+        "judges the model; to learn from them: prefect deployment run retraining/on-demand --param "
+        f"dataset={parameters['dataset']}{called}"
+    )
+
+
 def _unchanged(plan: "Plan", settings: "Settings", started: float) -> "Outcome | Stopped | None":
     """The outcome if nothing changed since an earlier run. It needs no server, no Prefect, no Keras and no MLflow."""
     from flows.cli.output import log_on_stderr
@@ -116,3 +146,33 @@ def _run(plan: "Plan", parameters: dict[str, Any], settings: "Settings", verbose
 
         outcome: Outcome | Stopped = training(**parameters)
         return outcome
+
+
+def explain_cache(*, options: TrainingOptions | None = None, json: Switch = False) -> int:
+    """Show for each step whether `train` with the same options takes it from the cache, and if not, what changed.
+
+    Parameters
+    ----------
+    json: bool
+        Print one JSON list on stdout.
+    """
+    from artifacts.storage.settings import Settings
+    from flows.cli.prefect_server import is_cache_refreshed
+    from flows.plan import Plan
+
+    settings = Settings.load()
+    plan = Plan.of(**(options or TrainingOptions()).parameters(), settings=settings)
+    from flows.preview import preview
+
+    findings = preview(plan, settings, is_cache_refreshed())
+    if json:
+        show_json([finding.model_dump(mode="json") for finding in findings])
+    else:
+        rows = [(finding.name, finding.cache, _first(finding.reasons)) for finding in findings]
+        show_table([("STEP", "CACHE", "WHY"), *rows])
+    return 0
+
+
+def _first(reasons: list[str]) -> str:
+    more = f"; and {len(reasons) - REASONS} more, see --json" if len(reasons) > REASONS else ""
+    return "; ".join(reasons[:REASONS]) + more

@@ -34,6 +34,29 @@ def test_versions(registry: Registry, store: Store) -> None:
     assert registry.versions("other") == [] and registry.champion("other") is None
 
 
+def test_withdrawn_batches_are_marked(registry: Registry) -> None:
+    """A version keeps why each batch that it learned from was withdrawn; MLflow's client and the local reads agree."""
+    for batch, reason in (("a.npz", "off by one"), ("b.npz", "blurred"), ("a.npz", "off by one")):
+        registry.mark_withdrawn(registry.find(2), batch, reason)
+    assert registry.find(2).withdrawn == {"a.npz": "off by one", "b.npz": "blurred"}
+    assert registry.find(1).withdrawn == {}
+    for reader in (registry.tracking, registry.tracking.local):
+        (model,) = reader.models("digitflow-digits")
+        assert [row.version for row in model.rows if row.withdrawn] == [2]
+
+
+def test_rollback_skips_withdrawn_data(registry: Registry) -> None:
+    """A rollback returns to no version that learned from a batch that was withdrawn."""
+    for number, replaced in ((2, 1), (3, 2)):
+        registry.promote(registry.find(number), "better", replaced, kind="forced")
+    assert registry.predecessor("digits") == 2
+    registry.mark_withdrawn(registry.find(2), "a.npz", "off by one")
+    assert registry.predecessor("digits") == 1
+    registry.mark_withdrawn(registry.find(1), "a.npz", "off by one")
+    with pytest.raises(UsageError, match="no earlier champion"):
+        registry.predecessor("digits")
+
+
 def test_test_set_uses(registry: Registry, store: Store) -> None:
     """The registry counts the models that were judged on a set of test images, over all data sets, besides the one in
     question, whether their records are readable or not."""

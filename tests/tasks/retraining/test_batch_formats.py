@@ -115,7 +115,7 @@ def test_a_few_unusable_pictures_are_left_out(store: Store, tmp_path: Path, new_
     path = pictures(tmp_path / "batch", new_digits[0][:20], new_digits[1][:20])
     (path / "3.png").write_bytes(b"torn")
     assert len(load_batch(path, store, LIMIT, Target((8, 8))).labels) == 19
-    (remark,) = check_batch(path, store, LIMIT, [Target((8, 8))])
+    (remark,) = check_batch(path, store, LIMIT, [Target((8, 8))]).remarks
     assert remark.startswith("left out: 1 file cannot be read: 3.png is no PNG")
     for i in range(4, 9):
         (path / f"{i}.png").write_bytes(b"torn")

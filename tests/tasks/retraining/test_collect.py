@@ -1,5 +1,7 @@
 """A batch is learned from once or not at all, and is never lost."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -8,10 +10,16 @@ from PIL import Image
 
 from artifacts.storage.store import Ref, Store
 from tasks.data.datasets import Splits
+from tasks.registry.registry import Registry
+from tasks.registry.versions import Version
 from tasks.retraining import feedback
 from tasks.retraining.collect import Arrivals, collect
 from tasks.retraining.inbox import add_batch
-from tasks.retraining.ledger import accepted_batches
+from tasks.retraining.ledger import accepted_batches, read_ledger, withdraw_batch
+from tasks.retraining.notes import Decision, Note, write_note
+from tasks.retraining.quarantine import batches_aside, release_batch
+from tasks.retraining.states import list_batches
+from tests.command import ROOT
 from tests.pictures import seven
 from tests.tasks.retraining.conftest import LIMIT, Batch, judge, npz
 from tests.tasks.retraining.test_batch_formats import pictures
@@ -24,7 +32,7 @@ def test_all_ways_in(store: Store, base: Splits, tmp_path: Path, new_digits: Bat
     npz(tmp_path / "remote" / "fetched.npz", images[100:200], labels[100:200])
     feedback.keep(images[200], int(labels[200]), "digits", store.home)
     url = f"file://{tmp_path}/remote"
-    arrivals = collect.fn("digits", base, 10, on_drift="accept", store=store, inbox=url, max_bytes=LIMIT)
+    arrivals = collect.fn("digits", base, 10, champion=None, on_drift="accept", store=store, inbox=url, max_bytes=LIMIT)
     assert sorted(batch.data.labels.shape[0] for batch in arrivals.new) == [1, 100, 100]
 
 
@@ -119,9 +127,12 @@ def test_killed_before_the_batch_left(
     assert len(judge(store, base).accepted) == 1 and list((store.home / "inbox").iterdir()) == []
 
 
-def test_meant_for_another(store: Store, base: Splits, new_digits: Batch) -> None:
-    """A batch that names another data set stays in the inbox, for that one's retraining."""
-    npz(store.home / "inbox" / "batch.npz", *new_digits, dataset="letters")
+@pytest.mark.parametrize("by_note", [False, True])
+def test_meant_for_another(by_note: bool, store: Store, base: Splits, new_digits: Batch) -> None:
+    """A batch whose file or note names another data set stays in the inbox, for that one's retraining."""
+    npz(store.home / "inbox" / "batch.npz", *new_digits, **({} if by_note else {"dataset": "letters"}))
+    if by_note:
+        write_note("batch.npz", Note(dataset="letters"), store.home)
     assert judge(store, base) == Arrivals(accepted=(), new=(), quarantined={}, repeated=())
     assert len(judge(store, base, dataset="letters").new) == 1
 
@@ -150,3 +161,171 @@ def test_damaged_files(harm: str, store: Store, base: Splits, new_digits: Batch)
     npz(inbox / "good.npz", *new_digits)
     arrivals = judge(store, base)
     assert list(arrivals.quarantined) == [bad.name] and [batch.name for batch in arrivals.new] == ["good.npz"]
+
+
+def off_by_one(labels: np.ndarray) -> np.ndarray:
+    return (labels + 1) % 10
+
+
+def test_doubted_labels_wait_for_a_person(
+    store: Store, base: Splits, tmp_path: Path, *, champion: Version, new_digits: Batch
+) -> None:
+    """A batch whose labels are off by one waits, with its report and a picture; the other batches of the run go on."""
+    images, labels = new_digits
+    add_batch(npz(tmp_path / "wrong.npz", images[:150], off_by_one(labels[:150])), store.home)
+    add_batch(npz(tmp_path / "right.npz", images[150:], labels[150:]), store.home)
+    arrivals = judge(store, base, champion=champion)
+    assert [batch.data.labels.shape[0] for batch in arrivals.new] == [150] and not arrivals.quarantined
+    ((name, reason),) = arrivals.waiting.items()
+    assert name.endswith("wrong.npz") and "the champion, version 3, reads" in reason
+    (aside,) = batches_aside(store)
+    assert (aside.name, aside.place, aside.reason, aside.report["images"]) == (name, "approval", reason, 150)
+    assert aside.report["labels"]["disagreements"] > 130 and aside.report["labels"]["examples"]
+    assert {path.name for path in aside.path.parent.iterdir()} == {name, "report.json", "examples.png"}
+    assert [batch.name for batch in accepted_batches(store)] == [batch.name for batch in arrivals.new]
+    assert judge(store, base, champion=champion).new == ()
+
+
+def test_the_record_says_who_judged(
+    store: Store, base: Splits, tmp_path: Path, *, champion: Version, new_digits: Batch
+) -> None:
+    """The record of an accepted batch has the champion's numbers, or why nobody judged its labels."""
+    images, labels = new_digits
+    records = []
+    for i, judged_by in enumerate((champion, None, champion.model_copy(update={"classes": 12}))):
+        part = slice(100 * i, 100 * (i + 1))
+        add_batch(npz(tmp_path / f"{i}.npz", images[part], labels[part]), store.home)
+        (batch,) = judge(store, base, champion=judged_by).new
+        records.append(batch)
+    assert records[0].labels and records[0].labels.champion == 3 and records[0].unjudged == ""
+    assert records[1].labels is None and records[1].unjudged == "there was no champion"
+    assert records[2].labels is None and "other classes" in records[2].unjudged
+    assert list(accepted_batches(store)) == records
+    states = list_batches(store, Registry(store.home))
+    assert [state.judged_by for state in states] == [3, None, None]
+    assert [state.unjudged for state in states] == [record.unjudged for record in records]
+
+
+def test_corrections_are_not_judged_by_whom_they_correct(
+    store: Store, base: Splits, champion: Version, new_digits: Batch
+) -> None:
+    """The champion disagrees with each correction, because people correct what it reads wrongly: they are accepted."""
+    for image, label in zip(new_digits[0][:30], off_by_one(new_digits[1][:30]), strict=True):
+        feedback.keep(image, int(label), "digits", store.home)
+    feedback.hand_in(store.home)
+    (batch,) = judge(store, base, champion=champion).new
+    assert batch.labels is None and "people corrected" in batch.unjudged and batch.note.origin == "corrections"
+
+
+def test_the_same_doubted_images_wait_once(
+    store: Store, base: Splits, tmp_path: Path, *, champion: Version, new_digits: Batch
+) -> None:
+    """Images that wait for a person and arrive again are known, in the same run or in a later one."""
+    path = npz(tmp_path / "wrong.npz", new_digits[0], off_by_one(new_digits[1]))
+    add_batch(path, store.home)
+    add_batch(path, store.home)
+    first = judge(store, base, champion=champion)
+    add_batch(path, store.home)
+    second = judge(store, base, champion=champion)
+    assert [(len(a.waiting), len(a.repeated), len(a.accepted)) for a in (first, second)] == [(1, 1, 0), (0, 1, 0)]
+
+
+def test_an_empty_inbox_loads_no_network(tmp_path: Path) -> None:
+    """Judging an empty inbox imports neither Keras nor TensorFlow, although there is a champion."""
+    script = """
+import sys
+from pathlib import Path
+import numpy as np
+from artifacts.storage.store import Store
+from tasks.data.datasets import Splits
+from tasks.registry.versions import Version
+from tasks.retraining.collect import judge_arrivals
+from tests.tasks.registry.conftest import candidate
+store = Store(Path(sys.argv[1]))
+images, labels = np.zeros((3, 8, 8), np.uint8), np.zeros(3, np.uint8)
+base = Splits.of(*map(store.put, (images, labels, images, labels)))
+weights = store.put_bytes(b"never read", "weights.h5")
+place = {"version": 1, "aliases": ("champion",), "created": 0, "mlflow_run": ""}
+champion = Version.model_validate(candidate(weights).model_dump() | place)
+arrivals = judge_arrivals("digits", base, 10, champion=champion, on_drift="accept", store=store, max_bytes=10**7)
+assert not arrivals.accepted and not {"keras", "tensorflow"} & {*sys.modules}
+"""
+    run = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path / "home")], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 0, run.stderr
+
+
+def test_released_once_looked_at(
+    store: Store, base: Splits, tmp_path: Path, *, champion: Version, new_digits: Batch
+) -> None:
+    """What waited or drifted is accepted once a person let it in, and the record has both the doubts and the reason."""
+    add_batch(npz(tmp_path / "wrong.npz", new_digits[0], off_by_one(new_digits[1])), store.home)
+    add_batch(npz(tmp_path / "thin.npz", new_digits[0] // 3, new_digits[1]), store.home)
+    assert not judge(store, base, "refuse", champion=champion).new
+    for aside in list(batches_aside(store)):
+        release_batch(aside, Decision(reason="I looked"), store)
+    arrivals = judge(store, base, "refuse", champion=champion)
+    assert not arrivals.waiting and not arrivals.quarantined and not list(batches_aside(store))
+    doubted = next(batch for batch in arrivals.new if batch.name.endswith("wrong.npz"))
+    assert len(arrivals.new) == 2 and doubted.labels and doubted.labels.is_suspicious
+    assert all(batch.note.released and batch.note.released.reason == "I looked" for batch in arrivals.new)
+
+
+def test_no_release_lets_test_images_in(
+    store: Store, base: Splits, digits: tuple[np.ndarray, ...], champion: Version
+) -> None:
+    """A note that a batch was released does not help one that leaks: its form is judged again."""
+    npz(store.home / "inbox" / "leak.npz", digits[2], digits[3])
+    write_note("leak.npz", Note(released=Decision(reason="let it in")), store.home)
+    assert list(judge(store, base, champion=champion).quarantined) == ["leak.npz"]
+
+
+def test_withdrawn_images_do_not_come_back(store: Store, base: Splits, tmp_path: Path, new_digits: Batch) -> None:
+    """A withdrawn batch is no longer learned from; its images go to quarantine if they arrive again, and in if a person
+    lets them in. The record of the withdrawal stays."""
+    path = npz(tmp_path / "good.npz", *new_digits)
+    name = add_batch(path, store.home).name
+    judge(store, base)
+    withdraw_batch("digits", name, Decision(reason="wrong pen"), store)
+    assert judge(store, base).accepted == () and not list(accepted_batches(store))
+    add_batch(path, store.home)
+    ((_, reason),) = judge(store, base).quarantined.items()
+    assert "the same images were withdrawn on" in reason and reason.endswith(": wrong pen")
+    (aside,) = batches_aside(store)
+    release_batch(aside, Decision(reason="right after all"), store)
+    (again,) = judge(store, base).accepted
+    assert [batch.withdrawn is None for batch in read_ledger("digits", store)] == [False, True]
+    assert again.name == aside.name
+
+
+def test_what_is_known_is_not_judged_again(
+    store: Store, base: Splits, tmp_path: Path, *, champion: Version, new_digits: Batch
+) -> None:
+    """Images that were accepted, while there was no champion, are known when they arrive again, whatever a later
+    champion or a stricter rule of drift says of them."""
+    path = npz(tmp_path / "wrong.npz", new_digits[0] // 3, off_by_one(new_digits[1]))
+    add_batch(path, store.home)
+    assert len(judge(store, base).new) == 1
+    add_batch(path, store.home)
+    again = judge(store, base, "refuse", champion=champion)
+    assert len(again.repeated) == 1 and not again.waiting and not again.quarantined
+
+
+def test_all_reasons_are_told_at_once(
+    store: Store, base: Splits, tmp_path: Path, *, champion: Version, new_digits: Batch
+) -> None:
+    """A batch that was withdrawn, drifted and has doubted labels is set aside for all of it: one look lets it in."""
+    path = npz(tmp_path / "wrong.npz", new_digits[0] // 3, off_by_one(new_digits[1]))
+    name = add_batch(path, store.home).name
+    judge(store, base)
+    withdraw_batch("digits", name, Decision(reason="dark"), store)
+    add_batch(path, store.home)
+    ((_, reason),) = judge(store, base, "refuse", champion=champion).quarantined.items()
+    assert all(
+        words in reason for words in (": dark; it drifted from the data set in mean", "; the champion, version 3")
+    )
+    (aside,) = batches_aside(store)
+    assert (aside.path.parent / "examples.png").exists()
+    release_batch(aside, Decision(reason="seen"), store)
+    assert len(judge(store, base, "refuse", champion=champion).new) == 1

@@ -4,7 +4,7 @@ import numpy as np
 
 from artifacts.storage.store import Store
 from tasks.data.datasets import Split, Splits
-from tasks.retraining.merge import HOLDOUT_FRACTION, Merged, in_new_holdout, merge
+from tasks.retraining.merge import HOLDOUT_FRACTION, Merged, in_new_holdout, merge, select_new_holdout
 from tests.tasks.retraining.conftest import Batch
 
 
@@ -36,3 +36,14 @@ def test_field_names_on_disk(base: Splits) -> None:
     entry = {"data": base.model_dump(mode="json"), "fresh": base.test.model_dump(mode="json")}
     assert Merged.model_validate(entry).model_dump(mode="json") == entry
     assert Merged.model_validate(entry).new_holdout == base.test
+
+
+def test_the_holdout_alone(store: Store, base: Splits, new_digits: Batch) -> None:
+    """Selecting the new holdout gives what merging holds out, and nothing where it holds nothing out."""
+    halves = tuple(
+        Split(images=store.put(new_digits[0][i::2]), labels=store.put(new_digits[1][i::2])) for i in range(2)
+    )
+    assert select_new_holdout.fn(halves, store) == merge.fn(base, halves, store).new_holdout
+    kept = ~in_new_holdout(new_digits[0])
+    learned = Split(images=store.put(new_digits[0][kept]), labels=store.put(new_digits[1][kept]))
+    assert select_new_holdout.fn((learned,), store) is None

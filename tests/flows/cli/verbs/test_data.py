@@ -1,4 +1,4 @@
-"""`digitflow data` checks data and mends them, adds batches, and lists every batch with its state."""
+"""`digitflow data` lists every batch with its state, adds batches, takes them out again, and lets them in."""
 
 import json
 from collections.abc import Callable
@@ -8,102 +8,213 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from artifacts.lineage.cache_key import StepCall
+from artifacts.lineage.manifest import Run, StepRecord
 from artifacts.storage.store import Store
-from flows.cli.verbs.data import add, show
+from flows.cli.verbs.data import announce_batch
 from tasks.data.datasets import Split
+from tasks.registry.registry import Registry
 from tasks.retraining import feedback
-from tasks.retraining.ledger import Batch, write_ledger
-from tasks.retraining.quarantine import quarantine_batch
-from tests.conftest import Arrays, write_idx
+from tasks.retraining.inbox import add_batch
+from tasks.retraining.ledger import Batch, content_digest, read_ledger, write_ledger
+from tasks.retraining.notes import Note, read_note
+from tasks.retraining.quarantine import set_aside
 from tests.flows.cli.conftest import Called
-
-
-def test_states(
-    store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Waiting batches, corrections, accepted batches and those in quarantine are listed, in this order."""
-    monkeypatch.setattr("flows.cli.verbs.data.is_server_configured", lambda: False)
-    images, labels = np.eye(8, dtype=np.uint8) * np.array([[[200]], [[100]]], np.uint8), np.zeros(2, np.uint8)
-    np.savez(tmp_path / "new.npz", images=images, labels=labels)
-    assert add(tmp_path / "new.npz", json=True) == 0
-    added = json.loads(capsys.readouterr().out)
-    feedback.keep(images[0], 1, "digits", store.home)
-    split = Split(images=store.put(images), labels=store.put(labels))
-    write_ledger("digits", [Batch(name="good.npz", digest="0", data=split, added=datetime.now(UTC), drift=())], store)
-    (tmp_path / "bad.npz").touch()
-    quarantine_batch(tmp_path / "bad.npz", "it is empty", {}, store)
-    assert show(json=True) == 0
-    rows = json.loads(capsys.readouterr().out)
-    assert added == {"batch": rows[0]["batch"], "told": False, "remarks": []} and added["batch"].endswith("-new.npz")
-    assert [tuple(row.values()) for row in rows] == [
-        (added["batch"], "waiting", ""),
-        ("digits-8x8", "collecting", "1 corrections"),
-        ("good.npz", "accepted", "2 images"),
-        ("bad.npz", "quarantine", f"it is empty; see {store.home / 'quarantine' / 'bad.npz' / 'report.json'}"),
-    ]
-
-
-def test_nothing_yet(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Without a batch the list is empty, and listing creates no folder."""
-    assert show(json=True) == 0
-    assert json.loads(capsys.readouterr().out) == [] and not home.exists()
-
+from tests.tasks.registry.conftest import register
 
 Call = Callable[..., Called]
 
-
-def leaky(folder: Path, digits: Arrays) -> Path:
-    """A data set with six copies across its splits, and labels from 1."""
-    train_x, train_y, test_x, test_y = digits
-    images, labels = np.concatenate([train_x, test_x[:6]]), np.concatenate([train_y, test_y[:6]])
-    return write_idx(folder, (images, labels + 1, test_x, test_y + 1))
+IMAGES = np.eye(8, dtype=np.uint8) * np.array([[[200]], [[100]]], np.uint8)
+LABELS = np.zeros(2, np.uint8)
 
 
-def test_check_says_what_there_is(call: Call, digits_folder: Path, home: Path) -> None:
-    """Sound data have their sizes, classes and samples in a table, and exit status 0; nothing else is left behind."""
-    done = call("data", "check", digits_folder)
-    assert (done.status, done.stderr) == (0, "")
-    rows = [line.split(maxsplit=1) for line in done.stdout.splitlines()]
-    assert rows[0] == ["data", f"digits: IDX files in {digits_folder}"]
-    assert rows[1] == ["images", "1,500 to train on, 297 to test, 8×8 pixels"]
-    assert rows[-1] == ["verdict", "sound"]
-    assert Path(dict(rows[3:])["samples"]).read_bytes().startswith(b"\x89PNG")  # type: ignore[arg-type]
-    assert {path.name for path in home.iterdir()} == {"checks", "tmp"} and not list((home / "tmp").iterdir())
+@pytest.fixture(autouse=True)
+def no_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("flows.cli.verbs.data.is_server_configured", lambda: False)
 
 
-def test_check_lists_every_problem(call: Call, tmp_path: Path, digits: Arrays) -> None:
-    """Problems are listed with the command that mends them, in JSON too; exit status 2 says that there are errors."""
-    folder = leaky(tmp_path / "mine", digits)
-    done = call("data", "check", folder)
-    assert (
-        done.status == 2 and "labels begin at 1" in done.stdout and "the test split has the same image" in done.stdout
-    )
-    assert f"digitflow data check {folder} --fix OUT writes a copy" in done.stdout
-    found = json.loads(call("data", "check", folder, "--json").stdout)
-    assert found["sound"] is False and found["fixed"] is None
-    assert {p["check"] for p in found["problems"] if p["severity"] == "error"} == {"leak"}
+@pytest.fixture
+def new(tmp_path: Path) -> Path:
+    """A sound batch that names no data set."""
+    np.savez(tmp_path / "new.npz", images=IMAGES, labels=LABELS)
+    return tmp_path / "new.npz"
 
 
-def test_fix_writes_a_sound_copy(call: Call, tmp_path: Path, digits: Arrays) -> None:
-    """The copy is sound, what was done is listed, and a second one does not overwrite it."""
-    folder, out = leaky(tmp_path / "mine", digits), tmp_path / "fixed"
-    done = call("data", "check", folder, "--fix", out)
-    assert done.status == 0 and "6 training images left out" in done.stdout and f"written  {out}" in done.stdout
-    found = json.loads(call("data", "check", out, "--json").stdout)
-    assert found["sound"] and [c["name"] for c in found["classes"]] == [str(i) for i in range(1, 11)]
-    again = call("data", "check", folder, "--fix", out)
-    assert again.status == 2 and "nothing is overwritten" in again.stderr
+def accept(store: Store, name: str, dataset: str = "digits") -> Batch:
+    """Put a batch into the ledger, as a retraining does."""
+    split = Split(images=store.put(IMAGES + len(read_ledger(dataset, store))), labels=store.put(LABELS))
+    note = Note(dataset=dataset, origin="added", by="ann")
+    batch = Batch(name=name, digest=content_digest(split), data=split, added=datetime.now(UTC), drift=(), note=note)
+    write_ledger(dataset, [*read_ledger(dataset, store), batch], store)
+    return batch
 
 
-def test_unusable_checks(call: Call, tmp_path: Path, digits_folder: Path) -> None:
-    """What is not there, what is no data set, and a turn without a copy are refused in one line."""
-    for arguments, words in (
-        ([tmp_path / "nowhere"], "there is no"),
-        ([tmp_path], "holds no data set"),
-        ([digits_folder, "--transpose"], "give both"),
+def learn(store: Store, version: int, *batches: Batch, dataset: str = "digits") -> None:
+    """Leave the manifest of a run that learned from these batches and registered a version."""
+    fields = {"recipe": "tutorial", "seed": 0, "hyperparameters": {}, "gate": {}}
+    with Run.recording(store, run=f"20260101-00000{version}-run", dataset=dataset, **fields) as run:
+        inputs = {"data": {}, "batches": [batch.data.model_dump(mode="json") for batch in batches]}
+        call = StepCall(task="merge", inputs=inputs, code={}, libraries={})
+        run.manifest.steps.append(StepRecord(name="merge", cached=False, seconds=0, key="0", call=call, result={}))
+        run.finish("passed", registry="local", version=version)
+
+
+def doubt(store: Store, path: Path) -> str:
+    """Add a batch, and set it aside because the champion doubts its labels."""
+    placed = add_batch(path, store.home, Note(dataset="digits", origin="added", by="ann"))
+    set_aside(placed, "approval", {"reason": "labels are in doubt", "dataset": "digits", "images": 2}, store)
+    return placed.name
+
+
+def listed(call: Call) -> dict[str, str]:
+    """The state of each batch in plain words."""
+    rows: list[dict[str, str]] = json.loads(call("data", "--json").stdout)
+    return {row["batch"]: row["detail"] for row in rows}
+
+
+def test_states(store: Store, new: Path, tmp_path: Path, call: Call) -> None:
+    """Every batch is listed with its data set, source, images and state in plain words: those that wait, corrections,
+    accepted ones with the versions that learned from them, and those set aside."""
+    added = json.loads(call("data", "add", new, "--dataset", "digits", "--json").stdout)
+    feedback.keep(IMAGES[0], 1, "digits", store.home)
+    one, two = accept(store, "one.npz"), accept(store, "two.npz")
+    learn(store, 7, one)
+    learn(store, 9, one)
+    accept(store, "three.npz")
+    learn(store, 4, two, dataset="letters")
+    doubted = doubt(store, new)
+    (tmp_path / "bad.npz").touch()
+    set_aside(tmp_path / "bad.npz", "quarantine", {"reason": "it is empty"}, store)
+    rows = json.loads(call("data", "--json").stdout)
+    see = {row["batch"]: f"; see {row['report']}" for row in rows}
+    assert {"batch": added["batch"], "dataset": "digits", "told": False, "remarks": []} == added
+    assert [(r["batch"], r["dataset"], r["state"], r["images"], r["versions"], r["detail"]) for r in rows] == [
+        (added["batch"], "digits", "waiting", 2, [], "in the inbox"),
+        ("digits-8x8", "digits", "collecting", 1, [], "corrections that wait for the next retraining"),
+        ("one.npz", "digits", "accepted", 2, [7, 9], "accepted, learned by versions 7, 9"),
+        ("two.npz", "digits", "accepted", 2, [], "accepted, in no model yet"),
+        ("three.npz", "digits", "accepted", 2, [], "accepted, in no model yet"),
+        (doubted, "digits", "approval", 2, [], "waits for approval: labels are in doubt" + see[doubted]),
+        ("bad.npz", "", "quarantine", None, [], "in quarantine: it is empty" + see["bad.npz"]),
+    ]
+    assert [row["by"] for row in rows[1:4]] == ["corrections", "ann", "ann"] and rows[0]["by"]
+    table = call("data").stdout.splitlines()
+    assert table[0].split()[:3] == ["BATCH", "DATA", "SET"] and len(table) == 1 + len(rows)
+
+
+def test_nothing_yet(home: Path, call: Call) -> None:
+    """Without a batch the list is empty, and listing creates no folder."""
+    assert json.loads(call("data", "--json").stdout) == [] and not home.exists()
+
+
+def test_withdrawn(store: Store, call: Call) -> None:
+    """A batch that is withdrawn stays in the ledger, with when, why and by whom; the versions that learned from it are
+    named and marked, and no others."""
+    one, two = accept(store, "one.npz"), accept(store, "two.npz")
+    registry = Registry(store.home)
+    for seed in (1, 2, 3):
+        register(store, seed)
+    registry.promote(registry.find(2), "best", None)
+    learn(store, 1, two)
+    learn(store, 2, one, two)
+    learn(store, 3, one)
+    done = call("data", "withdraw", "one.npz", "--reason", "labels off by one")
+    assert done.status == 0 and "version 2 (the champion), version 3" in done.stdout
+    assert "digitflow models rollback" in done.stdout
+    records = {batch.name: batch.withdrawn for batch in read_ledger("digits", store)}
+    assert records["two.npz"] is None and (decision := records["one.npz"])
+    assert decision.reason == "labels off by one" and decision.by and decision.at <= datetime.now(UTC)
+    marks = {v["version"]: v["withdrawn"] for v in json.loads(call("models", "--json").stdout)}
+    assert marks == {1: {}, 2: {"one.npz": "labels off by one"}, 3: {"one.npz": "labels off by one"}}
+    assert [line for line in call("models").stdout.splitlines() if "withdrawn data" in line] != []
+    assert "one.npz: labels off by one" in call("models", "show", "2").stdout
+    assert listed(call)["one.npz"] == "withdrawn: labels off by one; learned by versions 2, 3"
+
+
+def test_what_cannot_be_withdrawn(store: Store, new: Path, call: Call) -> None:
+    """Unknown names, empty reasons, and batches that no model learns from are refused in one line, exit status 2."""
+    accept(store, "20260101-forms.npz")
+    doubted = doubt(store, new)
+    for name, reason, words in (
+        ("20260101-form.npz", "why", "did you mean 20260101-forms.npz?"),
+        ("forms", "why", "did you mean 20260101-forms.npz?"),
+        ("x", "why", "there is no batch 'x'; see: digitflow data"),
+        ("20260101-forms.npz", " ", "the reason is empty"),
+        (doubted, "why", "waits for approval: labels are in doubt"),
     ):
-        done = call("data", "check", *arguments)
-        assert done.status == 2 and words in done.stderr and done.stderr.count("\n") == 1 and not done.stdout
+        done = call("data", "withdraw", name, "--reason", reason)
+        assert done.status == 2 and words in done.stderr and done.stderr.count("\n") == 1, done
+    assert call("data", "withdraw", "20260101-forms.npz", "--reason", "first").status == 0
+    again = call("data", "withdraw", "20260101-forms.npz", "--reason", "second")
+    assert again.status == 2 and "was withdrawn already: first" in again.stderr
+
+
+def test_released(store: Store, new: Path, call: Call) -> None:
+    """A batch that waits goes back to the inbox, with a note of who let it in and why; nothing of it stays behind."""
+    doubted = doubt(store, new)
+    done = call("data", "release", doubted, "--reason", "a new pen", "--json")
+    assert done.status == 0 and json.loads(done.stdout)["dataset"] == "digits"
+    assert listed(call) == {doubted: "in the inbox, released: a new pen"}
+    note = read_note(doubted, store.home)
+    assert note.released and (note.released.reason, note.dataset) == ("a new pen", "digits")
+    assert list((store.home / "approval").iterdir()) == []
+
+
+def test_what_cannot_be_released(store: Store, new: Path, tmp_path: Path, call: Call) -> None:
+    """A batch whose form is wrong, one whose report is damaged, and one that is not set aside stay where they are."""
+    accept(store, "good.npz")
+    for name in ("leak.npz", "lost.npz"):
+        (tmp_path / name).touch()
+        report = {"reason": "the test split has the same image", "errors": [{"message": "leak"}]}
+        set_aside(tmp_path / name, "quarantine", report, store)
+    (store.home / "quarantine" / "lost.npz" / "report.json").write_text("{")
+    before = listed(call)
+    for name, words in (
+        ("leak.npz", "cannot be learned from, whoever asks: the test split has the same image"),
+        ("lost.npz", "report.json is damaged"),
+        ("good.npz", "neither waits for approval nor is in quarantine: it is accepted, in no model yet"),
+        ("leek.npz", "did you mean leak.npz or lost.npz?"),
+    ):
+        done = call("data", "release", name, "--reason", "why not")
+        assert done.status == 2 and words in done.stderr and done.stderr.count("\n") == 1, done
+    assert listed(call) == before
+
+
+@pytest.mark.parametrize(("dataset", "kind"), [("mnist-sample", "named"), ("digits", "unnamed"), ("", "unnamed")])
+def test_events_name_the_data_set(
+    dataset: str, kind: str, *, store: Store, new: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The event of a new batch has its data set, and says whether a deployment can retrain it by its name."""
+    events: list[tuple[object, ...]] = []
+    monkeypatch.setattr("prefect.events.emit_event", lambda *event, payload: events.append((*event, payload)))
+    monkeypatch.setattr("flows.cli.verbs.data.flush_events", lambda: None)
+    name = add_batch(new, store.home, Note(dataset=dataset)).name
+    announce_batch(name)
+    resource = {"prefect.resource.id": "digitflow.inbox", "digitflow.dataset": kind}
+    assert events == [("digitflow.batch.added", resource, {"batch": name, "dataset": dataset})]
+
+
+def test_whose_batch(store: Store, new: Path, tmp_path: Path, call: Call) -> None:
+    """A batch goes to the only data set with models; with several it is asked for, and an unknown one is refused."""
+    first = call("data", "add", new)
+    assert first.status == 0 and "no model is here yet" in first.stdout
+    register(store, 1)
+    only = call("data", "add", new)
+    assert "digits, the only data set with models here" in only.stdout
+    assert "run retraining/on-demand --param dataset=PATH --param dataset_name=digits" in only.stdout
+    assert [row["dataset"] for row in json.loads(call("data", "--json").stdout)] == ["", "digits"]
+    register(store, 2, dataset="letters")
+    which = call("data", "add", new)
+    assert which.status == 2 and "digits, letters; say which with --dataset" in which.stderr
+    unknown = call("data", "add", new, "--dataset", "digit")
+    assert unknown.status == 2 and "did you mean digits?" in unknown.stderr
+    asked = call("data", "add", new, "--dataset", "letters")
+    assert asked.status == 0 and "letters, as asked" in asked.stdout
+    np.savez(tmp_path / "named.npz", images=IMAGES, labels=LABELS, dataset="letters")
+    assert "letters, as its file says" in call("data", "add", tmp_path / "named.npz").stdout
+    two = call("data", "add", tmp_path / "named.npz", "--dataset", "digits")
+    assert two.status == 2 and "is for letters, as its array `dataset` says" in two.stderr
+    assert len(listed(call)) == 4
 
 
 def test_bad_batches_are_not_added(call: Call, tmp_path: Path, home: Path) -> None:

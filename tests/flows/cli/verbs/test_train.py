@@ -9,10 +9,20 @@ from typing import Any
 import numpy as np
 import pytest
 
+from artifacts.storage.settings import Settings
+from artifacts.storage.store import Store
+from flows.cli.options import TrainingOptions
+from flows.cli.verbs.train import _left_out
+from flows.plan import Plan
 from tasks.data.datasets import FILES
+from tasks.registry.registry import Registry
+from tasks.retraining.ledger import withdraw_batch
+from tasks.retraining.notes import Decision
 from tests.command import Finished, assert_refused, digitflow
 from tests.conftest import Arrays, serve, write_idx
 from tests.flows.cli.conftest import TINY, assert_whole
+from tests.flows.cli.verbs.test_data import accept, learn
+from tests.tasks.registry.conftest import register
 
 STEPS = [
     *("read", "validate", "normalise-and-reshape", "one-hot-encode", "train"),
@@ -196,3 +206,25 @@ def test_rejected_model_stays_out(passed: Finished, shared: Path, api: str) -> N
     (weights,) = home.glob("runs/*/rejected.weights.h5")
     assert weights.with_name("report.html").is_file() and str(weights) in run.stdout
     assert sorted((home / "models").iterdir()) == models
+
+
+def test_batches_that_are_left_out(store: Store, digits_folder: Path) -> None:
+    """A training on a data set with accepted batches says that it leaves them out, and whether the champion learned
+    from them; without any, or once they are withdrawn, it says nothing."""
+    parameters = TrainingOptions(dataset=str(digits_folder)).parameters()
+    plan = Plan.of(**parameters, settings=Settings.load())
+
+    def said() -> str:
+        return _left_out(plan, parameters, Settings.load())
+
+    assert said() == ""
+    one, _ = accept(store, "one.npz"), accept(store, "two.npz")
+    assert said().startswith("digits has 4 images of accepted batches; this training leaves them out")
+    assert f"retraining/on-demand --param dataset={digits_folder}" in said()
+    registry = Registry(store.home)
+    registry.promote(register(store, 1), "best", None)
+    learn(store, 1, one)
+    assert "4 images of accepted batches, from which the champion, version 1, learned; this" in said()
+    for name in ("one.npz", "two.npz"):
+        withdraw_batch("digits", name, Decision(reason="blurred"), store)
+    assert said() == ""

@@ -2,7 +2,7 @@
 
 from artifacts.storage.store import Store
 from tasks.data.datasets import Splits
-from tasks.retraining.drift import measure_drift
+from tasks.retraining.judgement.drift import measure_drift
 from tests.tasks.retraining.conftest import Batch
 
 
