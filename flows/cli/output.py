@@ -170,8 +170,8 @@ def progress_bars() -> Iterator[None]:
     from artifacts.lineage.progress import listening
 
     columns = (
-        TextColumn("{task.description:24}"),
-        BarColumn(24),
+        TextColumn("{task.description:21}"),  # a line with loss and accuracy fits into 80 columns
+        BarColumn(16),
         TextColumn("{task.fields[numbers]}"),
         TimeElapsedColumn(),
     )
