@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from artifacts.errors import InvalidData, UsageError
+from artifacts.errors import DigitflowError, InvalidData, UsageError
 from artifacts.lineage.manifest import Run, manifests, parts
 from artifacts.lineage.notices import post
 from artifacts.storage.home import MODELS
@@ -24,7 +24,7 @@ from tasks.evaluation.metrics import Evaluation
 from tasks.registry.mlflow_runs import Tracking
 from tasks.registry.promotion import Consent, Decision, judged_before, register_and_promote
 from tasks.registry.registry import Registry
-from tasks.registry.versions import Candidate, Package
+from tasks.registry.versions import Candidate, Package, Version
 
 
 class Outcome(BaseModel):
@@ -85,14 +85,15 @@ def publish(
 ) -> Outcome:
     """Export weights and report, promote the model if it passed, and close the run; `in_flow`, show it in Prefect too.
 
-    `started` is monotonic, in seconds. Raises ChampionChanged if another run was promoted meanwhile.
+    `started` is monotonic, in seconds. Raises ChampionChanged if another run was promoted meanwhile, and DigitflowError
+    if the server has ended the run.
     """
     store, weights = run.store, results.learned.saved.weights
     evaluation, verdict = read_scores(results, store)
     if in_flow:
         _show(plan, store.get_json(results.judged.report.markdown))
     page = run.export(results.judged.report.html, f"{run.folder}/report.html")
-    decision = decide(plan, results, run, consent)
+    decision = decide(plan, results, run, _while_running(consent) if in_flow else consent)
     path = run.export(weights, _place(plan, weights, verdict, run))
     _finish(run, results, evaluation, verdict, version=decision.version)
     if decision.promoted:
@@ -190,6 +191,26 @@ def decide(plan: Plan, results: Results, run: Run, consent: Consent | None = Non
     return register_and_promote(
         registry, earlier, candidate, gate=plan.gate, package=package, store=store, consent=consent
     )
+
+
+def _while_running(consent: Consent | None) -> Consent:
+    """As `consent`, of a run that the server has not ended: one that was stopped for minutes, such as by a laptop's
+    sleep, was declared dead, and people may have acted on that."""
+
+    def ask(version: Version) -> bool:
+        from prefect import runtime
+        from prefect.client.orchestration import get_client
+
+        with get_client(sync_client=True) as client:
+            state = client.read_flow_run(runtime.flow_run.id).state
+        if state is not None and state.is_final():
+            raise DigitflowError(
+                f"Prefect's server has set this run to {state.name} meanwhile, so version {version.version} was not "
+                "promoted; run it again"
+            )
+        return consent(version) if consent else True
+
+    return ask
 
 
 def _candidate(plan: Plan, results: Results, run: Run) -> Candidate:

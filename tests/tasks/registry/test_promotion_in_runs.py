@@ -10,8 +10,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from prefect import runtime
+from prefect.client.orchestration import get_client
+from prefect.states import Crashed
 
+from artifacts.errors import DigitflowError
+from artifacts.storage.settings import Settings
 from artifacts.storage.store import Store
+from flows.plan import Plan
+from flows.steps import Results, train_and_judge
 from flows.training import training
 from tasks.evaluation.gate import Gate
 from tasks.model.hyperparameters import Overrides
@@ -55,6 +62,21 @@ def request(folder: Path, seed: int, gate: Gate = GATE) -> list[str]:
 def train(call: Call, world: Path) -> Call:
     """Run `digitflow train` in the world, with this seed and perhaps another gate."""
     return lambda seed, gate=GATE: call(*request(world, seed, gate))
+
+
+def test_run_that_was_declared_dead(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that was stopped until the server set it to Crashed promotes nothing when it goes on."""
+
+    def judged_late(plan: Plan, settings: Settings) -> Results:
+        results = train_and_judge(plan, settings)
+        with get_client(sync_client=True) as client:
+            client.set_flow_run_state(runtime.flow_run.id, Crashed(), force=True)
+        return results
+
+    monkeypatch.setattr("flows.training.train_and_judge", judged_late)
+    with pytest.raises(DigitflowError, match="set this run to Crashed meanwhile, so version 2 was not promoted"):
+        training(str(world / "digits"), hyperparameters=Overrides(epochs=2), gate=GATE, seed=5)
+    assert champion(world) == 1
 
 
 def champion(folder: Path) -> int:
