@@ -167,7 +167,7 @@ def _rows(found: "Inspection", grid: str, fixed: dict[str, Any], path: str) -> l
     if not found.problems:
         return [*rows, ("verdict", "sound")]
     if found.is_repairable:
-        rows += [("next", f"digitflow data check {path} --fix OUT writes a copy without what can be mended")]
+        rows += [("next", f"{found.mending(path)} writes a copy without what can be mended")]
     return [*rows, ("verdict", "it cannot be trained on as it is" if found.errors else "it can be trained on")]
 
 
@@ -194,7 +194,9 @@ def _targets(dataset: str | None, settings: Settings) -> "list[Target]":
     except DigitflowError:  # a registry that does not answer is no fault of the batch
         return []
     champions = [v for v in versions if isinstance(v, Version) and CHAMPION in v.aliases]
-    return [Target((v.image_shape[0], v.image_shape[1]), v.conventions, v.class_names) for v in champions]
+    return [
+        Target((v.image_shape[0], v.image_shape[1]), v.conventions, v.class_names, classes=v.classes) for v in champions
+    ]
 
 
 def announce_batch(name: str) -> None:

@@ -1,5 +1,6 @@
 """Read a data set, hold it against all contracts, and list every problem with its remedy. Nothing is trained."""
 
+import shlex
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -21,6 +22,10 @@ REPAIRABLE = frozenset(
     }
 )
 """The checks whose problems a sound copy has not."""
+
+
+OPTIONS = {"sideways": "--transpose"}
+"""The option that a repair is asked for with, so that a person sees what will be done."""
 
 
 def is_repairable(problem: Problem) -> bool:
@@ -70,6 +75,12 @@ class Inspection(BaseModel, frozen=True):
     def is_repairable(self) -> bool:
         """Whether a sound copy can be written, and would have fewer problems."""
         return any(p.is_repairable for p in self.problems) and all(p.is_repairable for p in self.errors)
+
+    def mending(self, path: str) -> str:
+        """The command that writes a sound copy of the data at `path`, if one can be written."""
+        checks = {problem.check for problem in self.problems}
+        options = [option for check, option in OPTIONS.items() if check in checks]
+        return " ".join(["digitflow data check", shlex.quote(path), "--fix OUT", *options])
 
 
 class Inspected(NamedTuple):
@@ -125,11 +136,12 @@ def refuse_unsound(source: Source, place: Place, store: Store) -> tuple[Splits, 
     inspection, stored, report = inspect(source, place, store)
     if stored is None or report.errors:
         problems = "; ".join(problem.message for problem in (*report.errors, *report.warnings))
-        way_on = f"digitflow data check {place.path}"
+        way_on = f"`digitflow data check {shlex.quote(place.path)}` shows it"
         if inspection.is_repairable:
-            way_on += " --fix OUT` writes a sound copy, and `" + way_on
-        raise InvalidData(f"{source.name}: {problems}; `{way_on}` shows it", report.model_dump(mode="json"))
-    return stored.splits, [problem.message for problem in report.warnings]
+            way_on = f"`{inspection.mending(place.path)}` writes a sound copy, and {way_on}"
+        raise InvalidData(f"{source.name}: {problems}; {way_on}", report.model_dump(mode="json"))
+    mending = f"`{inspection.mending(place.path)}` writes a copy in which this is mended"
+    return stored.splits, [problem.message for problem in report.warnings] + [mending] * inspection.is_repairable
 
 
 def count_classes(splits: Splits, store: Store) -> tuple[ClassCount, ...]:

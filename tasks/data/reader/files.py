@@ -16,9 +16,13 @@ HEAD = 1 << 16
 """Bytes from the start of a file that tell its kind."""
 HEIC_SUFFIXES = (".heic", ".heif", ".hif")
 TABLE_SUFFIXES = (".csv", ".tsv")
+ARCHIVE_SUFFIXES = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".7z", ".rar")
 KNOWN_FILES = f"pictures ({', '.join(SUFFIXES)}), .npy, .npz, .csv or IDX"
 """The kinds of files that are read, for messages."""
-_SYSTEM = {"__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "$recycle.bin", "@eadir"}
+_SYSTEM = {
+    *("__macosx", "icon\r", "network trash folder", "temporary items", "thumbs.db", "ehthumbs.db", "ehthumbs_vista.db"),
+    *("desktop.ini", "$recycle.bin", "system volume information", "@eadir", "#recycle", "lost+found"),
+}
 _PICTURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF87a", b"GIF89a", b"II*\0", b"MM\0*")
 _NPY, _ZIP, _GZIP = b"\x93NUMPY", b"PK\x03\x04", b"\x1f\x8b"
 _IDX_TYPES = b"\x08\x09\x0b\x0c\x0d\x0e"

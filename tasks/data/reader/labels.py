@@ -41,12 +41,14 @@ def encode(splits: Sequence[np.ndarray], told: tuple[str, ...] = ()) -> tuple[li
     return encoded, () if names == tuple(map(str, range(len(names)))) else names
 
 
-def encode_as(values: np.ndarray, names: tuple[str, ...]) -> Labels:
+def encode_as(values: np.ndarray, names: tuple[str, ...], classes: int | None = None) -> Labels:
     """Labels as uint8 by the classes of a data set that is there already; `names` is empty if these are numbers.
 
-    Raises BadSource if a label is none of its classes.
+    `classes` is their number, if it is known. Raises BadSource if a label is none of its classes.
     """
     if values.dtype.kind in "iu":
+        if classes is not None and len(values) and values.max() >= classes:
+            raise BadSource(f"has the label {values.max()}, but the labels of the data set are 0 to {classes - 1}")
         return _as_bytes(values)
     numbers = {name: number for number, name in enumerate(names or map(str, range(MAX_CLASSES)))}
     unknown = sorted({str(value) for value in values.tolist()} - numbers.keys(), key=natural_key)

@@ -9,11 +9,11 @@ import numpy as np
 from artifacts.errors import BadSource, UsageError
 from tasks.data.datasets import FILES
 from tasks.data.reader.arrays import StoredArray, list_arrays
-from tasks.data.reader.files import count_left_out, kind_of, list_folder, natural_key, walk
+from tasks.data.reader.files import ARCHIVE_SUFFIXES, count_left_out, kind_of, list_folder, natural_key, walk
 from tasks.data.reader.labels import NAME_FILES, read_names
 from tasks.data.reader.parts import ArrayPair, Flaw, Pictures, PixelTable
 from tasks.data.reader.roles import USUAL_NAMES, assign_roles, names_classes
-from tasks.data.reader.tables import FILE_COLUMNS, LABEL_COLUMNS, Table, numbers_or_names, read_file_labels, read_table
+from tasks.data.reader.tables import LABEL_COLUMNS, Table, numbers_or_names, read_file_labels, read_table
 
 Part = ArrayPair | PixelTable | Pictures
 
@@ -75,6 +75,8 @@ def _find_in_file(path: Path) -> Found:
     if kind == "npz":
         return _from_arrays(list_arrays(path, kind), path)
     what = {"picture": "a picture", "npy": "a single array"}.get(kind or "", f"an IDX file of {(kind or '')[4:]}")
+    if kind is None and path.name.lower().endswith(ARCHIVE_SUFFIXES):
+        raise BadSource("is an archive; unpack it, and give the folder")
     raise BadSource(f"is {what if kind else 'of no kind that is read'}; give {DATA_FORMATS}")
 
 
@@ -134,7 +136,7 @@ def _from_tables(paths: list[Path]) -> Found | None:
         return _from_pixels(labelled, [path for path in paths if path not in [table.path for table in labelled]])
     by_name = sorted(tables, key=lambda table: table.path.stem.lower() != "labels")
     for table in by_name:
-        if table.named(FILE_COLUMNS) is not None and table.named(LABEL_COLUMNS) is not None:
+        if table.files is not None and table.named(LABEL_COLUMNS) is not None:
             return _from_file_labels(table)
     if by_name[0].path.stem.lower() == "labels":
         read_file_labels(by_name[0])  # raises, and quotes its header
@@ -161,16 +163,13 @@ def _from_file_labels(table: Table) -> Found:
     """The pictures that a table names, by their path beside it, by their name alone, or without suffix."""
     folder, rows = table.path.parent, read_file_labels(table)
     present = [path for path in walk(folder) if path != table.path]
-    index = {key: path for path in reversed(present) for key in (path.stem, path.name, str(path.relative_to(folder)))}
-    files = []
-    for name, _ in rows:
-        if not (folder / name).resolve().is_relative_to(folder.resolve()):
-            raise BadSource(f"{table.path.name} names {name}, which is outside the folder")
-        files.append(index.get(name.replace("\\", "/").removeprefix("./")) or index.get(Path(name).name))
+    files = _find_named(table, [name for name, _ in rows], present)
     missing = [name for (name, _), path in zip(rows, files, strict=True) if path is None]
+    many = "s that are" if len(missing) > 1 else " that is"
     some = ", ".join(missing[:3]) + ", …" * (len(missing) > 3)
-    absent = f"{table.path.name} names {len(missing)} files that are not there: {some}"
+    absent = f"{table.path.name} names {len(missing)} file{many} not there: {some}"
     flaws = (Flaw("missing", absent, len(missing)),) if missing else ()
+    _refuse_contradictions(table, rows, files)
     kept = [i for i, path in enumerate(files) if path is not None]
     labels = numbers_or_names([label for _, label in rows])[kept]
     used = tuple(path for path in files if path is not None)
@@ -178,6 +177,39 @@ def _from_file_labels(table: Table) -> Found:
         raise BadSource(f"{table.path.name} names {len(rows)} files, none of which is there, such as {rows[0][0]!r}")
     left_out = tuple(path.name for path in present if path not in set(used) and path.name not in NAME_FILES)
     return Found(f"pictures with {table.path.name}", Pictures(folder, used, labels), None, (), left_out, (), flaws)
+
+
+def _find_named(table: Table, names: list[str], present: list[Path]) -> list[Path | None]:
+    """The file for each name of a table, however its folder and its capitals are written; None if there is none.
+
+    Raises BadSource if a name is that of several files, or if it leads out of the folder to a file that is not there.
+    """
+    folder = table.path.parent
+    exact, index = {str(path.relative_to(folder)): path for path in present}, dict[str, list[Path]]()
+    for path in present:
+        for key in {str(path.relative_to(folder)), path.name, path.stem}:
+            for form in {key, key.lower()}:
+                index.setdefault(form, []).append(path)
+    files: list[Path | None] = []
+    for name in names:
+        plain = name.replace("\\", "/").removeprefix("./")
+        last = plain.rpartition("/")[2]
+        found = [exact[plain]] if plain in exact else []
+        found = found or next((index[form] for form in (plain, plain.lower(), last, last.lower()) if form in index), [])
+        if not found and not (folder / plain).resolve().is_relative_to(folder.resolve()):
+            raise BadSource(f"{table.path.name} names {name}, which is outside the folder")
+        if len(found) > 1:
+            both = " and ".join(str(path.relative_to(folder)) for path in found[:2])
+            raise BadSource(f"{table.path.name} names {name}, which could be {both}; name the folder too")
+        files.append(found[0] if found else None)
+    return files
+
+
+def _refuse_contradictions(table: Table, rows: list[tuple[str, str]], files: list[Path | None]) -> None:
+    known: dict[Path, str] = {}
+    for (name, label), path in zip(rows, files, strict=True):
+        if path is not None and known.setdefault(path, label) != label:
+            raise BadSource(f"{table.path.name} gives {name} two labels: {known[path]} and {label}; keep one")
 
 
 def _from_classes(folder: Path, classes: list[Path], others: Iterable[Path]) -> Found:

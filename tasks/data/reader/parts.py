@@ -111,7 +111,9 @@ class PixelTable(NamedTuple):
             images = as_images(plain, count=len(labels))
         except BadSource as error:
             raise BadSource(f"{self.table.path.name} {error}") from None
-        reading.note_changes(self.table.path.name, images.changes)
+        end = "last" if self.table.ends_with_label else "first"
+        assumed = (f"no column is called label; the {end} one is read as such",) * self.table.is_label_assumed
+        reading.note_changes(self.table.path.name, (*assumed, *images.changes))
         return _fitted(Loaded(images, labels), reading, fitting)
 
 

@@ -1,0 +1,295 @@
+"""What people really bring is read alike by every door, or refused by every door with the same sentence."""
+
+import csv
+import gzip
+import os
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from artifacts.errors import DigitflowError, UsageError
+from artifacts.storage.store import Store
+from tasks.data import idx
+from tasks.data.inspection.inspect import inspect, refuse_unsound
+from tasks.data.reader.place import locate_data
+from tasks.prediction.sources import list_files, read_images
+from tasks.retraining.batch_formats import Target, check_batch, read_batch
+from tests.conftest import Arrays, write_idx
+from tests.tasks.data.inspection.test_inspect import faulty, framed
+from tests.tasks.data.reader.conftest import LIMIT, arrays_of, class_folders, idx_files, labelled_pictures
+
+Write = Callable[[Path, np.ndarray, np.ndarray], Path]
+TARGET = Target((8, 8), classes=10)
+
+
+@pytest.fixture
+def few(digits: Arrays) -> tuple[np.ndarray, np.ndarray]:
+    """200 digits; none is a copy of another."""
+    return digits[0][:200], digits[1][:200]
+
+
+def idx_pair(name: Callable[[str, int], str], *, packed: bool = False) -> Write:
+    def write(folder: Path, images: np.ndarray, labels: np.ndarray) -> Path:
+        idx_files(folder / "mine", (images, labels, images[:0], labels[:0]), name, packed)
+        for path in (folder / "mine").iterdir():
+            if "t10k" in path.name.lower() or "test" in path.name.lower():
+                path.unlink()
+        return folder / "mine"
+
+    return write
+
+
+def npz(images: str, labels: str, change: Callable[[np.ndarray], np.ndarray] = np.asarray, **others: int) -> Write:
+    def write(folder: Path, own: np.ndarray, targets: np.ndarray) -> Path:
+        np.savez(
+            folder / "mine.npz", **{images: own, labels: change(targets)}, **{k: np.array(v) for k, v in others.items()}
+        )  # type: ignore[arg-type]
+        return folder / "mine.npz"
+
+    return write
+
+
+def of_images(change: Callable[[np.ndarray], np.ndarray]) -> Write:
+    return lambda folder, images, labels: npz("images", "labels")(folder, change(images), labels)
+
+
+def table(header: list[str] | None, *, last: bool = False, delimiter: str = ",", before: str = "") -> Write:
+    """A label and the pixels of an image in each row; `last`: the label comes last."""
+
+    def write(folder: Path, images: np.ndarray, labels: np.ndarray) -> Path:
+        with (folder / "mine.csv").open("w", newline="") as file:
+            file.write(before)
+            rows = csv.writer(file, delimiter=delimiter)
+            rows.writerows([header] if header else [])
+            for image, label in zip(images, labels.tolist(), strict=True):
+                rows.writerow([*image.ravel(), label] if last else [label, *image.ravel()])
+        return folder / "mine.csv"
+
+    return write
+
+
+PIXELS = [f"pixel{i}" for i in range(64)]
+
+
+def labels_csv(header: str, row: str, *, encoding: str = "utf-8", name: str = "labels.csv", below: str = "") -> Write:
+    def write(folder: Path, images: np.ndarray, labels: np.ndarray) -> Path:
+        lines = [header, *(row.format(i=i, label=label) for i, label in enumerate(labels.tolist()))]
+        labelled_pictures(folder / "mine" / below, images, b"")
+        (folder / "mine" / below / "labels.csv").unlink()
+        (folder / "mine" / name).write_text("\n".join(lines), encoding)
+        return folder / "mine"
+
+    return write
+
+
+def beside_what_systems_leave(folder: Path, images: np.ndarray, labels: np.ndarray) -> Path:
+    mine = idx_pair(lambda start, n: f"{start}-idx{n}-ubyte")(folder, images, labels)
+    for name in [path.name for path in mine.iterdir()]:
+        (mine / f"._{name}").write_bytes(bytes.fromhex("00051607"))
+    for name in (".DS_Store", "Thumbs.db", "desktop.ini", "Icon\r", "__MACOSX/._x", "System Volume Information/x"):
+        (mine / name).parent.mkdir(exist_ok=True)
+        (mine / name).write_bytes(b"\0\0\0\1Bud1")
+    return mine
+
+
+def beside_an_older_archive(folder: Path, images: np.ndarray, labels: np.ndarray) -> Path:
+    mine = idx_pair(lambda start, n: f"{start}-idx{n}-ubyte")(folder, images, labels)
+    packed = mine / "train-labels-idx1-ubyte.gz"
+    packed.write_bytes(gzip.compress(idx.encode((labels + 1) % 10)))
+    os.utime(packed, (0, 0))
+    return mine
+
+
+READ: dict[str, Write] = {
+    "A1 IDX with dots": idx_pair(lambda start, n: f"{start}.idx{n}-ubyte"),
+    "A1 EMNIST's names": idx_pair(lambda start, n: f"emnist-digits-{start}-idx{n}-ubyte", packed=True),
+    "A2 IDX in capitals": idx_pair(lambda start, n: f"{start}-idx{n}-ubyte".upper()),
+    "A6 byte-order mark": labels_csv("file,label", "{i}.png,{label}", encoding="utf-8-sig"),
+    "A6 semicolons": labels_csv("file;label", "{i}.png;{label}"),
+    "A6 Excel's sep=": labels_csv("sep=;\nfile;label", "{i}.png;{label}"),
+    "A6 decimals": labels_csv("file,label", "{i}.png,{label}.0"),
+    "A6 decimal commas": labels_csv("file;label", "{i}.png;{label},0"),
+    "A6 capitals": labels_csv("File,LABEL", "{i}.PNG,{label}"),
+    "A6 spaces and quotes": labels_csv('"file", "label"', '"{i}.png", "{label}"'),
+    "A6 blank lines": labels_csv("\nfile,label", "{i}.png,{label}\n"),
+    "A6 numbers for names": labels_csv("id,label", "{i},{label}", name="trainLabels.csv"),
+    "A6 paths of another machine": labels_csv("file,label", "C:\\Users\\me\\{i}.png,{label}", below="scans"),
+    "A6 absolute paths": labels_csv("file,label", "/home/me/scans/{i}.png,{label}"),
+    "A7 system files beside IDX": beside_what_systems_leave,
+    "A9 numbered arrays": npz("arr_0", "arr_1"),
+    "A9 x_train": npz("x_train", "y_train"),
+    "A9 Xtrain": npz("Xtrain", "ytrain"),
+    "A9 trainX": npz("trainX", "trainY"),
+    "A9 float labels": npz("images", "labels", lambda labels: labels.astype(np.float32)),
+    "A9 labels as a column": npz("images", "labels", lambda labels: labels[:, np.newaxis]),
+    "A9 one-hot": npz("images", "labels", lambda labels: np.eye(10, dtype=np.uint8)[labels]),
+    "A9 labels as texts": npz("images", "labels", lambda labels: labels.astype(str)),
+    "A9 another array beside": npz("images", "labels", version=3),
+    "A9 channel axis": of_images(lambda images: images[..., np.newaxis]),
+    "A9 channels first": of_images(lambda images: images[:, np.newaxis]),
+    "A9 int64": of_images(lambda images: images.astype(np.int64)),
+    "A9 shares": of_images(lambda images: images / 255),
+    "S2 rows of pixels": of_images(lambda images: images.reshape(len(images), -1)),
+    "S7 an older archive beside": beside_an_older_archive,
+    "K1 a folder a class": lambda folder, images, labels: class_folders(folder / "mine", images, labels, prefix=""),
+    "K2 Kaggle's CSV": table(["label", *PIXELS]),
+    "K2 label last": table([*PIXELS, "class"], last=True),
+    "K2 no header": table(None),
+    "K2 no header, label last": table(None, last=True),
+    "K2 counted columns": table([str(i) for i in range(65)]),
+    "K2 header as Kaggle's A to Z": table(["0", *(f"0.{i}" for i in range(1, 65))]),
+    "K2 semicolons after sep=": table(["label", *PIXELS], delimiter=";", before="sep=;\n"),
+    "K2 spaces": table(None, delimiter=" "),
+}
+
+
+def pairs(images: np.ndarray, labels: np.ndarray) -> Counter[tuple[bytes, int]]:
+    return Counter((np.asarray(image).tobytes(), int(label)) for image, label in zip(images, labels, strict=True))
+
+
+@pytest.mark.parametrize("kind", READ)
+def test_what_is_read(kind: str, few: tuple[np.ndarray, np.ndarray], store: Store, tmp_path: Path) -> None:
+    """Each image has its label as data to train on and as a batch; it is the same image where it is predicted."""
+    path = READ[kind](tmp_path, *few)
+    train_x, train_y, test_x, test_y = arrays_of(path, store)
+    assert pairs([*train_x, *test_x], [*train_y, *test_y]) == pairs(*few)  # type: ignore[arg-type]
+    check_batch(path, store, LIMIT, [TARGET])
+    assert pairs(*read_batch(path, store, LIMIT)) == pairs(*few)
+    refuse_unsound(*locate_data(str(path), store.home, LIMIT), store)
+    with store.scratch() as folder:
+        seen = []
+        for number, file in enumerate(list_files([str(path)])):
+            (folder / str(number)).mkdir()
+            seen += list(read_images(file, file.name, folder / str(number), max_bytes=LIMIT))
+    assert not [each.error for each in seen if each.error]
+    assert Counter(each.image.pixels.tobytes() for each in seen if each.image) == Counter(i.tobytes() for i in few[0])
+
+
+def idx_of(code: int, *, images: np.dtype | None = None, labels: int = 0) -> Write:
+    """IDX files of other types: images of `images`, or rows of so many `labels`."""
+
+    def encode(array: np.ndarray) -> bytes:
+        big = array.astype(array.dtype.newbyteorder(">"))
+        return bytes((0, 0, code, array.ndim)) + np.array(array.shape, ">u4").tobytes() + big.tobytes()
+
+    def write(folder: Path, own: np.ndarray, targets: np.ndarray) -> Path:
+        mine = idx_pair(lambda start, n: f"{start}-idx{n}-ubyte")(folder, own, targets)
+        if images is not None:
+            (mine / "train-images-idx3-ubyte").write_bytes(encode((own / 255).astype(images)))
+        if labels:
+            rows = np.zeros((len(targets), labels), np.int32)
+            (mine / "train-labels-idx1-ubyte").write_bytes(encode(rows))
+        return mine
+
+    return write
+
+
+def rank_4(folder: Path, images: np.ndarray, labels: np.ndarray) -> Path:
+    mine = idx_pair(lambda start, n: f"{start}-idx{n}-ubyte")(folder, images, labels)
+    (mine / "train-images-idx3-ubyte").write_bytes(idx.encode(images[..., np.newaxis]))
+    return mine
+
+
+def contradicting(folder: Path, images: np.ndarray, labels: np.ndarray) -> Path:
+    mine = labels_csv("file,label", "{i}.png,{label}")(folder, images, labels)
+    with (mine / "labels.csv").open("a") as file:
+        file.write(f"\n3.png,{(labels[3] + 1) % 10}")
+    return mine
+
+
+def two_of_a_name(folder: Path, images: np.ndarray, labels: np.ndarray) -> Path:
+    mine = labels_csv("file,label", "C:/scans/{i}.png,{label}")(folder, images, labels)
+    (mine / "more").mkdir()
+    Image.fromarray(images[0]).save(mine / "more" / "3.png")
+    return mine
+
+
+def unlabelled(folder: Path, images: np.ndarray, labels: np.ndarray) -> Path:
+    mine = labelled_pictures(folder / "mine", images, b"")
+    (mine / "labels.csv").unlink()
+    return mine
+
+
+REFUSED: dict[str, tuple[Write, str]] = {
+    "A6 unknown columns": (labels_csv("Datei;Klasse", "{i}.png;{label}"), "its first row is 'Datei', 'Klasse'"),
+    "A6 no header": (labels_csv("0.png,4", "{i}.png,{label}"), "its first row is '0.png', '4'"),
+    "A6 two labels": (contradicting, "labels.csv gives 3.png two labels: "),
+    "A6 a name of two files": (two_of_a_name, "names C:/scans/3.png, which could be 3.png and more/3.png"),
+    "A6 out of the folder": (labels_csv("file,label", "../{i}.jpg,{label}"), "names ../0.jpg, which is outside"),
+    "A6 other files": (labels_csv("file,label", "scan{i}.png,{label}"), "names 200 files, none of which is there"),
+    "A7 nothing says what is in each": (unlabelled, "nothing says what is in each"),
+    "A8 int32 rows": (idx_of(0x0C, labels=8), "labels-idx1-ubyte holds int32 numbers (200 × 8), but in IDX files"),
+    "A8 floats": (idx_of(0x0D, images=np.dtype("f4")), "images-idx3-ubyte holds float32 numbers (200 × 8 × 8), but"),
+    "A8 rank 4": (rank_4, "holds bytes (200 × 8 × 8 × 1), but in IDX files images are bytes"),
+    "A9 images along the last axis": (of_images(lambda images: np.moveaxis(images, 0, -1)), "along the last axis"),
+    "A9 negative values": (of_images(lambda images: images / 127.5 - 1), "has float64 values from -1 to 1"),
+    "A9 labels that are no numbers": (
+        npz("images", "labels", lambda labels: np.where(labels == 3, np.nan, labels)),
+        "labels holds nan at position",
+    ),
+    "A9 Python objects": (npz("images", "labels", lambda labels: labels.astype(object)), "labels holds object"),
+}
+
+
+@pytest.mark.parametrize("kind", REFUSED)
+def test_what_is_refused(kind: str, few: tuple[np.ndarray, np.ndarray], store: Store, tmp_path: Path) -> None:
+    """What has no one meaning is refused with the same words as data to train on and as a batch, with exit status 2."""
+    write, words = REFUSED[kind]
+    path = write(tmp_path, *few)
+    for door in (
+        lambda: refuse_unsound(*locate_data(str(path), store.home, LIMIT), store),
+        lambda: check_batch(path, store, LIMIT, [TARGET]),
+    ):
+        with pytest.raises(DigitflowError) as refused:
+            door()
+        assert words in str(refused.value) and refused.value.exit_code == 2
+        assert "\n" not in str(refused.value)
+
+
+def test_labels_beyond_the_classes(few: tuple[np.ndarray, np.ndarray], store: Store, tmp_path: Path) -> None:
+    """A4: labels from 1 are no batch for classes from 0, and `data add` says so before retraining would."""
+    path = npz("images", "labels", lambda labels: labels + 1)(tmp_path, *few)
+    with pytest.raises(UsageError, match="has the label 10, but the labels of the data set are 0 to 9"):
+        check_batch(path, store, LIMIT, [TARGET])
+
+
+def harmed(name: str, arrays: Arrays) -> Arrays:
+    train_x, train_y, test_x, test_y = arrays
+    return {
+        "A3": (train_x.transpose(0, 2, 1), train_y, test_x.transpose(0, 2, 1), test_y),
+        "A4": (train_x, train_y + 1, test_x, test_y + 1),
+        "A5": (np.concatenate([train_x, test_x[:6]]), np.concatenate([train_y, test_y[:6]]), test_x, test_y),
+        "D1": faulty(arrays),
+    }[name]
+
+
+@pytest.mark.parametrize(
+    ("name", "checks", "way_on"),
+    [
+        ("A3", {"sideways"}, " --fix OUT --transpose` writes a copy in which this is mended"),
+        ("A4", {"first-label"}, " --fix OUT` writes a copy in which this is mended"),
+        ("A5", {"leak"}, " --fix OUT` writes a sound copy"),
+        ("D1", {"blank", "leak", "inverted", "sizes", "unseen-label", "missing-class"}, "` shows it"),
+    ],
+    ids=["A3 on their side", "A4 labels from 1", "A5 test images in training", "D1 six faults"],
+)
+def test_faults_have_a_way_on(
+    name: str, checks: set[str], way_on: str, digits: Arrays, *, store: Store, tmp_path: Path
+) -> None:
+    """All faults are in the first message of a training, with a command that can be pasted, spaces in its path too."""
+    folder = write_idx(tmp_path / "my data", harmed(name, framed(digits)))
+    source, place = locate_data(str(folder), store.home, LIMIT)
+    found = inspect(source, place, store).inspection
+    assert checks <= {problem.check for problem in found.problems}
+    if found.errors:
+        with pytest.raises(DigitflowError) as refused:
+            refuse_unsound(source, place, store)
+        said = str(refused.value)
+    else:
+        said = "; ".join(refuse_unsound(source, place, store)[1])
+    assert all(problem.message in said for problem in found.problems)
+    assert f"`digitflow data check '{folder}'" in said and way_on in said
