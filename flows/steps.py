@@ -138,6 +138,7 @@ def judge(
         baseline_probabilities=theirs,
         counts_on_new_images=counts_on_new_images,
         gate=plan.gate,
+        class_names=validated.data.class_names,
         store=store,
     )
     page = report(

@@ -72,7 +72,7 @@ def show_outcome(outcome: "Outcome", as_json: bool) -> None:
             ("computed", ", ".join(computed) or "nothing"),
             ("from cache", ", ".join(cached) or "nothing"),
             accuracy,
-            ("predicted", f"{list(outcome.predictions)} for the first five test images"),
+            ("predicted", f"{_predicted(outcome)} for the first five test images"),
             *verdict,
             ("weights", outcome.weights),
             ("report", outcome.report),
@@ -97,6 +97,10 @@ def show_experiment(experiment: "Experiment", as_json: bool) -> None:
             ("seconds", f"{experiment.seconds:.1f}"),
         )
     )
+
+
+def _predicted(outcome: "Outcome") -> str:
+    return ", ".join(outcome.predicted_names) or str(list(outcome.predictions))
 
 
 def _verdict(outcome: "Outcome") -> list[Row]:

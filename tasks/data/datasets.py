@@ -57,6 +57,11 @@ class Splits(BaseModel, frozen=True):
         )
 
 
+def name_of(label: int, class_names: tuple[str, ...]) -> str:
+    """What people call a class: its name, or its number if it has none."""
+    return class_names[label] if label < len(class_names) else str(label)
+
+
 class Mirrors(BaseModel, Location, frozen=True):
     """The servers to try for a source. They do not decide what is read, so they are not in a cache key."""
 
