@@ -15,10 +15,13 @@ from artifacts.errors import DigitflowError, UsageError
 from artifacts.storage.store import Store
 from tasks.data import idx
 from tasks.data.inspection.inspect import inspect, refuse_unsound
+from tasks.data.reader.files import count_left_out
+from tasks.data.reader.layouts import find_data
 from tasks.data.reader.place import locate_data
 from tasks.prediction.sources import list_files, read_images
 from tasks.retraining.batch_formats import Target, check_batch, read_batch
 from tests.conftest import Arrays, write_idx
+from tests.pictures import seven
 from tests.tasks.data.inspection.test_inspect import faulty, framed
 from tests.tasks.data.reader.conftest import LIMIT, arrays_of, class_folders, idx_files, labelled_pictures
 
@@ -167,6 +170,37 @@ def test_what_is_read(kind: str, few: tuple[np.ndarray, np.ndarray], store: Stor
             seen += list(read_images(file, file.name, folder / str(number), max_bytes=LIMIT))
     assert not [each.error for each in seen if each.error]
     assert Counter(each.image.pixels.tobytes() for each in seen if each.image) == Counter(i.tobytes() for i in few[0])
+
+
+def test_heic_from_a_phone(store: Store, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    """F6: with the extra, a HEIC is read as any picture: in a class folder, in a batch, and where it is predicted.
+    Without it, one line at each door says how to get it.
+    """
+    from pillow_heif import register_heif_opener
+
+    register_heif_opener()
+    drawn, mine = seven(40), tmp_path / "mine"
+    for name in ("0", "1"):
+        (mine / name).mkdir(parents=True)
+        for i in range(4):
+            Image.fromarray(drawn).convert("RGB").save(mine / name / f"{i}.heic", "HEIF", quality=-1)
+    for images, labels in (read_batch(mine, store, LIMIT), arrays_of(mine, store)[:2]):
+        assert images.shape[1:] == (40, 40) and set(labels.tolist()) == {0, 1}
+        for image in images:
+            np.testing.assert_allclose(image.astype(int), drawn, atol=3)
+    (first, *_) = read_images(mine / "1" / "0.heic", "0.heic", tmp_path, max_bytes=LIMIT)
+    assert first.image is not None and not first.error
+    np.testing.assert_allclose(first.image.pixels.astype(int), drawn, atol=3)
+
+    request.getfixturevalue("without_heic")
+    Image.fromarray(drawn).save(mine / "0" / "a.png")
+    hint = "left out: 8 files: .heic 8; install digitflow[heic] to read HEIC"
+    assert find_data(mine).remarks == [hint]
+    left_out = list[str]()
+    assert [path.name for path in list_files([str(mine)], left_out)] == ["a.png"]
+    assert count_left_out(left_out) == hint
+    (refused,) = read_images(mine / "1" / "0.heic", "0.heic", tmp_path, max_bytes=LIMIT)
+    assert "but HEIC; install digitflow[heic] to read it" in refused.error
 
 
 def idx_of(code: int, *, images: np.dtype | None = None, labels: int = 0) -> Write:

@@ -112,6 +112,7 @@ def test_links(tmp_path: Path, workspace: Workspace) -> None:
     ]
 
 
+@pytest.mark.usefixtures("without_heic")
 def test_a_table_is_one_shard(tmp_path: Path, workspace: Workspace, caplog: pytest.LogCaptureFixture) -> None:
     """A table of pixels, whose length only its end tells, is read whole; what is left out is counted in one line."""
     header, row = ",".join(f"pixel{i}" for i in range(64)), ",".join(["7"] * 64)

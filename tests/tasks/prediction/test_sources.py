@@ -86,6 +86,7 @@ def test_a_picture_as_wide_as_a_square_number(tmp_path: Path) -> None:
     assert item.image and item.image.pixels.shape == (100, 256)
 
 
+@pytest.mark.usefixtures("without_heic")
 def test_what_systems_leave_does_not_count(tmp_path: Path, digits: Arrays) -> None:
     """Hidden and system files are passed over without a word; other files that are no images are named."""
     for name in (

@@ -51,7 +51,6 @@ def npz() -> bytes:
         ("a.CSV", b"", "table"),
         ("a.txt", b"file,label", None),
         ("a.pdf", b"%PDF-1.7", None),
-        ("a.heic", b"\0\0\0\x18ftypheic", None),
         ("BMW", b"BMW drives", None),
     ],
 )
@@ -59,6 +58,15 @@ def test_kinds(name: str, content: bytes, kind: str | None, tmp_path: Path) -> N
     """Each kind is known by its first bytes; a damaged file is of the kind that its name promises."""
     (tmp_path / name).write_bytes(content)
     assert kind_of(tmp_path / name) == kind
+
+
+def test_heic_is_a_picture_with_its_extra(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    """A phone's HEIC is a picture, by its name or its content, if the extra is installed; and else not read."""
+    (tmp_path / "a.HEIC").write_bytes(b"damaged")
+    (tmp_path / "scan").write_bytes(b"\0\0\0\x18ftypheic")
+    assert [kind_of(tmp_path / name) for name in ("a.HEIC", "scan")] == ["picture"] * 2
+    request.getfixturevalue("without_heic")
+    assert [kind_of(tmp_path / name) for name in ("a.HEIC", "scan")] == [None] * 2
 
 
 @pytest.mark.parametrize("name", [".a.png", "._a.png", "__MACOSX", "Thumbs.db", "DESKTOP.INI", "~$a.csv", "Icon\r"])
