@@ -29,6 +29,7 @@ TOLERANCE = {
     "blank": 0.01,
     "constant": 0.01,
     "duplicate": math.inf,
+    "contradiction": math.inf,
     "inverted": math.inf,
     "sideways": math.inf,
     "first-label": math.inf,
@@ -90,12 +91,18 @@ class SplitStatistics:
 
     @cached_property
     def image_table(self) -> pd.DataFrame:
-        """One row for each image: `image_statistics`, and whether it is constant or a copy of an earlier image."""
+        """One row for each image: `image_statistics`, and whether it is constant, a copy of an earlier image, or one of
+        several copies with different labels.
+        """
         is_sound = self.images.dtype == np.uint8 and self.images.ndim == 3 and self.images.size > 0
         images = self.images if is_sound else np.empty((0, 1, 1), np.uint8)
         table = pd.concat([image_statistics(images[:0]), *map(image_statistics, chunks(images))], ignore_index=True)
         flat = is_flat(table)
-        return table.assign(constant=flat & (table.high > 0), duplicate=table.digest.duplicated() & ~flat)
+        labels = pd.Series(self.labels if self.labels.shape == (len(table),) else np.zeros(len(table), np.uint8))
+        several = labels.groupby(table.digest).transform("nunique") > 1
+        return table.assign(
+            constant=flat & (table.high > 0), duplicate=table.digest.duplicated() & ~flat, contradiction=several & ~flat
+        )
 
     @cached_property
     def label_counts(self) -> np.ndarray:

@@ -115,7 +115,8 @@ def statistics_contract(test: pd.DataFrame | None = None) -> tables.DataFrameSch
         light.append(_rule("polarity", swapped, lambda train: not abs(train.median() - typical) > INVERTED))
         turned = "wider than tall: if they show characters, they lie on their side, as EMNIST's do; transpose them"
         wideness.append(_rule("sideways", turned, lambda train: not train.mean() > SIDEWAYS))
-    copy = "an earlier image of the split is the same; remove the copy"
+    copy = "an earlier image of the split is the same, and so counts twice; remove the copy, or keep it on purpose"
+    contradiction = "the same image has another label in the split; correct the labels, or remove all its copies"
     columns = {
         "mean": tables.Column("float32", tables.Check.in_range(0, 255)),
         "deviation": tables.Column("float32", tables.Check.in_range(0, 128)),
@@ -127,6 +128,7 @@ def statistics_contract(test: pd.DataFrame | None = None) -> tables.DataFrameSch
         "digest": tables.Column("uint64", digest),
         "constant": tables.Column(bool, _rule("constant", "all pixels are the same; remove the image", np.logical_not)),
         "duplicate": tables.Column(bool, _rule("duplicate", copy, np.logical_not)),
+        "contradiction": tables.Column(bool, _rule("contradiction", contradiction, np.logical_not)),
     }
     return tables.DataFrameSchema(columns, strict=True, name="images")
 

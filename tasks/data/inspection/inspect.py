@@ -18,13 +18,13 @@ from tasks.data.schema import check_data
 REPAIRABLE = frozenset(
     {
         *("leak", "blank", "constant", "inverted", "polarity", "unseen-label", "first-label", "sideways"),
-        *("several-sizes", "unreadable", "missing"),
+        *("several-sizes", "unreadable", "missing", "duplicate", "contradiction"),
     }
 )
 """The checks whose problems a sound copy has not."""
 
 
-OPTIONS = {"sideways": "--transpose"}
+OPTIONS = {"sideways": "--transpose", "duplicate": "--drop-copies", "contradiction": "--drop-copies"}
 """The option that a repair is asked for with, so that a person sees what will be done."""
 
 
@@ -79,7 +79,7 @@ class Inspection(BaseModel, frozen=True):
     def mending(self, path: str) -> str:
         """The command that writes a sound copy of the data at `path`, if one can be written."""
         checks = {problem.check for problem in self.problems}
-        options = [option for check, option in OPTIONS.items() if check in checks]
+        options = dict.fromkeys(option for check, option in OPTIONS.items() if check in checks)
         return " ".join(["digitflow data check", shlex.quote(path), "--fix OUT", *options])
 
 
@@ -140,7 +140,7 @@ def refuse_unsound(source: Source, place: Place, store: Store) -> tuple[Splits, 
         if inspection.is_repairable:
             way_on = f"`{inspection.mending(place.path)}` writes a sound copy, and {way_on}"
         raise InvalidData(f"{source.name}: {problems}; {way_on}", report.model_dump(mode="json"))
-    mending = f"`{inspection.mending(place.path)}` writes a copy in which this is mended"
+    mending = f"`{inspection.mending(place.path)}` writes a copy in which what can be mended is"
     return stored.splits, [problem.message for problem in report.warnings] + [mending] * inspection.is_repairable
 
 
