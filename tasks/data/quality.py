@@ -18,6 +18,7 @@ from pandera.errors import SchemaError, SchemaErrors
 from pydantic import BaseModel
 
 from artifacts.storage.arrays import chunks
+from tasks.data.datasets import name_of
 
 Schema: TypeAlias = arrays.DataArraySchema | tables.DataFrameSchema
 
@@ -176,7 +177,10 @@ def is_flat(table: pd.DataFrame) -> pd.Series:
 
 
 def find_problems(
-    split: Literal["train", "test"], schema: Schema, data: xr.DataArray | pd.DataFrame
+    split: Literal["train", "test"],
+    schema: Schema,
+    data: xr.DataArray | pd.DataFrame,
+    class_names: tuple[str, ...] = (),
 ) -> Iterator[Problem]:
     """The rules of `schema` that `data` breaks, in the order of the schema."""
     unit = "classes" if schema.name == "classes" else "images"
@@ -187,7 +191,7 @@ def find_problems(
         yield Problem(
             split="both" if rule in RULES_ON_BOTH_SPLITS else split,
             check=rule,
-            message=f"{split} {schema.name}: {text}{_first_few(unit, positions)}",
+            message=f"{split} {schema.name}: {text}{_first_few(unit, positions, class_names)}",
             count=max(1, len(positions)),
             images=tuple(positions[:LISTED]) if unit == "images" else (),
         )
@@ -226,6 +230,7 @@ def _failing_positions(output: Any) -> list[int]:
     return np.unique(np.nonzero(~passed)[0]).tolist() if passed.ndim else []
 
 
-def _first_few(unit: str, positions: list[int]) -> str:
+def _first_few(unit: str, positions: list[int], class_names: tuple[str, ...]) -> str:
     more = f" and {len(positions) - 5} more" if len(positions) > 5 else ""
-    return f" ({unit} {', '.join(map(str, positions[:5]))}{more})" if positions else ""
+    names = class_names if unit == "classes" else ()
+    return f" ({unit} {', '.join(name_of(i, names) for i in positions[:5])}{more})" if positions else ""

@@ -52,6 +52,15 @@ def test_severity() -> None:
     assert listed_images(report)["contradiction"] == (2, 5)
 
 
+def test_classes_are_called_by_their_names() -> None:
+    """A problem of classes names those that have names."""
+    data = clean_arrays()
+    for split in ("train", "test"):
+        data[f"{split}_labels"][:] = np.where(data[f"{split}_labels"] == 1, 3, data[f"{split}_labels"])
+    (problem,) = check_data(**data, classes=None, class_names=("cat", "dog")).warnings
+    assert problem.message.endswith("add some (classes dog)")
+
+
 def test_brightness_alone_is_no_fault() -> None:
     """Images whose mean is above 127 pass as long as their frame is dark."""
     data = clean_arrays(ink=200)
