@@ -5,6 +5,7 @@ from urllib.parse import unquote, urlsplit
 
 from pydantic import BaseModel
 
+from artifacts.errors import UsageError
 from artifacts.storage.store import Digest, Location, Ref
 
 
@@ -83,6 +84,12 @@ class Place(BaseModel, Location, frozen=True):
     path: str
     max_bytes: int = 2**32
     """Of what is unpacked from it."""
+
+
+def require_utf8(path: str) -> None:
+    """Raise UsageError if a path has bytes that are no UTF-8: a Prefect server could not be told it."""
+    if any("\ud800" <= character <= "\udfff" for character in path):
+        raise UsageError(f"{path!r} has bytes that are no UTF-8; rename it")
 
 
 SOURCES = {

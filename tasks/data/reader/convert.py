@@ -135,7 +135,7 @@ def as_label_values(values: np.ndarray, name: str) -> np.ndarray:
         raise BadSource(f"{name} has the shape {shape}; labels are one number for each image")
     if values.dtype.kind not in "uifb":
         raise BadSource(f"{name} holds {values.dtype.name} values; labels are whole numbers or names")
-    whole = np.isfinite(values) & (np.rint(values) == values)
+    whole = (np.abs(values) < 2**53) & (np.rint(values) == values) if values.dtype.kind != "b" else values == values
     if not whole.all():
         at = int(np.flatnonzero(~whole)[0])
         raise BadSource(f"{name} holds {values[at]} at position {at}; labels are whole numbers or names")

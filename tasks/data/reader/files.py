@@ -1,6 +1,7 @@
 """What is a file? Its first bytes say it, and its name where they do not."""
 
 import re
+import stat
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -33,13 +34,23 @@ def is_system_file(name: str) -> bool:
     return name.startswith((".", "~$")) or name.lower() in _SYSTEM
 
 
+def is_special(path: Path) -> bool:
+    """Whether a path is a pipe, a socket or a device, which would be waited for. A link to nowhere is none."""
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError):
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+
+
 def list_folder(folder: Path) -> list[Path]:
-    """The files and folders in a folder that are not a system's own, in the order of their names.
+    """The files and folders in a folder that are neither a system's own nor special, in the order of their names.
 
     Raises DigitflowError if the folder cannot be read.
     """
     try:
-        return sorted((path for path in folder.iterdir() if not is_system_file(path.name)), key=natural_key)
+        paths = [path for path in folder.iterdir() if not (is_system_file(path.name) or is_special(path))]
+        return sorted(paths, key=natural_key)
     except OSError as error:
         raise DigitflowError(f"the folder {folder} cannot be read: {error.strerror}") from None
 
@@ -50,7 +61,7 @@ def walk(folder: Path, above: tuple[Path, ...] = ()) -> list[Path]:
     A linked folder is followed, but never to one of those `above` it.
     """
     files: list[Path] = []
-    above = (*above, folder.resolve())
+    above = (*(above or folder.resolve().parents), folder.resolve())
     for path in list_folder(folder):
         if not path.is_dir():
             files.append(path)
@@ -63,6 +74,12 @@ def natural_key(path: Path | str) -> list[tuple[int, int, str]]:
     """A key that sorts names as people do: "digit 9" before "digit 10"."""
     parts = re.split(r"(\d+)", str(path))
     return [(0, int(part), part) if part.isascii() and part.isdigit() else (1, 0, part) for part in parts]
+
+
+def printable(text: object) -> str:
+    """A name as one that can be printed, written as a line and sent anywhere: a file's name may have any bytes."""
+    plain = str(text).encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    return " ".join("".join(c if c.isprintable() else " " for c in plain).split())
 
 
 def kind_of(path: Path) -> Kind | None:

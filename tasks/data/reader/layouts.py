@@ -9,7 +9,15 @@ import numpy as np
 from artifacts.errors import BadSource, UsageError
 from tasks.data.datasets import FILES
 from tasks.data.reader.arrays import StoredArray, list_arrays
-from tasks.data.reader.files import ARCHIVE_SUFFIXES, count_left_out, kind_of, list_folder, natural_key, walk
+from tasks.data.reader.files import (
+    ARCHIVE_SUFFIXES,
+    count_left_out,
+    is_special,
+    kind_of,
+    list_folder,
+    natural_key,
+    walk,
+)
 from tasks.data.reader.labels import NAME_FILES, read_names
 from tasks.data.reader.parts import ArrayPair, Flaw, Pictures, PixelTable
 from tasks.data.reader.roles import USUAL_NAMES, assign_roles, names_classes
@@ -60,11 +68,13 @@ def find_data(path: Path) -> Found:
     """What a file or folder holds. Raises UsageError, with what was found, if it is no data."""
     if not path.exists():
         raise UsageError(f"there is no {path}")
+    if is_special(path):
+        raise UsageError(f"{path} is a pipe or a device; give a file or a folder")
     try:
         found = _find_in_folder(path, path) if path.is_dir() else _find_in_file(path)
+        names = found.class_names or (read_names(path) if path.is_dir() else ())
     except BadSource as error:
         raise UsageError(f"{path}: {error}") from None
-    names = found.class_names or (read_names(path) if path.is_dir() else ())
     return found._replace(class_names=names)
 
 

@@ -79,8 +79,9 @@ class ArrayPair(NamedTuple):
             if array.kind.startswith("idx"):
                 idx.check_header(array.path.name, array.dtype, array.shape, dimensions)
         labels = as_label_values(_unpacked(self.labels, reading).whole(), self.labels.name)
+        plain = _unpacked(self.images, reading)
         try:
-            images = as_images(_unpacked(self.images, reading), count=len(labels))
+            images = as_images(plain, count=len(labels))
         except BadSource as error:
             raise BadSource(f"{self.images.name} {error}") from None
         reading.note_changes(self.images.name, images.changes)

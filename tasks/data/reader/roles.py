@@ -30,6 +30,7 @@ _JOINED = re.compile(
 _NAMES = "names|classes|categories"
 _POSITIONS = ("train images", "train labels", "test images", "test labels")
 USUAL_NAMES = "images and labels, or x_train, y_train, x_test and y_test"
+MAX_NAME_BYTES = 1 << 20
 SAME_TIME = 60
 """Seconds. A file and its gzip that are no further apart were made together."""
 
@@ -127,8 +128,9 @@ def declared_shape(file: Any, kind: Kind | None, head: bytes) -> tuple[int, ...]
 
 
 def names_classes(array: StoredArray) -> bool:
-    """Whether an array holds the names of the classes."""
-    return array.dtype.kind in "SU" and len(array.shape) == 1 and _has_word(array.member, _NAMES)
+    """Whether an array holds the names of the classes, of a size that such names have."""
+    is_row = array.dtype.kind in "SU" and len(array.shape) == 1
+    return is_row and array.dtype.itemsize * array.shape[0] <= MAX_NAME_BYTES and _has_word(array.member, _NAMES)
 
 
 def _is_named(name: str, content: Content) -> bool:

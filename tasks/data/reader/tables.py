@@ -168,7 +168,8 @@ def numbers_or_names(texts: list[str]) -> np.ndarray:
         values = np.array([float(text.replace(",", ".")) for text in texts])
     except ValueError:
         return np.array(texts)
-    return values.astype(np.int64) if (np.isfinite(values) & (np.rint(values) == values)).all() else np.array(texts)
+    is_whole = (np.abs(values) < 2**53) & (np.rint(values) == values)
+    return values.astype(np.int64) if is_whole.all() else np.array(texts)
 
 
 def unpack_pixels(table: Table, target: Path, max_bytes: int) -> tuple[PlainArray, np.ndarray | None]:
@@ -185,9 +186,10 @@ def unpack_pixels(table: Table, target: Path, max_bytes: int) -> tuple[PlainArra
         reader = pd.read_csv(table.path, header=0 if table.has_header else None, skipinitialspace=True, **options)
         for part in reader:
             pixels = part.iloc[:, columns].to_numpy(np.float32)
-            if not np.isfinite(pixels).all():
-                row = count + int(np.flatnonzero(~np.isfinite(pixels).all(axis=1))[0]) + 1
-                raise BadSource(f"{table.path.name} lacks values in row {row}")
+            for what, is_bad in (("lacks values", np.isnan(pixels)), ("has an infinite value", np.isinf(pixels))):
+                if is_bad.any():
+                    row = count + int(np.flatnonzero(is_bad.any(axis=1))[0]) + 1
+                    raise BadSource(f"{table.path.name} {what} in row {row}")
             labels += [] if table.label is None else _label_texts(part.iloc[:, table.label], table, count)
             count += len(pixels)
             if count * pixels.shape[1] > max_bytes:

@@ -1,8 +1,11 @@
 """What people really bring is read alike by every door, or refused by every door with the same sentence."""
 
 import csv
+import errno
 import gzip
 import os
+import re
+import zipfile
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -15,15 +18,18 @@ from artifacts.errors import DigitflowError, UsageError
 from artifacts.storage.store import Store
 from tasks.data import idx
 from tasks.data.inspection.inspect import inspect, refuse_unsound
+from tasks.data.inspection.repair import repair
 from tasks.data.reader.files import count_left_out
+from tasks.data.reader.labels import read_names
 from tasks.data.reader.layouts import find_data
 from tasks.data.reader.place import locate_data
 from tasks.prediction.sources import list_files, read_images
 from tasks.retraining.batch_formats import Target, check_batch, read_batch
+from tasks.retraining.inbox import add_batch
 from tests.conftest import Arrays, write_idx
 from tests.pictures import seven
 from tests.tasks.data.inspection.test_inspect import faulty, framed
-from tests.tasks.data.reader.conftest import LIMIT, arrays_of, class_folders, idx_files, labelled_pictures
+from tests.tasks.data.reader.conftest import LIMIT, arrays_of, class_folders, idx_files, labelled_pictures, stored
 
 Write = Callable[[Path, np.ndarray, np.ndarray], Path]
 TARGET = Target((8, 8), classes=10)
@@ -282,6 +288,131 @@ def test_what_is_refused(kind: str, few: tuple[np.ndarray, np.ndarray], store: S
             door()
         assert words in str(refused.value) and refused.value.exit_code == 2
         assert "\n" not in str(refused.value)
+
+
+def broken_class(folder: Path) -> None:
+    """What may lie in a class folder besides its pictures."""
+    os.mkfifo(folder / "pipe")
+    os.mkfifo(folder / "pipe.png")
+    (folder / "loop").symlink_to(folder.parent)
+    (folder / "above").symlink_to(folder.parent.parent)
+    (folder / "self").symlink_to("self")
+    (folder / "inner.png").mkdir()
+
+
+def test_odd_files_beside_pictures(few: tuple[np.ndarray, np.ndarray], store: Store, tmp_path: Path) -> None:
+    """Pipes, links that lead back or nowhere, and folders that are called as pictures keep no door from the others, and
+    what `data add` puts into the inbox is a batch; after an error nothing is left there.
+    """
+    mine = class_folders(tmp_path / "mine", *few, prefix="")
+    broken_class(mine / "1")
+    os.mkfifo(mine / "labels.csv")
+    (mine / "empty class").mkdir()
+    train_x, train_y, test_x, test_y = arrays_of(mine, store)
+    assert pairs([*train_x, *test_x], [*train_y, *test_y]) == pairs(*few)  # type: ignore[arg-type]
+    check_batch(mine, store, LIMIT, [TARGET])
+    assert pairs(*read_batch(add_batch(mine, store.home), store, LIMIT)) == pairs(*few)
+    assert len(list(list_files([str(mine)]))) == len(few[0])
+    (waiting,) = read_images(mine / "1" / "pipe", "pipe", tmp_path, max_bytes=LIMIT)
+    assert "is a pipe or a device" in waiting.error
+    with pytest.raises(UsageError, match="is a pipe or a device"):
+        find_data(mine / "labels.csv")
+
+
+def test_an_interrupted_copy_leaves_nothing(
+    few: tuple[np.ndarray, np.ndarray], store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A batch that could not be copied whole leaves nothing in the inbox, hidden or not."""
+    mine, copied = class_folders(tmp_path / "mine", *few), list[str]()
+
+    def failing(source: Path, target: Path) -> None:
+        copied.append(str(source))
+        Path(target).write_bytes(b"part")
+        if len(copied) == 3:
+            raise OSError(errno.ENOSPC, "No space left on device", str(target))
+
+    monkeypatch.setattr("shutil.copy2", failing)
+    with pytest.raises(DigitflowError, match="free some space"):
+        add_batch(mine, store.home)
+    assert not list((store.home / "inbox").iterdir())
+
+
+def test_names_of_any_bytes(few: tuple[np.ndarray, np.ndarray], store: Store, tmp_path: Path) -> None:
+    """Class folders and pictures whose names have line breaks or bytes that are no UTF-8 are read; the names of classes
+    become ones that can be printed and written a line, so that a sound copy has as many.
+    """
+    mine = class_folders(tmp_path / "mine", *few)
+    (mine / "digit 1").rename(mine / "caf\udce9")
+    (mine / "digit 2").rename(mine / "two\nlines")
+    (mine / "digit 3" / "3.png").rename(mine / "digit 3" / "\udcff\n.png")
+    source, place = locate_data(str(mine), store.home, LIMIT)
+    repaired = repair(inspect(source, place, store), tmp_path / "fixed", store)
+    names = {"caf�", "two lines", *(f"digit {i}" for i in (0, *range(3, 10)))}
+    assert set((repaired.folder / "classes.txt").read_text("utf-8").splitlines()) == names
+    assert set(read_names(repaired.folder)) == names
+    mine.rename(tmp_path / "\udcff")
+    assert locate_data(str(tmp_path / "\udcff"), store.home, LIMIT)[0].name == "�"
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"a\nb\nc\n", "it names 3 classes, a to c, but has labels up to 9; name each"),
+        (b"a\nb\na\n", "classes.txt names a twice"),
+        (b"\0\1\2\xff", "classes.txt is no text"),
+    ],
+    ids=["too few", "one twice", "no text"],
+)
+def test_unusable_names_of_classes(
+    content: bytes, words: str, few: tuple[np.ndarray, np.ndarray], store: Store, tmp_path: Path
+) -> None:
+    """A classes.txt that cannot name the classes is one error with exit status 2."""
+    mine = idx_pair(lambda start, n: f"{start}-idx{n}-ubyte")(tmp_path, *few)
+    (mine / "classes.txt").write_bytes(content)
+    with pytest.raises(DigitflowError) as refused:
+        refuse_unsound(*locate_data(str(mine), store.home, LIMIT), store)
+    assert words in str(refused.value) and refused.value.exit_code == 2
+
+
+def test_names_of_more_classes(few: tuple[np.ndarray, np.ndarray], store: Store, tmp_path: Path) -> None:
+    """A classes.txt in another encoding is read, and one with more names than classes is said."""
+    mine = idx_pair(lambda start, n: f"{start}-idx{n}-ubyte")(tmp_path, *few)
+    (mine / "classes.txt").write_text("\n".join([*"abcdefghi", "größe", "k", "l"]), "cp1252")
+    kept = stored(mine, store)
+    assert kept.splits.class_names[9] == "größe"
+    assert "12 classes are named, and the last 2 of them have no images" in kept.notes
+
+
+def test_a_lone_image_is_trained_on(few: tuple[np.ndarray, np.ndarray], store: Store, tmp_path: Path) -> None:
+    """Each class has images to train on, whatever they hold: a single image, or copies of one, is never held out."""
+    images, labels = few[0][:60], np.arange(60).astype(np.uint8)
+    _, train_y, _, test_y = arrays_of(npz("images", "labels")(tmp_path, images, labels), store)
+    assert sorted(train_y.tolist()) == list(range(60)) and not len(test_y)
+    copies = np.repeat(images[:20], 3, axis=0)
+    _, train_y, _, test_y = arrays_of(npz("images", "labels")(tmp_path, copies, labels // 3), store)
+    assert len(train_y) == 60 and not len(test_y)
+
+
+@pytest.mark.parametrize("kind", ["names of a gigabyte", "a table of infinite values", "labels beyond all measure"])
+def test_values_without_measure(kind: str, few: tuple[np.ndarray, np.ndarray], store: Store, tmp_path: Path) -> None:
+    """Texts and numbers of any size are neither loaded nor wrapped into others."""
+    if kind == "names of a gigabyte":
+        header = b"{'descr': '<U500000', 'fortran_order': False, 'shape': (500,)}"
+        names = b"\x93NUMPY\x01\0" + len(header).to_bytes(2, "little") + header
+        path = npz("images", "labels")(tmp_path, *few)
+        with zipfile.ZipFile(path, "a") as archive:
+            archive.writestr("class_names.npy", names)
+        assert find_data(path).class_names == () and "class_names" in find_data(path).remarks[0]
+        return
+    if kind == "a table of infinite values":
+        path = table(["label", *PIXELS])(tmp_path, *few)
+        path.write_text(path.read_text() + "1," + ",".join(["1e300"] * 64))
+        words = "mine.csv has an infinite value in row 201"
+    else:
+        path = npz("images", "labels", lambda labels: np.where(labels == 3, 1e300, labels))(tmp_path, *few)
+        words = "labels holds 1e+300 at position"
+    with pytest.raises(DigitflowError, match=re.escape(words)):
+        refuse_unsound(*locate_data(str(path), store.home, LIMIT), store)
 
 
 def test_labels_beyond_the_classes(few: tuple[np.ndarray, np.ndarray], store: Store, tmp_path: Path) -> None:
