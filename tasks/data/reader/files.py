@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
-from artifacts.errors import DigitflowError
+from artifacts.errors import UsageError
 from tasks.data.images import SUFFIXES, can_read_heic, is_heic
 
 Kind = Literal["picture", "idx images", "idx labels", "npy", "npz", "table"]
@@ -46,13 +46,15 @@ def is_special(path: Path) -> bool:
 def list_folder(folder: Path) -> list[Path]:
     """The files and folders in a folder that are neither a system's own nor special, in the order of their names.
 
-    Raises DigitflowError if the folder cannot be read.
+    Raises UsageError if the folder cannot be read.
     """
     try:
         paths = [path for path in folder.iterdir() if not (is_system_file(path.name) or is_special(path))]
         return sorted(paths, key=natural_key)
     except OSError as error:
-        raise DigitflowError(f"the folder {folder} cannot be read: {error.strerror}") from None
+        raise UsageError(
+            f"the folder {folder} cannot be read: {error.strerror}; make it readable, or move it"
+        ) from None
 
 
 def walk(folder: Path, above: tuple[Path, ...] = ()) -> list[Path]:

@@ -21,7 +21,14 @@ from tasks.data.reader.files import (
 from tasks.data.reader.labels import NAME_FILES, read_names
 from tasks.data.reader.parts import ArrayPair, Flaw, Pictures, PixelTable
 from tasks.data.reader.roles import USUAL_NAMES, assign_roles, names_classes
-from tasks.data.reader.tables import LABEL_COLUMNS, Table, numbers_or_names, read_file_labels, read_table
+from tasks.data.reader.tables import (
+    LABEL_COLUMNS,
+    FileLabel,
+    Table,
+    numbers_or_names,
+    read_file_labels,
+    read_table,
+)
 
 Part = ArrayPair | PixelTable | Pictures
 
@@ -173,20 +180,34 @@ def _from_file_labels(table: Table) -> Found:
     """The pictures that a table names, by their path beside it, by their name alone, or without suffix."""
     folder, rows = table.path.parent, read_file_labels(table)
     present = [path for path in walk(folder) if path != table.path]
-    files = _find_named(table, [name for name, _ in rows], present)
-    missing = [name for (name, _), path in zip(rows, files, strict=True) if path is None]
+    files = _find_named(table, [row.file for row in rows], present)
+    missing = [row.file for row, path in zip(rows, files, strict=True) if path is None]
     many = "s that are" if len(missing) > 1 else " that is"
     some = ", ".join(missing[:3]) + ", …" * (len(missing) > 3)
     absent = f"{table.path.name} names {len(missing)} file{many} not there: {some}"
     flaws = (Flaw("missing", absent, len(missing)),) if missing else ()
     _refuse_contradictions(table, rows, files)
-    kept = [i for i, path in enumerate(files) if path is not None]
-    labels = numbers_or_names([label for _, label in rows])[kept]
-    used = tuple(path for path in files if path is not None)
+    used = {path for path in files if path is not None}
     if not used:
-        raise BadSource(f"{table.path.name} names {len(rows)} files, none of which is there, such as {rows[0][0]!r}")
-    left_out = tuple(path.name for path in present if path not in set(used) and path.name not in NAME_FILES)
-    return Found(f"pictures with {table.path.name}", Pictures(folder, used, labels), None, (), left_out, (), flaws)
+        raise BadSource(f"{table.path.name} names {len(rows)} files, none of which is there, such as {rows[0].file!r}")
+    left_out = tuple(path.name for path in present if path not in used and path.name not in NAME_FILES)
+    labels, splits = numbers_or_names([row.label for row in rows]), [_split_called(row.split) for row in rows]
+
+    def pictures(split: str) -> Pictures | None:
+        own = [i for i, path in enumerate(files) if path is not None and splits[i] == split]
+        return Pictures(folder, tuple(path for i in own if (path := files[i])), labels[own]) if own else None
+
+    train, test, validation = (pictures(split) for split in ("train", "test", "validation"))
+    is_unused = train is not None and test is not None and validation is not None
+    notes = (f"left out: {splits.count('validation'):,} pictures of the validation split",) * is_unused
+    first, *others = filter(None, (train, test, validation))
+    second = others[0] if others else None
+    return Found(f"pictures with {table.path.name}", first, second, (), left_out, notes, flaws)
+
+
+def _split_called(text: str) -> str:
+    """The split that a table names; the training split, if it names none."""
+    return next((split for split, names in _SPLIT_FOLDERS.items() if text.lower() in names), "train")
 
 
 def _find_named(table: Table, names: list[str], present: list[Path]) -> list[Path | None]:
@@ -215,11 +236,11 @@ def _find_named(table: Table, names: list[str], present: list[Path]) -> list[Pat
     return files
 
 
-def _refuse_contradictions(table: Table, rows: list[tuple[str, str]], files: list[Path | None]) -> None:
+def _refuse_contradictions(table: Table, rows: list[FileLabel], files: list[Path | None]) -> None:
     known: dict[Path, str] = {}
-    for (name, label), path in zip(rows, files, strict=True):
-        if path is not None and known.setdefault(path, label) != label:
-            raise BadSource(f"{table.path.name} gives {name} two labels: {known[path]} and {label}; keep one")
+    for row, path in zip(rows, files, strict=True):
+        if path is not None and known.setdefault(path, row.label) != row.label:
+            raise BadSource(f"{table.path.name} gives {row.file} two labels: {known[path]} and {row.label}; keep one")
 
 
 def _from_classes(folder: Path, classes: list[Path], others: Iterable[Path]) -> Found:

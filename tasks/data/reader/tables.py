@@ -17,6 +17,7 @@ from tasks.data.reader.files import HEAD
 
 FILE_COLUMNS = ("file", "filename", "file_name", "file name", "image", "image_name", "path", "filepath", "picture")
 LABEL_COLUMNS = ("label", "labels", "class", "target", "digit", "category", "class_name", "y")
+SPLIT_COLUMNS = ("split", "usage", "set", "subset", "partition")
 _OTHER_COLUMNS = ("", "id", "index", "usage", "unnamed: 0", "split")
 """Columns that tables of pixels have besides pixels and labels."""
 _NUMBER_COLUMNS = ("id", "index", "")
@@ -26,6 +27,16 @@ _DECIMAL_COMMA = re.compile(r"\d,\d")
 SAMPLE = 64
 """Rows that tell how a table is written."""
 _MARKS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16", b"\xef\xbb\xbf": "utf-8-sig"}
+
+
+class FileLabel(NamedTuple):
+    """A row of a table of labels: the name of a file, its label as text, and what a column says of its split, if one
+    does.
+    """
+
+    file: str
+    label: str
+    split: str = ""
 
 
 class Table(NamedTuple):
@@ -144,8 +155,9 @@ def _ends_with_label(rows: list[list[str]], count: int) -> bool:
     return len(first) == 1 and len(last) > 1
 
 
-def read_file_labels(table: Table) -> list[tuple[str, str]]:
+def read_file_labels(table: Table) -> list[FileLabel]:
     """The name of each file in the table and its label as text. Raises BadSource, which quotes what was found."""
+    split_column = table.named(SPLIT_COLUMNS)
     file_column, label_column = table.files, table.named(LABEL_COLUMNS)
     if file_column is None or label_column is None:
         raise BadSource(f"{table.path.name} needs the columns file and label; its first row is {table.header}")
@@ -156,7 +168,8 @@ def read_file_labels(table: Table) -> list[tuple[str, str]]:
                 continue
             if len(row) <= max(file_column, label_column) or not row[label_column].strip():
                 raise BadSource(f"{table.path.name} has no label in row {number}: {table.delimiter.join(row)[:80]!r}")
-            rows.append((row[file_column].strip(), row[label_column].strip()))
+            split = row[split_column].strip() if split_column is not None and split_column < len(row) else ""
+            rows.append(FileLabel(row[file_column].strip(), row[label_column].strip(), split))
     if not rows:
         raise BadSource(f"{table.path.name} names no file: it has a header and no rows")
     return rows

@@ -290,6 +290,31 @@ def test_what_is_refused(kind: str, few: tuple[np.ndarray, np.ndarray], store: S
         assert "\n" not in str(refused.value)
 
 
+@pytest.mark.parametrize("names", [("Train", "test", "val"), ("training", "Testing", "valid"), ("train", "validation")])
+def test_a_column_tells_the_split(
+    names: tuple[str, ...], few: tuple[np.ndarray, np.ndarray], store: Store, tmp_path: Path
+) -> None:
+    """A6: where a table tells the split of each picture, no test image is trained on; what is unused is said."""
+    images, labels = few[0][:60], few[1][:60]
+    splits = [names[i % len(names)] for i in range(60)]
+    lines = ["file,label,split", *(f"{i}.png,{labels[i]},{splits[i]}" for i in range(60))]
+    mine = labelled_pictures(tmp_path / "mine", images, "\n".join(lines).encode())
+    kept = stored(mine, store)
+    train_x, train_y, test_x, test_y = arrays_of(mine, store)
+    for position, own in ((0, (train_x, train_y)), (1, (test_x, test_y))):
+        chosen = [i for i in range(60) if splits[i] == names[position]]
+        assert pairs(*own) == pairs(images[chosen], labels[chosen])
+    assert kept.notes == (("left out: 20 pictures of the validation split",) if len(names) == 3 else ())
+
+
+def test_a_column_that_is_not_read_is_said(few: tuple[np.ndarray, np.ndarray], store: Store, tmp_path: Path) -> None:
+    """K2: a table of pixels whose rows name their split is one split, and a note says so."""
+    path = table(["label", *PIXELS])(tmp_path, *few)
+    head, *rows = path.read_text().splitlines()
+    path.write_text("\n".join([f"{head},Usage", *(f"{row},Training" for row in rows)]))
+    assert "mine.csv: the column Usage is not read: all rows are one split" in stored(path, store).notes
+
+
 def broken_class(folder: Path) -> None:
     """What may lie in a class folder besides its pictures."""
     os.mkfifo(folder / "pipe")

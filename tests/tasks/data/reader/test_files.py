@@ -1,5 +1,6 @@
 """A file is what its content says, and what its name says where the content is damaged."""
 
+import errno
 import gzip
 import io
 from pathlib import Path
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from artifacts.errors import UsageError
 from tasks.data import idx
 from tasks.data.images import SUFFIXES
 from tasks.data.reader.files import count_left_out, is_system_file, kind_of, natural_key, walk
@@ -95,3 +97,14 @@ def test_left_out_is_one_line() -> None:
     assert count_left_out([]) == ""
     assert count_left_out(["a.txt"]) == "left out: 1 file: .txt 1"
     assert count_left_out(["a.B", "c.b", "d"]) == "left out: 3 files: .b 2, without a suffix 1"
+
+
+def test_a_locked_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder that may not be read is a request that cannot be met, with what to do."""
+
+    def locked(path: Path) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "iterdir", locked)
+    with pytest.raises(UsageError, match="cannot be read: Permission denied; make it readable"):
+        walk(tmp_path)
