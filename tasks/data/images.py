@@ -109,8 +109,9 @@ def _head(file: Path | BytesIO) -> bytes:
 
 def _what_it_is(file: Path | BytesIO) -> str:
     """Why a file that Pillow does not know is not read."""
-    if not is_heic(_head(file)):
-        return f"is no {FORMAT_NAMES} image"
+    head = _head(file)
+    if not is_heic(head):
+        return f"is no {FORMAT_NAMES} image" + ", but empty" * (not head)
     if can_read_heic():
         return "cannot be read: it is a damaged HEIC"
     return f"is no {FORMAT_NAMES} image, but HEIC; install digitflow[heic] to read it"

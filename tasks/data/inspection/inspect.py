@@ -141,7 +141,7 @@ def refuse_unsound(source: Source, place: Place, store: Store) -> tuple[Splits, 
         if inspection.is_repairable:
             way_on = f"`{inspection.mending(place.path)}` writes a sound copy, and {way_on}"
         raise InvalidData(f"{source.name}: {problems}; {way_on}", report.model_dump(mode="json"))
-    mending = f"`{inspection.mending(place.path)}` writes a copy in which what can be mended is"
+    mending = f"`{inspection.mending(place.path)}` writes a copy without what can be mended"
     return stored.splits, [problem.message for problem in report.warnings] + [mending] * inspection.is_repairable
 
 

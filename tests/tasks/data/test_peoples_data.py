@@ -460,8 +460,8 @@ def harmed(name: str, arrays: Arrays) -> Arrays:
 @pytest.mark.parametrize(
     ("name", "checks", "way_on"),
     [
-        ("A3", {"sideways"}, " --fix OUT --transpose` writes a copy in which what can be mended is"),
-        ("A4", {"first-label"}, " --fix OUT` writes a copy in which what can be mended is"),
+        ("A3", {"sideways"}, " --fix OUT --transpose` writes a copy without what can be mended"),
+        ("A4", {"first-label"}, " --fix OUT` writes a copy without what can be mended"),
         ("A5", {"leak"}, " --fix OUT` writes a sound copy"),
         ("D1", {"blank", "leak", "inverted", "sizes", "unseen-label", "missing-class"}, "` shows it"),
     ],

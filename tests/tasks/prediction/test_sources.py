@@ -152,7 +152,7 @@ class Trap:
     ("content", "problem"),
     [
         (b"nonsense", "no PNG"),
-        (b"", "no PNG"),
+        (b"", "image, but empty"),
         (b"\0\0\x08\x03\0\0\0\x01\0\0\0\x08\0\0\0\x08xx", "declares"),
         (gzip.compress(b"\0\0\x08\x03" + bytes(2 * LIMIT), mtime=0), "unpacks to more"),
         (gzip.compress(bytes(2 * LIMIT), mtime=0), "no PNG"),
