@@ -66,7 +66,7 @@ lock: setup
 	echo scikit-learn | $(UV) pip compile pyproject.toml $(LOCK) --excludes /dev/stdin --output-file requirements.lock
 	$(UV) pip compile pyproject.toml $(LOCK) $(EXTRAS) --constraint requirements.lock --output-file requirements-dev.lock
 
-EXTRAS = $(addprefix --extra ,s3 http jax dask ui dev)  # not heic: the tests have a Pillow that cannot read HEIC
+EXTRAS = $(addprefix --extra ,s3 http heic jax dask ui dev)
 LOCK = --quiet --native-tls --universal --python-version 3.11 --generate-hashes $(if $(UPGRADE),--upgrade) \
 	--custom-compile-command "make lock"
 

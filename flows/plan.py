@@ -8,7 +8,18 @@ from pydantic import BaseModel, Field, model_validator
 
 from artifacts.errors import UsageError, suggest
 from artifacts.storage.settings import Settings
-from tasks.data.datasets import FILES, MIRRORS, NAMES, SAMPLE, SAMPLE_SOURCE, SOURCES, Mirrors, Place, Source
+from tasks.data.datasets import (
+    FILES,
+    MIRRORS,
+    NAMES,
+    SAMPLE,
+    SAMPLE_SOURCE,
+    SOURCES,
+    Mirrors,
+    Place,
+    Source,
+    require_utf8,
+)
 from tasks.evaluation.gate import Gate
 from tasks.model.hyperparameters import Hyperparameters
 from tasks.model.recipes import Recipe, choose, default_min_accuracy
@@ -119,6 +130,8 @@ def locate(dataset: str, settings: Settings, name: str = "") -> tuple[Source, Mi
             f"unknown data set {dataset!r}; {suggest(dataset, NAMES)} Or give the path of your data, such as a "
             f"folder with {', '.join(FILES)}, or with a folder of pictures a class"
         )
+    for text in (dataset, name):
+        require_utf8(text)
     from tasks.data.reader.place import locate_data
 
     return locate_data(dataset, settings.home, settings.max_file_bytes, name)

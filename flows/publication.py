@@ -19,6 +19,7 @@ from artifacts.storage.store import Ref, Store
 from flows.plan import Plan
 from flows.steps import Results
 from flows.upkeep import prune_home
+from tasks.data.datasets import name_of
 from tasks.evaluation.gate import Verdict
 from tasks.evaluation.metrics import Evaluation
 from tasks.registry.mlflow_runs import Tracking
@@ -37,6 +38,9 @@ class Outcome(BaseModel):
     accuracy: float
     interval: tuple[float, float]
     predictions: tuple[int, ...]
+    """Labels of the first five test images."""
+    predicted_names: tuple[str, ...] = ()
+    """The names of these classes; empty where classes are called by their numbers."""
     gate: Verdict
     version: int
     """In the model registry."""
@@ -102,7 +106,7 @@ def publish(
         announce("digitflow.champion.replaced", f"digitflow.model.{slug(name)}", {"dataset": name} | what)
     if in_flow:
         _log(evaluation, verdict, decision.version)
-    warnings = store.get_json(results.validated.report)["warnings"]
+    warnings, names = store.get_json(results.validated.report)["warnings"], results.validated.data.class_names
     return Outcome(
         run=run.manifest.run,
         dataset=plan.source.name,
@@ -111,6 +115,7 @@ def publish(
         accuracy=evaluation.accuracy,
         interval=evaluation.interval,
         predictions=evaluation.predictions,
+        predicted_names=tuple(name_of(label, names) for label in evaluation.predictions) if names else (),
         gate=verdict,
         version=decision.version,
         promoted=decision.promoted,

@@ -1,5 +1,6 @@
 """The steps of a training run, in order."""
 
+import shlex
 from typing import NamedTuple
 
 from artifacts.errors import UsageError
@@ -71,18 +72,26 @@ def prepare(plan: Plan, settings: Settings) -> Validated:
 
 
 def refuse_incomparable(plan: Plan, data: Splits, settings: Settings) -> None:
-    """Raise UsageError if the champion has other classes or another size, so that no test images suit both models."""
+    """Raise UsageError if the champion has other classes, also by their names, or another size, so that no test images
+    suit both models.
+    """
     champion = Registry(settings.home).champion(plan.source.name)
     if champion is None:
         return
     shape, classes = data.test.images.shape[1:], int(settings.artifacts.get(data.train.labels).max()) + 1
+    way_on = f"train it under another name, such as --dataset-name {shlex.quote(f'{plan.source.name}-2')}"
     if (champion.image_shape, champion.classes) == (shape, classes):
+        for here, there in zip(data.class_names, champion.class_names, strict=False):  # either may have no names
+            if here != there:
+                raise UsageError(
+                    f"{plan.source.name} has the class {here} where its champion, version {champion.version}, has "
+                    f"{there}: the two cannot be compared; {way_on}"
+                )
         return
     size, others = (f"{width}×{height}" for height, width in (shape, champion.image_shape))
     raise UsageError(
         f"{plan.source.name} has {classes} classes and images of {size}, but its champion, version {champion.version}, "
-        f"was trained on {champion.classes} classes and {others}: the two cannot be compared; train it under another "
-        f"name, such as --dataset-name {plan.source.name}-2"
+        f"was trained on {champion.classes} classes and {others}: the two cannot be compared; {way_on}"
     )
 
 
@@ -168,6 +177,7 @@ def judge(
         baseline_probabilities=theirs,
         counts_on_new_images=counts_on_new_images,
         gate=plan.gate,
+        class_names=validated.data.class_names,
         store=store,
     )
     page = report(

@@ -75,6 +75,12 @@ class _SmokeTestHere:
 
 
 @pytest.fixture
+def without_heic(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The extra `heic` is not installed."""
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+
+
+@pytest.fixture
 def store(home: Path) -> Store:
     return Store(home)
 

@@ -67,7 +67,7 @@ def show_outcome(outcome: "Outcome", as_json: bool) -> None:
         (
             *_steps(outcome),
             accuracy,
-            ("predicted", f"{list(outcome.predictions)} for the first five test images"),
+            ("predicted", f"{_predicted(outcome)} for the first five test images"),
             *verdict,
             ("weights", outcome.weights),
             ("report", outcome.report),
@@ -138,6 +138,10 @@ def _compared(row: dict[str, Any]) -> Row:
     interval = "" if row["interval"] is None else "{:.2%} to {:.2%}".format(*row["interval"])
     score = row["failure"] if row["accuracy"] is None else f"{row['accuracy']:.2%}"
     return row["name"], score, interval, str(row["seeds"]), f"{row['parameters']:,}", f"{row['seconds']:.1f}"
+
+
+def _predicted(outcome: "Outcome") -> str:
+    return ", ".join(outcome.predicted_names) or str(list(outcome.predictions))
 
 
 def _verdict(outcome: "Outcome") -> list[Row]:

@@ -105,6 +105,7 @@ def _add_status(app: FastAPI, follower: ChampionFollower, metrics: Metrics) -> N
             model=version.version,
             dataset=version.dataset,
             classes=version.classes,
+            class_names=list(version.class_names),
             trouble=follower.trouble,
         )
 

@@ -6,7 +6,7 @@ from tasks.data.datasets import FORMAT_NAMES
 
 
 class Drawing(BaseModel, extra="forbid"):
-    """A drawing, scan or photo of one digit."""
+    """A drawing, scan or photo of one digit, or of whatever the model reads."""
 
     image: Base64Bytes = Field(description=f"A {FORMAT_NAMES} file in base64")
 
@@ -18,7 +18,7 @@ class Asked(Drawing):
 
 
 class Corrected(Drawing):
-    """A drawing and the digit that a person sees in it."""
+    """A drawing and the class that a person sees in it."""
 
     label: int = Field(ge=0, le=255, strict=True)
 
@@ -51,10 +51,13 @@ class Kept(BaseModel):
 
 
 class Health(BaseModel):
-    """The model in use. `trouble` says why the registry cannot be read, or is empty."""
+    """The model in use. `class_names` is empty where classes are called by their numbers. `trouble` says why the
+    registry cannot be read, or is empty.
+    """
 
     status: str
     model: int
     dataset: str
     classes: int
+    class_names: list[str]
     trouble: str

@@ -5,6 +5,7 @@ from urllib.parse import unquote, urlsplit
 
 from pydantic import BaseModel
 
+from artifacts.errors import UsageError
 from artifacts.storage.store import Digest, Location, Ref
 
 
@@ -57,6 +58,11 @@ class Splits(BaseModel, frozen=True):
         )
 
 
+def name_of(label: int, class_names: tuple[str, ...]) -> str:
+    """What people call a class: its name, or its number if it has none."""
+    return class_names[label] if label < len(class_names) else str(label)
+
+
 class Mirrors(BaseModel, Location, frozen=True):
     """The servers to try for a source. They do not decide what is read, so they are not in a cache key."""
 
@@ -78,6 +84,12 @@ class Place(BaseModel, Location, frozen=True):
     path: str
     max_bytes: int = 2**32
     """Of what is unpacked from it."""
+
+
+def require_utf8(path: str) -> None:
+    """Raise UsageError if a path has bytes that are no UTF-8: a Prefect server could not be told it."""
+    if any("\ud800" <= character <= "\udfff" for character in path):
+        raise UsageError(f"{path!r} has bytes that are no UTF-8; rename it")
 
 
 SOURCES = {

@@ -58,7 +58,7 @@ def decode(file: Path | BytesIO, max_pixels: int = MAX_PIXELS) -> GreyImage:
             turn = _TURNS.get(opened.getexif().get(_ORIENTATION, 1))
             pixels, changes = _grey(opened.transpose(Image.Transpose[turn]) if turn else opened)
     except UnidentifiedImageError:
-        raise BadSource(f"is no {FORMAT_NAMES} image" + _hint(file)) from None
+        raise BadSource(_what_it_is(file)) from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise BadSource(f"has more than {max_pixels:,} pixels") from None
     except DigitflowError:
@@ -75,7 +75,7 @@ def decode(file: Path | BytesIO, max_pixels: int = MAX_PIXELS) -> GreyImage:
 def can_read_heic() -> bool:
     """Whether the extra `heic` is installed. Pillow can read HEIC from then on."""
     try:
-        from pillow_heif import register_heif_opener  # type: ignore[import-not-found]
+        from pillow_heif import register_heif_opener
     except ImportError:
         return False
     register_heif_opener()
@@ -107,8 +107,14 @@ def _head(file: Path | BytesIO) -> bytes:
         return opened.read(16)
 
 
-def _hint(file: Path | BytesIO) -> str:
-    return ", but HEIC; install digitflow[heic] to read it" if is_heic(_head(file)) else ""
+def _what_it_is(file: Path | BytesIO) -> str:
+    """Why a file that Pillow does not know is not read."""
+    head = _head(file)
+    if not is_heic(head):
+        return f"is no {FORMAT_NAMES} image" + ", but empty" * (not head)
+    if can_read_heic():
+        return "cannot be read: it is a damaged HEIC"
+    return f"is no {FORMAT_NAMES} image, but HEIC; install digitflow[heic] to read it"
 
 
 def _reduce_jpeg(opened: Any, max_pixels: int) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ from pandera.errors import SchemaError, SchemaErrors
 from pydantic import BaseModel
 
 from artifacts.storage.arrays import chunks
+from tasks.data.datasets import name_of
 
 Schema: TypeAlias = arrays.DataArraySchema | tables.DataFrameSchema
 
@@ -29,6 +30,7 @@ TOLERANCE = {
     "blank": 0.01,
     "constant": 0.01,
     "duplicate": math.inf,
+    "contradiction": math.inf,
     "inverted": math.inf,
     "sideways": math.inf,
     "first-label": math.inf,
@@ -90,12 +92,18 @@ class SplitStatistics:
 
     @cached_property
     def image_table(self) -> pd.DataFrame:
-        """One row for each image: `image_statistics`, and whether it is constant or a copy of an earlier image."""
+        """One row for each image: `image_statistics`, and whether it is constant, a copy of an earlier image, or one of
+        several copies with different labels.
+        """
         is_sound = self.images.dtype == np.uint8 and self.images.ndim == 3 and self.images.size > 0
         images = self.images if is_sound else np.empty((0, 1, 1), np.uint8)
         table = pd.concat([image_statistics(images[:0]), *map(image_statistics, chunks(images))], ignore_index=True)
         flat = is_flat(table)
-        return table.assign(constant=flat & (table.high > 0), duplicate=table.digest.duplicated() & ~flat)
+        labels = pd.Series(self.labels if self.labels.shape == (len(table),) else np.zeros(len(table), np.uint8))
+        several = labels.groupby(table.digest).transform("nunique") > 1
+        return table.assign(
+            constant=flat & (table.high > 0), duplicate=table.digest.duplicated() & ~flat, contradiction=several & ~flat
+        )
 
     @cached_property
     def label_counts(self) -> np.ndarray:
@@ -169,7 +177,10 @@ def is_flat(table: pd.DataFrame) -> pd.Series:
 
 
 def find_problems(
-    split: Literal["train", "test"], schema: Schema, data: xr.DataArray | pd.DataFrame
+    split: Literal["train", "test"],
+    schema: Schema,
+    data: xr.DataArray | pd.DataFrame,
+    class_names: tuple[str, ...] = (),
 ) -> Iterator[Problem]:
     """The rules of `schema` that `data` breaks, in the order of the schema."""
     unit = "classes" if schema.name == "classes" else "images"
@@ -180,7 +191,7 @@ def find_problems(
         yield Problem(
             split="both" if rule in RULES_ON_BOTH_SPLITS else split,
             check=rule,
-            message=f"{split} {schema.name}: {text}{_first_few(unit, positions)}",
+            message=f"{split} {schema.name}: {text}{_first_few(unit, positions, class_names)}",
             count=max(1, len(positions)),
             images=tuple(positions[:LISTED]) if unit == "images" else (),
         )
@@ -219,6 +230,7 @@ def _failing_positions(output: Any) -> list[int]:
     return np.unique(np.nonzero(~passed)[0]).tolist() if passed.ndim else []
 
 
-def _first_few(unit: str, positions: list[int]) -> str:
+def _first_few(unit: str, positions: list[int], class_names: tuple[str, ...]) -> str:
     more = f" and {len(positions) - 5} more" if len(positions) > 5 else ""
-    return f" ({unit} {', '.join(map(str, positions[:5]))}{more})" if positions else ""
+    names = class_names if unit == "classes" else ()
+    return f" ({unit} {', '.join(name_of(i, names) for i in positions[:5])}{more})" if positions else ""

@@ -29,10 +29,12 @@ def check_data(
     test_images: np.ndarray,
     test_labels: np.ndarray,
     classes: int | None,
+    class_names: tuple[str, ...] = (),
 ) -> DataReport:
     """Check uint8 images (n, height, width) and labels (n,) against all contracts, and list every broken rule.
 
-    `classes` None: one more than the greatest training label. Memory: about 30 bytes an image. Deterministic.
+    `classes` None: one more than the greatest training label. Messages call classes by their `class_names`. Memory:
+    about 30 bytes an image. Deterministic.
     """
     train, test = SplitStatistics(train_images, train_labels), SplitStatistics(test_images, test_labels)
     size = classes or int(train.label_counts.nonzero()[0].max(initial=0)) + 1
@@ -40,7 +42,7 @@ def check_data(
         *find_problems("train", image_contract(train_images), _as_data_array("images", train_images)),
         *find_problems("train", label_contract(train, classes), _as_data_array("labels", train_labels)),
         *find_problems("train", statistics_contract(test.image_table), train.image_table),
-        *find_problems("train", class_contract(train.class_table(size)), train.class_table(size)),
+        *find_problems("train", class_contract(train.class_table(size)), train.class_table(size), class_names),
         *find_problems("test", image_contract(train_images), _as_data_array("images", test_images)),
         *find_problems("test", label_contract(test, classes, train), _as_data_array("labels", test_labels)),
         *find_problems("test", statistics_contract(), test.image_table),
@@ -115,7 +117,8 @@ def statistics_contract(test: pd.DataFrame | None = None) -> tables.DataFrameSch
         light.append(_rule("polarity", swapped, lambda train: not abs(train.median() - typical) > INVERTED))
         turned = "wider than tall: if they show characters, they lie on their side, as EMNIST's do; transpose them"
         wideness.append(_rule("sideways", turned, lambda train: not train.mean() > SIDEWAYS))
-    copy = "an earlier image of the split is the same; remove the copy"
+    copy = "an earlier image of the split is the same, and so counts twice; remove the copy, or keep it on purpose"
+    contradiction = "the same image has another label in the split; correct the labels, or remove all its copies"
     columns = {
         "mean": tables.Column("float32", tables.Check.in_range(0, 255)),
         "deviation": tables.Column("float32", tables.Check.in_range(0, 128)),
@@ -127,6 +130,7 @@ def statistics_contract(test: pd.DataFrame | None = None) -> tables.DataFrameSch
         "digest": tables.Column("uint64", digest),
         "constant": tables.Column(bool, _rule("constant", "all pixels are the same; remove the image", np.logical_not)),
         "duplicate": tables.Column(bool, _rule("duplicate", copy, np.logical_not)),
+        "contradiction": tables.Column(bool, _rule("contradiction", contradiction, np.logical_not)),
     }
     return tables.DataFrameSchema(columns, strict=True, name="images")
 

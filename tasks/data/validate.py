@@ -29,6 +29,7 @@ def validate(data: Splits, classes: int | None, store: Store) -> Validated:
         test_images=store.get(data.test.images),
         test_labels=store.get(data.test.labels),
         classes=classes,
+        class_names=data.class_names,
     )
     if report.errors:
         raise InvalidData("; ".join(problem.message for problem in report.errors), report.model_dump(mode="json"))

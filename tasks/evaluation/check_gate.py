@@ -21,6 +21,7 @@ def check_gate(
     baseline_probabilities: Ref | None,
     counts_on_new_images: Ref | None,
     gate: Gate,
+    class_names: tuple[str, ...] = (),
     store: Store,
 ) -> Ref:
     """Check a scored model against the gate. The result is a `Verdict` as JSON; a rejection is not an error.
@@ -37,5 +38,6 @@ def check_gate(
         baseline=baseline,
         baseline_probabilities=store.get(baseline_probabilities) if baseline_probabilities else None,
         counts_on_new_images=PairedCounts(*store.get_json(counts_on_new_images)) if counts_on_new_images else None,
+        class_names=class_names,
     )
     return store.put_json(verdict.model_dump(mode="json"))

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from artifacts.storage.arrays import Labels, Probabilities
+from tasks.data.datasets import name_of
 from tasks.evaluation.gate import Baseline, Check, Gate, SmokeTest, Verdict
 from tasks.evaluation.metrics import Evaluation, calibration_error
 from tasks.evaluation.paired_tests import PairedCounts, difference_interval, discordant, non_inferiority, superiority
@@ -18,14 +19,15 @@ def apply_gate(
     baseline: Baseline,
     baseline_probabilities: Probabilities | None = None,
     counts_on_new_images: PairedCounts | None = None,
+    class_names: tuple[str, ...] = (),
 ) -> Verdict:
     """Check a model against each limit of the gate, and against the baseline's probabilities for the same images.
 
     Without `min_accuracy`, it must beat always guessing the most frequent class. `counts_on_new_images` compare it with
-    the baseline on held-out new images.
+    the baseline on held-out new images. `class_names` are those of a data set.
     """
     accuracy = _accuracy(gate, evaluation)
-    checks = [accuracy, *_absolute(gate, evaluation, probabilities, labels)]
+    checks = [accuracy, *_absolute(gate, evaluation, probabilities, labels=labels, class_names=class_names)]
     champion = f"version {baseline.version}"
     if baseline_probabilities is not None:
         checks.append(_against(gate, champion, discordant(probabilities, baseline_probabilities, labels)))
@@ -37,6 +39,11 @@ def apply_gate(
         threshold=accuracy.threshold,
         checks=tuple(checks),
         baseline=baseline,
+        never_recognised=tuple(
+            f"class {name_of(c.label, class_names)} (0 of {c.support} test image{'s' * (c.support > 1)})"
+            for c in evaluation.per_class
+            if c.support and not c.recall
+        ),
     )
 
 
@@ -52,10 +59,13 @@ def _accuracy(gate: Gate, evaluation: Evaluation) -> Check:
     return check.model_copy(update={"quantity": "accuracy"} | measured)
 
 
-def _absolute(gate: Gate, evaluation: Evaluation, probabilities: Probabilities, labels: Labels) -> Iterator[Check]:
+def _absolute(
+    gate: Gate, evaluation: Evaluation, probabilities: Probabilities, *, labels: Labels, class_names: tuple[str, ...]
+) -> Iterator[Check]:
     if gate.min_recall is not None:
         worst = min((c for c in evaluation.per_class if c.support), key=lambda c: c.recall)
-        yield _at_least(f"recall of class {worst.label}, the worst", worst.recall, gate.min_recall)
+        name = name_of(worst.label, class_names)
+        yield _at_least(f"recall of class {name}, the worst", worst.recall, gate.min_recall)
     if gate.max_loss is not None:
         yield _at_most("loss", evaluation.loss, gate.max_loss)
     if gate.max_calibration_error is not None:

@@ -25,6 +25,10 @@ OVERUSED = 20
 """Uses of one test set from which on a false promotion is to be expected, at a significance level of 5 %."""
 
 
+NAMED = 5
+"""Classes that a verdict names; it counts the others."""
+
+
 class Gate(BaseModel, frozen=True, extra="forbid"):
     """The limits that a model must keep. An unset limit is not checked."""
 
@@ -90,6 +94,8 @@ class Verdict(BaseModel, frozen=True, populate_by_name=True, serialize_by_alias=
     threshold: float
     checks: tuple[Check, ...]
     baseline: Baseline = Field(alias="opponent")  # the name in verdicts
+    never_recognised: tuple[str, ...] = ()
+    """The classes that the test images have, and that the model never predicts rightly."""
 
     @property
     def comparison(self) -> str:
@@ -109,4 +115,10 @@ class Verdict(BaseModel, frozen=True, populate_by_name=True, serialize_by_alias=
         """Why the model passed or was rejected, in one line."""
         failed = [f"{c.name} is {c.value:.6g}, not {c.asked} {c.threshold:.6g}" for c in self.checks if not c.passed]
         passed = [f"{c.name} is {c.value:.6g}, {c.asked} {c.threshold:.6g}" for c in self.checks]
-        return "; ".join(failed or [*passed, *filter(None, [self.baseline.absence])])
+        return "; ".join([*(failed or [*passed, *filter(None, [self.baseline.absence])]), *self._unlearned])
+
+    @property
+    def _unlearned(self) -> list[str]:
+        names = self.never_recognised
+        more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+        return [f"never recognised: {', '.join(names[:NAMED])}{more}"] if names else []

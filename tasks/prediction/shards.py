@@ -17,7 +17,7 @@ from artifacts.errors import DigitflowError, UsageError
 from artifacts.storage.arrays import CHUNK
 from artifacts.storage.store import Location, Store, canonical_json
 from tasks.data.datasets import IMAGE_FILES
-from tasks.data.reader.files import HEAD, Kind, count_left_out, is_system_file
+from tasks.data.reader.files import HEAD, Kind, count_left_out, is_special, is_system_file
 from tasks.model.forward import BATCH
 from tasks.prediction.sources import LoadedImage, count_images, image_kind, read_images
 
@@ -148,7 +148,8 @@ def _list_files(system: Any, root: str, source: str) -> tuple[list[tuple[File, K
         files, left_out = [], []
         for path in sorted(entries):
             name = path.removeprefix(root.rstrip("/")).lstrip("/")
-            if any(map(is_system_file, name.split("/"))):
+            is_waiting = _is_local(system) and is_special(Path(path))
+            if is_waiting or any(map(is_system_file, name.split("/"))):
                 continue
             if kind := _kind_of(system, path):
                 files.append((_describe(system, path, name, entries[path]), kind))

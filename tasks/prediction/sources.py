@@ -16,7 +16,7 @@ from tasks.data.datasets import IMAGE_FILES
 from tasks.data.images import Depth, GreyImage, decode
 from tasks.data.reader.arrays import PlainArray, list_arrays, open_plain, unpack
 from tasks.data.reader.convert import ImageArray, as_images
-from tasks.data.reader.files import HEAD, Kind, gunzip_head, kind_by, kind_in, walk
+from tasks.data.reader.files import HEAD, Kind, gunzip_head, is_special, kind_by, kind_in, walk
 from tasks.data.reader.roles import declared_shape, images_among
 from tasks.data.reader.tables import read_table, table_in, unpack_pixels
 
@@ -74,6 +74,8 @@ def read_images(
     try:
         if os.path.isdir(path):  # noqa: PTH112
             raise BadSource(f"has no {IMAGE_FILES} file in it")
+        if is_special(path):
+            raise BadSource("is a pipe or a device; give a file")
         with path.open("rb") as file:
             head = file.read(HEAD)
         kind = kind_in(head) or kind_by(name, lambda: head)

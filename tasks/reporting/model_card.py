@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from artifacts.storage.arrays import Labels, Probabilities, RawImages
+from tasks.data.datasets import name_of
 from tasks.evaluation.gate import Verdict
 from tasks.evaluation.metrics import Bin, Evaluation
 
@@ -57,11 +58,6 @@ class ModelCard:
     def name_of(self, label: int) -> str:
         """What people call a class."""
         return name_of(label, self.class_names)
-
-
-def name_of(label: int, class_names: tuple[str, ...]) -> str:
-    """The name of a class, or its number if it has none."""
-    return class_names[label] if label < len(class_names) else str(label)
 
 
 def worst_mistakes(

@@ -30,7 +30,7 @@ def report_html(card: ModelCard, figures: Figures) -> str:
         confusions=frequent_errors(card.evaluation),
         epochs=_epochs(card.history),
         problems=_problems(card.data_report),
-        statistics=_statistics(card.data_report),
+        statistics=_statistics(card),
         hyperparameters=Table(("name", "value"), [(k, format_value(v)) for k, v in card.hyperparameters.items()]),
         lineage=Table(("what", "SHA-256"), list(card.lineage.items())),
         few_classes=len(card.evaluation.per_class) <= LEGIBLE_CLASSES,
@@ -66,7 +66,7 @@ def report_markdown(card: ModelCard, figures: Figures) -> dict[str, str]:
                 f"### {name.capitalize()}\n\n{as_markdown(table)}"
                 for name, table in _problems(card.data_report).items()
             ),
-            f"### Statistics\n\n{as_markdown(_statistics(card.data_report))}",
+            f"### Statistics\n\n{as_markdown(_statistics(card))}",
         ],
     }
     if figures.champions:
@@ -140,16 +140,20 @@ def _problems(report: Mapping[str, Any]) -> dict[str, Table]:
     return tables
 
 
-def _statistics(report: Mapping[str, Any]) -> Table:
+def _statistics(card: ModelCard) -> Table:
     """The statistics of a data report, one column per split. A list has one value per class."""
-    splits = {name: value for name, value in report.items() if isinstance(value, Mapping)}
+    splits = {name: value for name, value in card.data_report.items() if isinstance(value, Mapping)}
     names = dict.fromkeys(name for values in splits.values() for name in values)
-    rows = [(name.replace("_", " "), *(_statistic(values.get(name)) for values in splits.values())) for name in names]
+    rows = [
+        (name.replace("_", " "), *(_statistic(values.get(name), card) for values in splits.values())) for name in names
+    ]
     return Table(("statistic", *splits), rows)
 
 
-def _statistic(value: object) -> str:
-    return format_value(dict(enumerate(value))) if isinstance(value, list | tuple) else format_value(value)
+def _statistic(value: object, card: ModelCard) -> str:
+    if isinstance(value, list | tuple):
+        return format_value({card.name_of(label): item for label, item in enumerate(value)})
+    return format_value(value)
 
 
 def as_markdown(table: Table) -> str:

@@ -24,14 +24,15 @@ from tasks.pictures.model_input import to_model_input
 class Target(NamedTuple):
     """The data set that a batch is for: the shape (height, width) of its images, how they lie, and its classes' names.
 
-    The names are empty if classes are called by their numbers. `is_assumed`: shape and names are not known yet, so
-    arrays stay as they are, and any names will do.
+    The names are empty if classes are called by their numbers; `classes` counts them, where that is known.
+    `is_assumed`: shape and names are not known yet, so arrays stay as they are, and any names will do.
     """
 
     shape: tuple[int, int]
     conventions: Conventions = MNIST
     class_names: tuple[str, ...] = ()
     is_assumed: bool = False
+    classes: int | None = None
 
 
 USUAL = Target((28, 28), is_assumed=True)
@@ -155,6 +156,6 @@ def _stored(loaded: Loaded, store: Store, target: Target | None) -> BatchData:
     if target and target.is_assumed:
         labels = encode([loaded.labels])[0][0]
     else:
-        labels = encode_as(loaded.labels, target.class_names if target else ())
+        labels = encode_as(loaded.labels, target.class_names if target else (), target.classes if target else None)
     images = store.get(store.put_chunks(loaded.images.shape, np.dtype(np.uint8), loaded.images.chunks()))
     return BatchData(images, labels, loaded.is_fitted)

@@ -275,6 +275,7 @@ def _check(images: RawImages, labels: Labels, base: Splits, *, classes: int, sto
         test_images=store.get(base.test.images),
         test_labels=store.get(base.test.labels),
         classes=classes,
+        class_names=base.class_names,
     )
     details = report.model_dump(mode="json")
     errors = [p for p in details["errors"] if p["split"] != "test" and p["check"] not in WHOLE_DATASET_CHECKS]

@@ -1,6 +1,7 @@
 """Where do labelled batches arrive, and how do they leave?"""
 
 import contextlib
+import os
 import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -10,7 +11,7 @@ from typing import Any
 from artifacts.errors import DigitflowError, UsageError
 from artifacts.storage.home import APPROVAL, BATCHES, INBOX, KEPT_BATCHES, QUARANTINE, disk_errors, locked
 from tasks.data.datasets import BATCH_FORMATS
-from tasks.data.reader.files import is_system_file
+from tasks.data.reader.files import is_system_file, walk
 from tasks.retraining.batch_formats import dataset_named_in, may_be_batch
 from tasks.retraining.notes import Note, read_note, write_note
 
@@ -29,9 +30,26 @@ def add_batch(path: Path, home: Path, note: Note | None = None) -> Path:
         inbox.mkdir(parents=True, exist_ok=True)
         name = f"{datetime.now(UTC):%Y%m%d-%H%M%S-%f}-{path.name}"
         hidden = inbox / f".{name}"
-        (shutil.copytree if path.is_dir() else shutil.copy2)(path, hidden)
-        write_note(name, (note or Note()).model_copy(update={"at": datetime.now(UTC)}), home)
-        return hidden.rename(inbox / name)
+        try:
+            _copy(path, hidden)
+            write_note(name, (note or Note()).model_copy(update={"at": datetime.now(UTC)}), home)
+            return hidden.rename(inbox / name)
+        except BaseException:
+            shutil.rmtree(hidden, ignore_errors=True)
+            raise
+
+
+def _copy(path: Path, target: Path) -> None:
+    """Copy a batch as it is read: without system files, pipes, links that lead nowhere or back, and locked files."""
+    if not path.is_dir():
+        shutil.copy2(path, target)
+        return
+    target.mkdir()
+    for file in walk(path):
+        if os.access(file, os.R_OK):
+            copy = target / file.relative_to(path)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(file, copy)
 
 
 def fetch_batches(url: str, home: Path) -> None:

@@ -52,11 +52,17 @@ def test_a_folder_named_like_a_known_data_set_is_told_apart(home: Path, tmp_path
 
 
 def test_unknown_data_sets_are_refused(home: Path, tmp_path: Path) -> None:
-    """A name that is neither a data set nor a folder, and a folder without the files, are refused."""
+    """A name that is neither a data set nor a folder, a folder without the files, and names that no server could be
+    told are refused.
+    """
     with pytest.raises(UsageError, match="unknown data set 'mnits'; did you mean 'mnist'"):
         plan("mnits")
     with pytest.raises(UsageError, match="holds no data set"):
         plan(str(tmp_path))
+    (tmp_path / "caf\udce9").mkdir()
+    for dataset, changes in ((str(tmp_path / "caf\udce9"), {}), (str(tmp_path), {"dataset_name": "caf\udce9"})):
+        with pytest.raises(UsageError, match="has bytes that are no UTF-8; rename it"):
+            plan(dataset, **changes)
 
 
 @pytest.mark.parametrize("execution", [{"runner": "dask"}, {"address": "tcp://127.0.0.1:8786"}])

@@ -1,20 +1,75 @@
 """The steps of a training run, without Prefect."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pytest
+
+from artifacts.errors import UsageError
 from artifacts.storage.settings import Settings
+from artifacts.storage.store import Store
 from flows.plan import Plan
 from flows.publication import read_scores
-from flows.steps import train_and_judge
+from flows.steps import refuse_incomparable, train_and_judge
 from tasks.caching import Step, replaced_by
+from tasks.data.datasets import Splits
 from tasks.evaluation.gate import Gate
 from tasks.model.hyperparameters import Overrides
+from tasks.registry.registry import Registry
+from tests.conftest import Arrays, write_idx
+from tests.tasks.registry.conftest import PACKAGE, candidate, weights
 
 STEPS = [
     *("read", "validate", "normalise-and-reshape", "one-hot-encode", "train", "evaluate", "save-weights"),
     *("evaluate-champion", "check-gate", "report"),
 ]
+
+
+def grown(arrays: Arrays) -> tuple[Arrays, tuple[str, ...]]:
+    return (arrays[0], np.where(arrays[1] == 9, 10, arrays[1]).astype(np.uint8), *arrays[2:]), ()
+
+
+def widened(arrays: Arrays) -> tuple[Arrays, tuple[str, ...]]:
+    train_x, test_x = (np.pad(images, ((0, 0), (2, 2), (2, 2))) for images in (arrays[0], arrays[2]))
+    return (train_x, arrays[1], test_x, arrays[3]), ()
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (grown, "has 11 classes and images of 8×8, but its champion, version 1, was trained on 10 classes and 8×8"),
+        (widened, "has 10 classes and images of 12×12, but its champion, version 1, was trained on 10 classes and 8×8"),
+        (lambda arrays: (arrays, tuple("abcdefghix")), "has the class x where its champion, version 1, has j"),
+        (lambda arrays: (arrays, tuple("abcdefghij")), ""),
+        (lambda arrays: (arrays, ()), ""),
+    ],
+    ids=["a class more", "another size", "another name", "the same names", "no names"],
+)
+def test_other_classes_than_the_champion(
+    change: Callable[[Arrays], tuple[Arrays, tuple[str, ...]]],
+    words: str,
+    store: Store,
+    *,
+    digits: Arrays,
+    home: Path,
+) -> None:
+    """Data of other classes or another size than the champion's are refused before training, with a way on."""
+    settings, registry = Settings.load(), Registry(home)
+    arrays, names = change(digits)
+    model = candidate(weights(store, 0), dataset="my cards", class_names=tuple("abcdefghij"))
+    made = registry.register(model, PACKAGE, store)
+    registry.promote(made, "good", None)
+    folder = write_idx(home.parent / "my cards", arrays)
+    plan = Plan.of(str(folder), "tutorial", 0, hyperparameters=Overrides(), gate=Gate(), settings=settings)
+    data = Splits.of(*map(settings.artifacts.put, arrays)).model_copy(update={"class_names": names})
+    if not words:
+        refuse_incomparable(plan, data, settings)
+        return
+    with pytest.raises(UsageError) as refused:
+        refuse_incomparable(plan, data, settings)
+    assert words in str(refused.value) and "--dataset-name 'my cards-2'" in str(refused.value)
 
 
 def test_steps_give_a_verdict_without_prefect(home: Path, digits_folder: Path) -> None:

@@ -261,7 +261,9 @@ def _targets(versions: "list[Version | UnreadableVersion]", dataset: str) -> "li
     from tasks.retraining.batch_formats import Target
 
     champions = [v for v in versions if isinstance(v, Version) and CHAMPION in v.aliases and v.dataset == dataset]
-    return [Target((v.image_shape[0], v.image_shape[1]), v.conventions, v.class_names) for v in champions]
+    return [
+        Target((v.image_shape[0], v.image_shape[1]), v.conventions, v.class_names, classes=v.classes) for v in champions
+    ]
 
 
 def announce_batch(name: str) -> None:

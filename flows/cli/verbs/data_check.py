@@ -27,6 +27,7 @@ def check(
     *,
     fix: Annotated[Path | None, Parameter(show_default=False)] = None,
     transpose: Annotated[bool | None, Parameter(negative="--no-transpose", show_default=False)] = None,
+    drop_copies: Switch = False,
     json: Switch = False,
 ) -> int:
     """Show what a data set is, and every problem that it has, with a remedy, in seconds; nothing is trained.
@@ -39,11 +40,14 @@ def check(
         Write a sound copy into this new folder: without copies across the splits, labels from 0, images of one size.
     transpose: bool
         Turn the images of the copy about their diagonal, or do not. Default: if they seem to lie on their side.
+    drop_copies: bool
+        Leave copies within a split out of the copy, and all of those with different labels. Default: they stay.
     json: bool
         Print one JSON object on stdout.
     """
-    if transpose is not None and fix is None:
-        raise UsageError("--transpose is about the copy that --fix writes; give both")
+    for option, is_given in (("--transpose", transpose is not None), ("--drop-copies", drop_copies)):
+        if is_given and fix is None:
+            raise UsageError(f"{option} is about the copy that --fix writes; give both")
     from tasks.data.inspection.inspect import inspect
     from tasks.data.inspection.repair import repair
     from tasks.data.reader.place import locate_data
@@ -56,7 +60,7 @@ def check(
         inspected = inspect(source, place, store := Store(folder))
         grid = _draw(inspected.stored, source, settings, store)
         try:
-            fixed = repair(inspected, fix, store, transpose)._asdict() if fix else {}
+            fixed = repair(inspected, fix, store, transpose, drop_copies)._asdict() if fix else {}
         except UsageError as error:
             refusal = error
     found = inspected.inspection
@@ -96,7 +100,7 @@ def _rows(found: "Inspection", grid: str, fixed: dict[str, Any], path: str) -> l
     if not found.problems:
         return [*rows, ("verdict", "sound")]
     if found.is_repairable:
-        rows += [("next", f"digitflow data check {path} --fix OUT writes a copy without what can be mended")]
+        rows += [("next", f"{found.mending(path)} writes a copy without what can be mended")]
     return [*rows, ("verdict", "it cannot be trained on as it is" if found.errors else "it can be trained on")]
 
 

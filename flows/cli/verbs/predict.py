@@ -16,7 +16,7 @@ from artifacts.storage.home import NATIVE_LOG
 from artifacts.storage.settings import Settings
 from flows.cli.output import print_note, redirect_native_stderr, show_json, show_table
 from flows.cli.switch import Switch
-from tasks.data.datasets import IMAGE_FILES
+from tasks.data.datasets import IMAGE_FILES, require_utf8
 
 if TYPE_CHECKING:
     from tasks.prediction.classifier import Prediction
@@ -129,6 +129,8 @@ def _write_table(images: tuple[str, ...], output: str, choices: dict[str, Any], 
     from flows.cli.session import session
     from tasks.prediction.predictions_table import locate_table
 
+    for path in (images[0], output):
+        require_utf8(path)
     locate_table(output)
     with session(Settings.load(), verbose=False) as wait_for_server:
         from flows.prediction import prediction

@@ -1,5 +1,6 @@
 """Read a data set, hold it against all contracts, and list every problem with its remedy. Nothing is trained."""
 
+import shlex
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -17,10 +18,14 @@ from tasks.data.schema import check_data
 REPAIRABLE = frozenset(
     {
         *("leak", "blank", "constant", "inverted", "polarity", "unseen-label", "first-label", "sideways"),
-        *("several-sizes", "unreadable", "missing"),
+        *("several-sizes", "unreadable", "missing", "duplicate", "contradiction"),
     }
 )
 """The checks whose problems a sound copy has not."""
+
+
+OPTIONS = {"sideways": "--transpose", "duplicate": "--drop-copies", "contradiction": "--drop-copies"}
+"""The option that a repair is asked for with, so that a person sees what will be done."""
 
 
 def is_repairable(problem: Problem) -> bool:
@@ -71,6 +76,12 @@ class Inspection(BaseModel, frozen=True):
         """Whether a sound copy can be written, and would have fewer problems."""
         return any(p.is_repairable for p in self.problems) and all(p.is_repairable for p in self.errors)
 
+    def mending(self, path: str) -> str:
+        """The command that writes a sound copy of the data at `path`, if one can be written."""
+        checks = {problem.check for problem in self.problems}
+        options = dict.fromkeys(option for check, option in OPTIONS.items() if check in checks)
+        return " ".join(["digitflow data check", shlex.quote(path), "--fix OUT", *options])
+
 
 class Inspected(NamedTuple):
     """An inspection, and what was read of the data set, if anything could be."""
@@ -115,6 +126,7 @@ def check_stored(stored: Stored, store: Store) -> DataReport:
         test_images=store.get(splits.test.images),
         test_labels=store.get(splits.test.labels),
         classes=None,
+        class_names=splits.class_names,
     )
     flaws = [Problem(split="both", check=f.check, message=f.message, count=f.number, images=()) for f in stored.flaws]
     return report.model_copy(update={"errors": (*flaws, *report.errors)})
@@ -125,11 +137,12 @@ def refuse_unsound(source: Source, place: Place, store: Store) -> tuple[Splits, 
     inspection, stored, report = inspect(source, place, store)
     if stored is None or report.errors:
         problems = "; ".join(problem.message for problem in (*report.errors, *report.warnings))
-        way_on = f"digitflow data check {place.path}"
+        way_on = f"`digitflow data check {shlex.quote(place.path)}` shows it"
         if inspection.is_repairable:
-            way_on += " --fix OUT` writes a sound copy, and `" + way_on
-        raise InvalidData(f"{source.name}: {problems}; `{way_on}` shows it", report.model_dump(mode="json"))
-    return stored.splits, [problem.message for problem in report.warnings]
+            way_on = f"`{inspection.mending(place.path)}` writes a sound copy, and {way_on}"
+        raise InvalidData(f"{source.name}: {problems}; {way_on}", report.model_dump(mode="json"))
+    mending = f"`{inspection.mending(place.path)}` writes a copy without what can be mended"
+    return stored.splits, [problem.message for problem in report.warnings] + [mending] * inspection.is_repairable
 
 
 def count_classes(splits: Splits, store: Store) -> tuple[ClassCount, ...]:

@@ -32,11 +32,14 @@ class Repaired(NamedTuple):
     done: tuple[str, ...]
 
 
-def repair(inspected: Inspected, out: Path, store: Store, transpose: bool | None = None) -> Repaired:
+def repair(
+    inspected: Inspected, out: Path, store: Store, transpose: bool | None = None, drop_copies: bool = False
+) -> Repaired:
     """Write a sound copy as four IDX files into the new folder `out`, which appears whole.
 
-    `transpose`: whether the images are turned; None: if they seem to lie on their side. Raises UsageError, and writes
-    nothing, if `out` exists, or if a problem needs a person.
+    `transpose`: whether the images are turned; None: if they seem to lie on their side. `drop_copies`: whether copies
+    within a split are left out; they are harmless in training, and some people add them on purpose. Raises UsageError,
+    and writes nothing, if `out` exists, or if a problem needs a person.
     """
     out = out.expanduser().absolute()
     if out.exists():
@@ -53,6 +56,7 @@ def repair(inspected: Inspected, out: Path, store: Store, transpose: bool | None
     work.unify_sizes()
     work.invert()
     work.drop()
+    work.handle_copies(drop_copies)
     work.count_labels_from_0()
     _refuse_if_unsound(work, store)
     _write(work.splits, out, store)
@@ -114,6 +118,22 @@ class _Repair:
         unseen = ~np.isin(test_labels, np.unique(train_labels))
         self._keep("test", ~unseen, "test images left out, whose class has no training images")
         self._keep("test", ~is_flat(self._table("test")).to_numpy(), "test images of a single value left out")
+
+    def handle_copies(self, is_dropping: bool) -> None:
+        """Keep the first of the copies within a split, none if their labels differ; or say that they stay."""
+        for name in ("train", "test"):
+            table = self._table(name)
+            copies, contradicting = table.duplicate.to_numpy(), table.contradiction.to_numpy()
+            if is_dropping:
+                self._keep(name, ~contradicting, f"{name} images left out, whose copies have another label")
+                self._keep(name, ~self._table(name).duplicate.to_numpy(), f"copies left out of the {name} images")
+            elif copies.any():
+                others = f", {contradicting.sum():,} images with different labels among them" * bool(
+                    contradicting.any()
+                )
+                self.done.append(
+                    f"{copies.sum():,} copies within the {name} images stay{others}; --drop-copies leaves them out"
+                )
 
     def count_labels_from_0(self) -> None:
         """Number the classes that occur from 0 if the first label is another; their old labels become names."""

@@ -148,7 +148,7 @@ def read_npy_header(file: Any) -> tuple[np.dtype[Any], tuple[int, ...], bool]:
             raise
         raise BadSource(f"cannot be read: {' '.join(str(error).split())}") from None
     if dtype.hasobject or dtype.names or dtype.subdtype:
-        raise BadSource(f"holds {dtype}, not numbers; save the array as plain numbers")
+        raise BadSource(f"holds {dtype}, not numbers; save the array as plain numbers or texts")
     if not all(type(side) is int and side >= 0 for side in shape):
         raise BadSource(f"declares the shape {shape}, which no array has")
     return dtype, shape, is_fortran

@@ -62,6 +62,11 @@ def _with_images_first(plain: PlainArray, count: int | None) -> tuple[PlainArray
     """The array with images along its first axis, the shape (n, height, width), and what was assumed, in words."""
     shape = plain.shape
     is_counted = bool(shape) and shape[0] == count
+    if len(shape) > 1 and shape[-1] == count and count not in shape[:-1]:
+        raise BadSource(
+            f"has the shape {shape}, with its {count:,} images along the last axis; save it with them along the first: "
+            "numpy.moveaxis(images, -1, 0)"
+        )
     if len(shape) == 2:
         side = math.isqrt(shape[1])
         if side * side == shape[1] and side >= MIN_ROW_SIDE and (is_counted or _holds_rows(plain, side)):
@@ -130,7 +135,7 @@ def as_label_values(values: np.ndarray, name: str) -> np.ndarray:
         raise BadSource(f"{name} has the shape {shape}; labels are one number for each image")
     if values.dtype.kind not in "uifb":
         raise BadSource(f"{name} holds {values.dtype.name} values; labels are whole numbers or names")
-    whole = np.isfinite(values) & (np.rint(values) == values)
+    whole = (np.abs(values) < 2**53) & (np.rint(values) == values) if values.dtype.kind != "b" else values == values
     if not whole.all():
         at = int(np.flatnonzero(~whole)[0])
         raise BadSource(f"{name} holds {values[at]} at position {at}; labels are whole numbers or names")

@@ -1,13 +1,14 @@
 """What is a file? Its first bytes say it, and its name where they do not."""
 
 import re
+import stat
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
-from artifacts.errors import DigitflowError
+from artifacts.errors import UsageError
 from tasks.data.images import SUFFIXES, can_read_heic, is_heic
 
 Kind = Literal["picture", "idx images", "idx labels", "npy", "npz", "table"]
@@ -16,9 +17,13 @@ HEAD = 1 << 16
 """Bytes from the start of a file that tell its kind."""
 HEIC_SUFFIXES = (".heic", ".heif", ".hif")
 TABLE_SUFFIXES = (".csv", ".tsv")
+ARCHIVE_SUFFIXES = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".7z", ".rar")
 KNOWN_FILES = f"pictures ({', '.join(SUFFIXES)}), .npy, .npz, .csv or IDX"
 """The kinds of files that are read, for messages."""
-_SYSTEM = {"__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "$recycle.bin", "@eadir"}
+_SYSTEM = {
+    *("__macosx", "icon\r", "network trash folder", "temporary items", "thumbs.db", "ehthumbs.db", "ehthumbs_vista.db"),
+    *("desktop.ini", "$recycle.bin", "system volume information", "@eadir", "#recycle", "lost+found"),
+}
 _PICTURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF87a", b"GIF89a", b"II*\0", b"MM\0*")
 _NPY, _ZIP, _GZIP = b"\x93NUMPY", b"PK\x03\x04", b"\x1f\x8b"
 _IDX_TYPES = b"\x08\x09\x0b\x0c\x0d\x0e"
@@ -29,15 +34,27 @@ def is_system_file(name: str) -> bool:
     return name.startswith((".", "~$")) or name.lower() in _SYSTEM
 
 
-def list_folder(folder: Path) -> list[Path]:
-    """The files and folders in a folder that are not a system's own, in the order of their names.
+def is_special(path: Path) -> bool:
+    """Whether a path is a pipe, a socket or a device, which would be waited for. A link to nowhere is none."""
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError):
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
 
-    Raises DigitflowError if the folder cannot be read.
+
+def list_folder(folder: Path) -> list[Path]:
+    """The files and folders in a folder that are neither a system's own nor special, in the order of their names.
+
+    Raises UsageError if the folder cannot be read.
     """
     try:
-        return sorted((path for path in folder.iterdir() if not is_system_file(path.name)), key=natural_key)
+        paths = [path for path in folder.iterdir() if not (is_system_file(path.name) or is_special(path))]
+        return sorted(paths, key=natural_key)
     except OSError as error:
-        raise DigitflowError(f"the folder {folder} cannot be read: {error.strerror}") from None
+        raise UsageError(
+            f"the folder {folder} cannot be read: {error.strerror}; make it readable, or move it"
+        ) from None
 
 
 def walk(folder: Path, above: tuple[Path, ...] = ()) -> list[Path]:
@@ -46,7 +63,7 @@ def walk(folder: Path, above: tuple[Path, ...] = ()) -> list[Path]:
     A linked folder is followed, but never to one of those `above` it.
     """
     files: list[Path] = []
-    above = (*above, folder.resolve())
+    above = (*(above or folder.resolve().parents), folder.resolve())
     for path in list_folder(folder):
         if not path.is_dir():
             files.append(path)
@@ -59,6 +76,12 @@ def natural_key(path: Path | str) -> list[tuple[int, int, str]]:
     """A key that sorts names as people do: "digit 9" before "digit 10"."""
     parts = re.split(r"(\d+)", str(path))
     return [(0, int(part), part) if part.isascii() and part.isdigit() else (1, 0, part) for part in parts]
+
+
+def printable(text: object) -> str:
+    """A name as one that can be printed, written as a line and sent anywhere: a file's name may have any bytes."""
+    plain = str(text).encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    return " ".join("".join(c if c.isprintable() else " " for c in plain).split())
 
 
 def kind_of(path: Path) -> Kind | None:

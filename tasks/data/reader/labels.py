@@ -1,5 +1,6 @@
 """Which class is each label? Whole numbers count from 0; names are classes in the order in which people sort them."""
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import numpy as np
 from artifacts.errors import BadSource
 from artifacts.storage.arrays import Labels
 from tasks.data.reader.arrays import readable
-from tasks.data.reader.files import natural_key
+from tasks.data.reader.files import natural_key, printable
 
 NAME_FILES = ("classes.txt", "class_names.txt")
 MAX_CLASSES = 256
@@ -20,9 +21,21 @@ def read_names(folder: Path) -> tuple[str, ...]:
         path = folder / name
         if path.is_file():
             with readable(path):
-                lines = path.read_text(encoding="utf-8-sig").splitlines()
-            return tuple(line.strip() for line in lines if line.strip())
+                content = path.read_bytes()
+            if b"\0" in content:
+                raise BadSource(f"{name} is no text; write one name a line, in UTF-8")
+            names = tuple(line.strip() for line in _as_text(content).splitlines() if line.strip())
+            if repeated := [each for each, count in Counter(names).items() if count > 1]:
+                raise BadSource(f"{name} names {repeated[0]} twice; give each class a name of its own")
+            return names
     return ()
+
+
+def _as_text(content: bytes) -> str:
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return content.decode("cp1252", errors="replace")
 
 
 def encode(splits: Sequence[np.ndarray], told: tuple[str, ...] = ()) -> tuple[list[np.ndarray], tuple[str, ...]]:
@@ -32,28 +45,32 @@ def encode(splits: Sequence[np.ndarray], told: tuple[str, ...] = ()) -> tuple[li
     """
     if all(values.dtype.kind in "iu" for values in splits):
         return [_as_bytes(values) for values in splits], _checked_names(splits, told)
-    used = sorted({str(value) for values in splits for value in values.tolist()}, key=natural_key)
+    splits = [np.array([printable(value) for value in values.tolist()], str) for values in splits]
+    used = sorted({value for values in splits for value in values.tolist()}, key=natural_key)
     names = told if set(used) <= set(told) else tuple(used)
     if len(names) > MAX_CLASSES:
         raise BadSource(f"has {len(names):,} classes, more than {MAX_CLASSES}: {', '.join(names[:4])}, …")
     numbers = {name: number for number, name in enumerate(names)}
-    encoded = [np.array([numbers[str(value)] for value in values.tolist()], np.uint8) for values in splits]
+    encoded = [np.array([numbers[value] for value in values.tolist()], np.uint8) for values in splits]
     return encoded, () if names == tuple(map(str, range(len(names)))) else names
 
 
-def encode_as(values: np.ndarray, names: tuple[str, ...]) -> Labels:
+def encode_as(values: np.ndarray, names: tuple[str, ...], classes: int | None = None) -> Labels:
     """Labels as uint8 by the classes of a data set that is there already; `names` is empty if these are numbers.
 
-    Raises BadSource if a label is none of its classes.
+    `classes` is their number, if it is known. Raises BadSource if a label is none of its classes.
     """
     if values.dtype.kind in "iu":
+        if classes is not None and len(values) and values.max() >= classes:
+            raise BadSource(f"has the label {values.max()}, but the labels of the data set are 0 to {classes - 1}")
         return _as_bytes(values)
     numbers = {name: number for number, name in enumerate(names or map(str, range(MAX_CLASSES)))}
-    unknown = sorted({str(value) for value in values.tolist()} - numbers.keys(), key=natural_key)
+    texts = [printable(value) for value in values.tolist()]
+    unknown = sorted(set(texts) - numbers.keys(), key=natural_key)
     if unknown:
         known = ", ".join(names[:8]) + ", …" * (len(names) > 8) if names else "whole numbers"
         raise BadSource(f"has the label {unknown[0]!r}, but the classes of the data set are {known}")
-    return np.array([numbers[str(value)] for value in values.tolist()], np.uint8)
+    return np.array([numbers[text] for text in texts], np.uint8)
 
 
 def _as_bytes(values: np.ndarray) -> Labels:
@@ -67,5 +84,7 @@ def _as_bytes(values: np.ndarray) -> Labels:
 def _checked_names(splits: Sequence[np.ndarray], told: tuple[str, ...]) -> tuple[str, ...]:
     highest = max((int(values.max()) for values in splits if len(values)), default=0)
     if told and highest >= len(told):
-        raise BadSource(f"names {len(told)} classes, {told[0]} to {told[-1]}, but has labels up to {highest}")
+        raise BadSource(
+            f"names {len(told)} classes, {told[0]} to {told[-1]}, but has labels up to {highest}; name each"
+        )
     return told

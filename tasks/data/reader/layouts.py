@@ -9,11 +9,26 @@ import numpy as np
 from artifacts.errors import BadSource, UsageError
 from tasks.data.datasets import FILES
 from tasks.data.reader.arrays import StoredArray, list_arrays
-from tasks.data.reader.files import count_left_out, kind_of, list_folder, natural_key, walk
+from tasks.data.reader.files import (
+    ARCHIVE_SUFFIXES,
+    count_left_out,
+    is_special,
+    kind_of,
+    list_folder,
+    natural_key,
+    walk,
+)
 from tasks.data.reader.labels import NAME_FILES, read_names
 from tasks.data.reader.parts import ArrayPair, Flaw, Pictures, PixelTable
 from tasks.data.reader.roles import USUAL_NAMES, assign_roles, names_classes
-from tasks.data.reader.tables import FILE_COLUMNS, LABEL_COLUMNS, Table, numbers_or_names, read_file_labels, read_table
+from tasks.data.reader.tables import (
+    LABEL_COLUMNS,
+    FileLabel,
+    Table,
+    numbers_or_names,
+    read_file_labels,
+    read_table,
+)
 
 Part = ArrayPair | PixelTable | Pictures
 
@@ -60,11 +75,13 @@ def find_data(path: Path) -> Found:
     """What a file or folder holds. Raises UsageError, with what was found, if it is no data."""
     if not path.exists():
         raise UsageError(f"there is no {path}")
+    if is_special(path):
+        raise UsageError(f"{path} is a pipe or a device; give a file or a folder")
     try:
         found = _find_in_folder(path, path) if path.is_dir() else _find_in_file(path)
+        names = found.class_names or (read_names(path) if path.is_dir() else ())
     except BadSource as error:
         raise UsageError(f"{path}: {error}") from None
-    names = found.class_names or (read_names(path) if path.is_dir() else ())
     return found._replace(class_names=names)
 
 
@@ -75,6 +92,8 @@ def _find_in_file(path: Path) -> Found:
     if kind == "npz":
         return _from_arrays(list_arrays(path, kind), path)
     what = {"picture": "a picture", "npy": "a single array"}.get(kind or "", f"an IDX file of {(kind or '')[4:]}")
+    if kind is None and path.name.lower().endswith(ARCHIVE_SUFFIXES):
+        raise BadSource("is an archive; unpack it, and give the folder")
     raise BadSource(f"is {what if kind else 'of no kind that is read'}; give {DATA_FORMATS}")
 
 
@@ -134,7 +153,7 @@ def _from_tables(paths: list[Path]) -> Found | None:
         return _from_pixels(labelled, [path for path in paths if path not in [table.path for table in labelled]])
     by_name = sorted(tables, key=lambda table: table.path.stem.lower() != "labels")
     for table in by_name:
-        if table.named(FILE_COLUMNS) is not None and table.named(LABEL_COLUMNS) is not None:
+        if table.files is not None and table.named(LABEL_COLUMNS) is not None:
             return _from_file_labels(table)
     if by_name[0].path.stem.lower() == "labels":
         read_file_labels(by_name[0])  # raises, and quotes its header
@@ -161,23 +180,67 @@ def _from_file_labels(table: Table) -> Found:
     """The pictures that a table names, by their path beside it, by their name alone, or without suffix."""
     folder, rows = table.path.parent, read_file_labels(table)
     present = [path for path in walk(folder) if path != table.path]
-    index = {key: path for path in reversed(present) for key in (path.stem, path.name, str(path.relative_to(folder)))}
-    files = []
-    for name, _ in rows:
-        if not (folder / name).resolve().is_relative_to(folder.resolve()):
-            raise BadSource(f"{table.path.name} names {name}, which is outside the folder")
-        files.append(index.get(name.replace("\\", "/").removeprefix("./")) or index.get(Path(name).name))
-    missing = [name for (name, _), path in zip(rows, files, strict=True) if path is None]
+    files = _find_named(table, [row.file for row in rows], present)
+    missing = [row.file for row, path in zip(rows, files, strict=True) if path is None]
+    many = "s that are" if len(missing) > 1 else " that is"
     some = ", ".join(missing[:3]) + ", …" * (len(missing) > 3)
-    absent = f"{table.path.name} names {len(missing)} files that are not there: {some}"
+    absent = f"{table.path.name} names {len(missing)} file{many} not there: {some}"
     flaws = (Flaw("missing", absent, len(missing)),) if missing else ()
-    kept = [i for i, path in enumerate(files) if path is not None]
-    labels = numbers_or_names([label for _, label in rows])[kept]
-    used = tuple(path for path in files if path is not None)
+    _refuse_contradictions(table, rows, files)
+    used = {path for path in files if path is not None}
     if not used:
-        raise BadSource(f"{table.path.name} names {len(rows)} files, none of which is there, such as {rows[0][0]!r}")
-    left_out = tuple(path.name for path in present if path not in set(used) and path.name not in NAME_FILES)
-    return Found(f"pictures with {table.path.name}", Pictures(folder, used, labels), None, (), left_out, (), flaws)
+        raise BadSource(f"{table.path.name} names {len(rows)} files, none of which is there, such as {rows[0].file!r}")
+    left_out = tuple(path.name for path in present if path not in used and path.name not in NAME_FILES)
+    labels, splits = numbers_or_names([row.label for row in rows]), [_split_called(row.split) for row in rows]
+
+    def pictures(split: str) -> Pictures | None:
+        own = [i for i, path in enumerate(files) if path is not None and splits[i] == split]
+        return Pictures(folder, tuple(path for i in own if (path := files[i])), labels[own]) if own else None
+
+    train, test, validation = (pictures(split) for split in ("train", "test", "validation"))
+    is_unused = train is not None and test is not None and validation is not None
+    notes = (f"left out: {splits.count('validation'):,} pictures of the validation split",) * is_unused
+    first, *others = filter(None, (train, test, validation))
+    second = others[0] if others else None
+    return Found(f"pictures with {table.path.name}", first, second, (), left_out, notes, flaws)
+
+
+def _split_called(text: str) -> str:
+    """The split that a table names; the training split, if it names none."""
+    return next((split for split, names in _SPLIT_FOLDERS.items() if text.lower() in names), "train")
+
+
+def _find_named(table: Table, names: list[str], present: list[Path]) -> list[Path | None]:
+    """The file for each name of a table, however its folder and its capitals are written; None if there is none.
+
+    Raises BadSource if a name is that of several files, or if it leads out of the folder to a file that is not there.
+    """
+    folder = table.path.parent
+    exact, index = {str(path.relative_to(folder)): path for path in present}, dict[str, list[Path]]()
+    for path in present:
+        for key in {str(path.relative_to(folder)), path.name, path.stem}:
+            for form in {key, key.lower()}:
+                index.setdefault(form, []).append(path)
+    files: list[Path | None] = []
+    for name in names:
+        plain = name.replace("\\", "/").removeprefix("./")
+        last = plain.rpartition("/")[2]
+        found = [exact[plain]] if plain in exact else []
+        found = found or next((index[form] for form in (plain, plain.lower(), last, last.lower()) if form in index), [])
+        if not found and not (folder / plain).resolve().is_relative_to(folder.resolve()):
+            raise BadSource(f"{table.path.name} names {name}, which is outside the folder")
+        if len(found) > 1:
+            both = " and ".join(str(path.relative_to(folder)) for path in found[:2])
+            raise BadSource(f"{table.path.name} names {name}, which could be {both}; name the folder too")
+        files.append(found[0] if found else None)
+    return files
+
+
+def _refuse_contradictions(table: Table, rows: list[FileLabel], files: list[Path | None]) -> None:
+    known: dict[Path, str] = {}
+    for row, path in zip(rows, files, strict=True):
+        if path is not None and known.setdefault(path, row.label) != row.label:
+            raise BadSource(f"{table.path.name} gives {row.file} two labels: {known[path]} and {row.label}; keep one")
 
 
 def _from_classes(folder: Path, classes: list[Path], others: Iterable[Path]) -> Found:

@@ -14,7 +14,7 @@ from tasks.data import idx
 from tasks.data.images import Grey, GreyImage, decode
 from tasks.data.reader.arrays import PlainArray, StoredArray, unpack
 from tasks.data.reader.convert import ImageArray, as_images, as_label_values
-from tasks.data.reader.tables import Table, unpack_pixels
+from tasks.data.reader.tables import SPLIT_COLUMNS, Table, unpack_pixels
 
 LISTED = 3
 """Number of files that a flaw names; it counts all of them."""
@@ -79,8 +79,9 @@ class ArrayPair(NamedTuple):
             if array.kind.startswith("idx"):
                 idx.check_header(array.path.name, array.dtype, array.shape, dimensions)
         labels = as_label_values(_unpacked(self.labels, reading).whole(), self.labels.name)
+        plain = _unpacked(self.images, reading)
         try:
-            images = as_images(_unpacked(self.images, reading), count=len(labels))
+            images = as_images(plain, count=len(labels))
         except BadSource as error:
             raise BadSource(f"{self.images.name} {error}") from None
         reading.note_changes(self.images.name, images.changes)
@@ -111,7 +112,13 @@ class PixelTable(NamedTuple):
             images = as_images(plain, count=len(labels))
         except BadSource as error:
             raise BadSource(f"{self.table.path.name} {error}") from None
-        reading.note_changes(self.table.path.name, images.changes)
+        end = "last" if self.table.ends_with_label else "first"
+        assumed = (f"no column is called label; the {end} one is read as such",) * self.table.is_label_assumed
+        split = self.table.named(SPLIT_COLUMNS)
+        unread = (
+            () if split is None else (f"the column {self.table.columns[split]} is not read: all rows are one split",)
+        )
+        reading.note_changes(self.table.path.name, (*assumed, *unread, *images.changes))
         return _fitted(Loaded(images, labels), reading, fitting)
 
 

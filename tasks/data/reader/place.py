@@ -11,7 +11,7 @@ from artifacts.storage.home import TEMPORARY, disk_errors
 from artifacts.storage.store import canonical_json
 from tasks.data import idx
 from tasks.data.datasets import NAMES, Place, Source
-from tasks.data.reader.files import is_system_file
+from tasks.data.reader.files import is_system_file, printable
 from tasks.data.reader.layouts import Found, find_data
 
 _COMMON_NAMES = ("train", "data", "dataset", "images", "labels")
@@ -29,7 +29,7 @@ def locate_data(text: str, home: Path, max_bytes: int, name: str = "") -> tuple[
         digest = content_digest(found, max_bytes)
     except BadSource as error:
         raise UsageError(f"{path}: {error}") from None
-    return Source(name=name or name_of(path), digests=(digest,)), Place(path=str(path), max_bytes=max_bytes)
+    return Source(name=printable(name or name_of(path)), digests=(digest,)), Place(path=str(path), max_bytes=max_bytes)
 
 
 def name_of(path: Path) -> str:

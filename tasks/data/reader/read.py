@@ -84,6 +84,8 @@ def store_data(found: Found, reading: Reading, store: Store) -> Stored:
             labels, names = encode([split.labels for split in loaded], found.class_names)
             splits, notes = _store(loaded, labels, store)
             splits = splits.model_copy(update={"class_names": names})
+            unused = len(names) - 1 - max((int(own.max()) for own in labels if len(own)), default=0)
+            notes += [f"{len(names)} classes are named, and the last {unused} of them have no images"] * (unused > 0)
             return Stored(splits, (*found.remarks, *reading.notes, *notes), (*found.flaws, *reading.flaws))
         except BadSource as error:
             failed = [Flaw("unusable", f"it {error}")]
@@ -129,7 +131,8 @@ def _selected(images: ImageArray, mask: np.ndarray | None) -> Iterator[RawImages
 def held_out(chunks: Iterator[RawImages], labels: Labels) -> np.ndarray:
     """Which images are held out for the test, as bool (n,): about one in TEST_SHARE, and one of each class at least.
 
-    The content of an image decides it, so copies are on one side, and an image stays on its side when others come.
+    The content of an image decides it, so copies are on one side, and an image stays on its side when others come. Each
+    class has images to train on, so that a lone image is never held out.
     """
     digests = np.array([_digest(image) for chunk in chunks for image in chunk], np.uint64)
     mask: np.ndarray = digests % TEST_SHARE == 0
@@ -137,6 +140,9 @@ def held_out(chunks: Iterator[RawImages], labels: Labels) -> np.ndarray:
         own = digests[labels == label]
         if not mask[labels == label].any() and len(np.unique(own)) > 1:
             mask |= (labels == label) & (digests == own.min())
+    for label in np.unique(labels):
+        if mask[labels == label].all():
+            mask &= digests != digests[labels == label].max()
     return mask
 
 

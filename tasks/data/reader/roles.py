@@ -16,16 +16,21 @@ Content = Literal["images", "labels"]
 
 _SPLITS: dict[Split, str] = {
     "validation": "val|valid|validation|dev",
-    "test": "test|testing|t10k|eval",
-    "train": "train|training",
+    "test": "test|testing|t10k|eval|te",
+    "train": "train|training|tr",
 }
 _CONTENTS: dict[Content, str] = {
     "labels": "labels?|lbls?|y|targets?",
     "images": "images?|imgs?|x|data|pixels|features|pictures",
 }
+_JOINED = re.compile(
+    rf"(?<![a-z])(?:({'|'.join(_CONTENTS.values())})({'|'.join(_SPLITS.values())})"
+    rf"|({'|'.join(_SPLITS.values())})({'|'.join(_CONTENTS.values())}))(?![a-z])"
+)
 _NAMES = "names|classes|categories"
 _POSITIONS = ("train images", "train labels", "test images", "test labels")
 USUAL_NAMES = "images and labels, or x_train, y_train, x_test and y_test"
+MAX_NAME_BYTES = 1 << 20
 SAME_TIME = 60
 """Seconds. A file and its gzip that are no further apart were made together."""
 
@@ -48,7 +53,7 @@ def assign_roles(arrays: Iterable[StoredArray]) -> Roles:
     left_out = []
     for array in arrays:
         split, content = _split(array), _content(array)
-        if content is None or split == "validation":
+        if content is None:
             left_out.append(array)
         else:
             candidates.setdefault(f"{split or 'train'} {content}", []).append(array)
@@ -59,6 +64,11 @@ def assign_roles(arrays: Iterable[StoredArray]) -> Roles:
             raise BadSource(f"holds {len(newest)} arrays of {role}: {', '.join(map(str, newest))}; keep one of them")
         roles[role] = newest[0]
         notes += [note] if note else []
+    validation = {role.partition(" ")[2]: roles.pop(role) for role in list(roles) if role.startswith("validation")}
+    if len(validation) == 2 and not {"test images", "test labels"} & roles.keys():
+        roles |= {f"test {content}": array for content, array in validation.items()}
+    else:
+        left_out += validation.values()
     return Roles(roles, notes, left_out)
 
 
@@ -118,8 +128,9 @@ def declared_shape(file: Any, kind: Kind | None, head: bytes) -> tuple[int, ...]
 
 
 def names_classes(array: StoredArray) -> bool:
-    """Whether an array holds the names of the classes."""
-    return array.dtype.kind in "SU" and len(array.shape) == 1 and _has_word(array.member, _NAMES)
+    """Whether an array holds the names of the classes, of a size that such names have."""
+    is_row = array.dtype.kind in "SU" and len(array.shape) == 1
+    return is_row and array.dtype.itemsize * array.shape[0] <= MAX_NAME_BYTES and _has_word(array.member, _NAMES)
 
 
 def _is_named(name: str, content: Content) -> bool:
@@ -127,7 +138,9 @@ def _is_named(name: str, content: Content) -> bool:
 
 
 def _has_word(name: str, pattern: str) -> bool:
-    return re.search(rf"(?<![a-z])({pattern})(?![a-z])", name.lower()) is not None
+    """Whether a word of a name matches. xTrain, Xtrain and trainX have two words, as x_train has."""
+    name = _JOINED.sub(r"\1_\2\3_\4", re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower())
+    return re.search(rf"(?<![a-z])({pattern})(?![a-z])", name) is not None
 
 
 def _newest(arrays: list[StoredArray]) -> tuple[list[StoredArray], str]:

@@ -1,10 +1,13 @@
 """What the command line prints is one line for a note, aligned rows for a table, and nothing cut."""
 
+import json
 import logging
 
 import pytest
 
-from flows.cli.output import format_age, format_size, log_on_stderr, show_table
+from flows.cli.output import format_age, format_size, log_on_stderr, show_outcome, show_table
+from flows.publication import Outcome
+from tasks.evaluation.gate import Baseline, Verdict
 
 
 def test_log_records_are_notes(capsys: pytest.CaptureFixture[str]) -> None:
@@ -22,6 +25,27 @@ def test_rows_take_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     path = "/a" * 200
     show_table([("NAME", "WHERE"), ("x\ny", path)])
     assert capsys.readouterr().out == f"NAME  WHERE\nx\\ny  {path}\n"
+
+
+@pytest.mark.parametrize(("names", "shown"), [((), "[7, 2]"), (("cat", "dog, or wolf"), "cat, dog, or wolf")])
+def test_first_predictions(names: tuple[str, ...], shown: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """The first predictions are classes' names where they have names, and else their numbers, which JSON always has."""
+    verdict = Verdict(passed=True, threshold=0, checks=(), baseline=Baseline(absence="no champion yet"))
+    fields = {
+        "run": "r",
+        "dataset": "d",
+        "recipe": "fast",
+        "seed": 0,
+        "accuracy": 1,
+        "interval": (0, 1),
+        "gate": verdict,
+    }
+    fields |= {"version": 1, "promoted": True, "champion": 1, "warnings": [], "weights": "", "report": "", "seconds": 1}
+    outcome = Outcome.model_validate(fields | {"predictions": (7, 2), "predicted_names": names, "tasks": []})
+    show_outcome(outcome, as_json=False)
+    assert f"predicted   {shown} for the first five test images\n" in capsys.readouterr().out
+    show_outcome(outcome, as_json=True)
+    assert json.loads(capsys.readouterr().out)["predictions"] == [7, 2]
 
 
 def test_units() -> None:

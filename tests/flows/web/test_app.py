@@ -110,7 +110,8 @@ def test_follows_the_champion(served: Served, digit: np.ndarray) -> None:
     other = Candidate(**fields | {"test": "0" * 64})
     made = registry.register(other, Package({}, np.zeros((1, 28, 28, 1), np.float32), {}), store)
     assert served.http.get("/health").json() == {
-        **{"status": "ok", "model": before.version, "dataset": "mnist-sample", "classes": 10, "trouble": ""}
+        **{"status": "ok", "model": before.version, "dataset": "mnist-sample", "classes": 10, "class_names": []},
+        "trouble": "",
     }
     registry.promote(made, "to be followed", before.version)
     for attempt in stamina.retry_context(on=AssertionError, attempts=None, timeout=20, wait_max=0.5):
@@ -218,6 +219,36 @@ def test_draw_a_seven(in_use: Path, tmp_path: Path) -> None:
     (placed,) = (app.home / "inbox").glob("*.npz")
     images, labels = read_batch(placed, Store(app.home), 10**6)
     assert images.shape == (1, 28, 28) and images.max() == 255 and labels.tolist() == [1]
+
+
+@pytest.mark.browser
+def test_named_classes_on_the_page(in_use: Path, tmp_path: Path) -> None:
+    """Where classes have names, bars, buttons, the reading and the correction show them, as texts and not as HTML."""
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    shutil.copytree(in_use, tmp_path / "home")
+    registry, store = Registry(tmp_path / "home"), Store(tmp_path / "home")
+    before = registry.find()
+    names = ("<b>nil</b>", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+    fields = {name: getattr(before, name) for name in Candidate.model_fields}
+    named = Candidate(**fields | {"class_names": names, "dataset": "words"})
+    made = registry.register(named, Package({}, np.zeros((1, 28, 28, 1), np.float32), {}), store)
+    registry.promote(made, "to be shown", None)
+    app = start(tmp_path / "home", "--dataset", "words")
+    with browser(tmp_path / "profile") as page:
+        page.get(str(app.http.base_url))
+        wait = WebDriverWait(page, 20)
+        wait.until(lambda _: "words" in page.find_element(By.ID, "model").text)
+        assert [button.text for button in page.find_elements(By.CSS_SELECTOR, "#labels button")] == list(names)
+        shown = [row.text for row in page.find_elements(By.CSS_SELECTOR, "#bars li > :first-child")]
+        assert shown == list(names)
+        draw(page, [(0.25, 0.25), (0.5, 0.23), (0.75, 0.25), (0.6, 0.5), (0.45, 0.8)])
+        wait.until(lambda _: "reads seven" in page.find_element(By.ID, "status").text)
+        page.find_elements(By.CSS_SELECTOR, "#labels button")[1].click()
+        wait.until(lambda _: "kept as one" in page.find_element(By.ID, "kept").text)
+        assert page.get_log("browser") == []
+    assert app.end(signal.SIGINT) == 0
 
 
 def browser(profile: Path) -> Any:

@@ -1,7 +1,6 @@
 """Pictures are decoded to the grey pixels that a person sees, or refused with the reason."""
 
 import io
-import sys
 from collections.abc import Callable
 
 import numpy as np
@@ -111,8 +110,11 @@ def test_photographs_beyond_all_measure() -> None:
         decode(io.BytesIO(bytes(content)))
 
 
-def test_heic_without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A phone's HEIC is told as such, with what to install."""
-    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+def test_heic_that_is_not_read(request: pytest.FixtureRequest) -> None:
+    """A phone's HEIC is told as such: without the extra with what to install, and with it, if it is damaged."""
+    content = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(200)
+    with pytest.raises(BadSource, match="it is a damaged HEIC"):
+        decode(io.BytesIO(content))
+    request.getfixturevalue("without_heic")
     with pytest.raises(BadSource, match=r"but HEIC; install digitflow\[heic\]"):
-        decode(io.BytesIO(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(200)))
+        decode(io.BytesIO(content))

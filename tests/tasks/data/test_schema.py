@@ -27,7 +27,7 @@ def test_planted_faults_are_all_listed(order: list[int], sizes: list[int]) -> No
     images = data["train_images"]
     images[blank] = 0
     images[constant] = 77
-    images[duplicate] = images[0]
+    images[duplicate], data["train_labels"][duplicate] = images[0], data["train_labels"][0]
     images[inverted] = 255 - images[inverted]
     images[leak] = data["test_images"][leak]
     data["train_labels"][label] = CLASSES
@@ -37,14 +37,28 @@ def test_planted_faults_are_all_listed(order: list[int], sizes: list[int]) -> No
 
 
 def test_severity() -> None:
-    """Leaks and wrong labels are errors; a copy, a negative and few blank images are only warnings."""
+    """Leaks and wrong labels are errors; copies, also with two labels, a negative and few blank images are warnings."""
     data = clean_arrays()
     images = data["train_images"]
-    images[3], images[4], images[5] = 0, images[2], 255 - images[5]
+    images[3], images[4], images[5] = 0, 255 - images[4], images[2]
     images[6], data["train_labels"][7] = data["test_images"][8], CLASSES
     report = report_on(data)
     assert rules(report.errors) == [("train", "label-range"), ("both", "leak")]
-    assert rules(report.warnings) == [("train", "blank"), ("train", "inverted"), ("train", "duplicate")]
+    warnings = [("train", "blank"), ("train", "inverted"), ("train", "duplicate")]
+    assert rules(report.warnings) == warnings
+    data["train_labels"][5] = 0
+    report = report_on(data)
+    assert rules(report.warnings) == [*warnings, ("train", "contradiction")]
+    assert listed_images(report)["contradiction"] == (2, 5)
+
+
+def test_classes_are_called_by_their_names() -> None:
+    """A problem of classes names those that have names."""
+    data = clean_arrays()
+    for split in ("train", "test"):
+        data[f"{split}_labels"][:] = np.where(data[f"{split}_labels"] == 1, 3, data[f"{split}_labels"])
+    (problem,) = check_data(**data, classes=None, class_names=("cat", "dog")).warnings
+    assert problem.message.endswith("add some (classes dog)")
 
 
 def test_brightness_alone_is_no_fault() -> None:

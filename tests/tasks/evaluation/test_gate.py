@@ -53,6 +53,26 @@ def test_without_threshold_guessing_must_be_beaten(correct: int, passed: bool) -
     assert (result.threshold, result.passed) == (0.75, passed)
 
 
+def test_classes_never_recognised_are_named() -> None:
+    """Whatever the accuracy, the verdict's reason names the classes of which no test image is recognised."""
+    result = verdict(Gate(min_accuracy=0.9), 97, (60, 37, 3))
+    assert result.passed and "never recognised: class 2 (0 of 3 test images)" in result.reason
+    assert "never" not in verdict(Gate(min_accuracy=0.9), 98, (60, 37, 3)).reason
+    probabilities, labels = model(0, (1,) * 9)
+    named = apply_gate(
+        Gate(min_accuracy=0.5),
+        measure(probabilities, labels),
+        probabilities,
+        labels=labels,
+        smoke_test=MEASURED,
+        baseline=Baseline(absence="no champion yet"),
+        class_names=("cat", "dog"),
+    )
+    assert not named.passed
+    assert "never recognised: class cat (0 of 1 test image), class dog (0 of 1 test image)" in named.reason
+    assert named.reason.endswith("class 4 (0 of 1 test image) and 4 more")
+
+
 def test_lower_bound() -> None:
     """If its lower Wilson bound must reach the threshold, a model needs enough images to prove its accuracy."""
     gate = Gate(min_accuracy=0.9, accuracy_bound="lower")
@@ -117,7 +137,7 @@ def test_unusable_gates_are_refused(fields: dict[str, float]) -> None:
 
 
 def test_json_keeps_its_keys() -> None:
-    """Verdicts of the first version are read, and new ones have the same keys, by which other programs read them."""
+    """Verdicts of the first version are read, and new ones have their keys, by which other programs read them."""
     check = {"name": "accuracy", "value": 0.9, "threshold": 0.8, "passed": True, "asked": "at least"}
     check |= {"estimate": 0.9, "interval": [0.8, 0.95], "limit": 0.8}
     old = {
@@ -128,7 +148,10 @@ def test_json_keeps_its_keys() -> None:
     }
     verdict = Verdict.model_validate(old)
     assert (verdict.baseline.version, verdict.baseline.test_set_uses) == (3, 4)
-    assert verdict.model_dump(mode="json") == old | {"checks": [check | {"quantity": "estimate"}]}
+    assert verdict.model_dump(mode="json") == old | {
+        "checks": [check | {"quantity": "estimate"}],
+        "never_recognised": [],
+    }
 
 
 def test_checks_name_their_quantity() -> None:

@@ -103,15 +103,17 @@ def test_sources_are_distinguished(tmp_path: Path, workspace: Workspace) -> None
 
 
 def test_links(tmp_path: Path, workspace: Workspace) -> None:
-    """A link is read as the file that it leads to; one that leads nowhere is a row with an error."""
+    """A link is read as the file that it leads to, and one that leads nowhere is an error; a pipe is not waited for."""
     np.save((tmp_path / ".hidden").open("wb"), np.zeros((2, 5, 5), np.uint8))
     (tmp_path / "a.npy").symlink_to(tmp_path / ".hidden")
     (tmp_path / "b.png").symlink_to(tmp_path / "nowhere")
+    os.mkfifo(tmp_path / "c.png")
     assert [(item.name, bool(item.image)) for item in load_all(str(tmp_path), workspace)] == [
         *(("a.npy[0]", True), ("a.npy[1]", True), ("b.png", False))
     ]
 
 
+@pytest.mark.usefixtures("without_heic")
 def test_a_table_is_one_shard(tmp_path: Path, workspace: Workspace, caplog: pytest.LogCaptureFixture) -> None:
     """A table of pixels, whose length only its end tells, is read whole; what is left out is counted in one line."""
     header, row = ",".join(f"pixel{i}" for i in range(64)), ",".join(["7"] * 64)

@@ -86,6 +86,7 @@ def test_a_picture_as_wide_as_a_square_number(tmp_path: Path) -> None:
     assert item.image and item.image.pixels.shape == (100, 256)
 
 
+@pytest.mark.usefixtures("without_heic")
 def test_what_systems_leave_does_not_count(tmp_path: Path, digits: Arrays) -> None:
     """Hidden and system files are passed over without a word; other files that are no images are named."""
     for name in (
@@ -151,7 +152,7 @@ class Trap:
     ("content", "problem"),
     [
         (b"nonsense", "no PNG"),
-        (b"", "no PNG"),
+        (b"", "image, but empty"),
         (b"\0\0\x08\x03\0\0\0\x01\0\0\0\x08\0\0\0\x08xx", "declares"),
         (gzip.compress(b"\0\0\x08\x03" + bytes(2 * LIMIT), mtime=0), "unpacks to more"),
         (gzip.compress(bytes(2 * LIMIT), mtime=0), "no PNG"),

@@ -26,7 +26,10 @@ def test_report_of_a_run(has_champion: bool, lesson: Lesson) -> None:
     reported = report.fn(
         ("digits", "tutorial", 1),
         hp,
-        Validated(data=lesson.data, report=store.put_json({"errors": [], "warnings": []})),
+        Validated(
+            data=lesson.data.model_copy(update={"class_names": ("cat",)}),
+            report=store.put_json({"errors": [], "warnings": [], "train": {"classes": [5, 6]}}),
+        ),
         trained=lesson.trained,
         scored=scored,
         baseline_probabilities=champion,
@@ -34,5 +37,6 @@ def test_report_of_a_run(has_champion: bool, lesson: Lesson) -> None:
         store=store,
     )
     page, pieces = store.path(reported.html).read_text(), store.get_json(reported.markdown)
+    assert "<td>cat: 5; 1: 6</td>" in page
     assert verdict.reason in page and lesson.trained.weights.sha256 in page
     assert ("champion" in pieces, "the champion, version 7" in page) == (has_champion, has_champion)

@@ -60,7 +60,8 @@ def test_unusable_checks(call: Call, tmp_path: Path, digits_folder: Path) -> Non
     for arguments, words in (
         ([tmp_path / "nowhere"], "there is no"),
         ([tmp_path], "holds no data set"),
-        ([digits_folder, "--transpose"], "give both"),
+        ([digits_folder, "--transpose"], "--transpose is about the copy that --fix writes; give both"),
+        ([digits_folder, "--drop-copies"], "give both"),
     ):
         done = call("data", "check", *arguments)
         assert done.status == 2 and words in done.stderr and done.stderr.count("\n") == 1 and not done.stdout

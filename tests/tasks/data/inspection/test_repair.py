@@ -112,6 +112,35 @@ def test_a_person_decides_how_images_lie(
     np.testing.assert_array_equal(images, digits[0] if is_turned else turned(digits)[0])
 
 
+@pytest.mark.parametrize("is_dropping", [False, True])
+def test_copies_within_a_split(is_dropping: bool, digits: Arrays, store: Store, tmp_path: Path) -> None:
+    """Copies within a split stay and are counted; or the first of each stays, and none of those with two labels."""
+    train_x, train_y, test_x, test_y = digits
+    images = np.concatenate([train_x, train_x[:9], train_x[9:12], np.zeros((3, 8, 8), np.uint8)])
+    labels = np.concatenate([train_y, train_y[:9], (train_y[9:12] + 1) % 10, [1, 2, 3]]).astype(np.uint8)
+    tests, truths = np.concatenate([test_x, test_x[:2]]), np.concatenate([test_y, test_y[:2]])
+    folder = write_idx(tmp_path / "mine", (images, labels, tests, truths))
+    found = inspected(folder, store).inspection
+    assert {(p.check, p.count) for p in found.problems} >= {("duplicate", 12), ("duplicate", 2), ("contradiction", 6)}
+    assert found.mending("mine") == "digitflow data check mine --fix OUT --drop-copies"
+    read, done = fixed(folder, store, drop_copies=is_dropping)
+    wanted = (np.delete(train_x, range(9, 12), axis=0), test_x) if is_dropping else (images[:-3], tests)
+    np.testing.assert_array_equal(read[0], wanted[0])
+    np.testing.assert_array_equal(read[2], wanted[1])
+    said = {
+        True: [
+            "6 train images left out, whose copies",
+            "9 copies left out of the train",
+            "2 copies left out of the te",
+        ],
+        False: [
+            "12 copies within the train images stay, 6 images with different labels",
+            "2 copies within the test im",
+        ],
+    }[is_dropping]
+    assert [line[: len(words)] for line, words in zip(done[1:], said, strict=True)] == said
+
+
 def test_what_needs_a_person_is_not_repaired(digits: Arrays, store: Store, tmp_path: Path) -> None:
     """Without an answer to which label is missing, nothing is written, and the reason is the only one that is named."""
     folder = write_idx(tmp_path / "mine", faulty(digits))

@@ -1,5 +1,6 @@
 """A file is what its content says, and what its name says where the content is damaged."""
 
+import errno
 import gzip
 import io
 from pathlib import Path
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from artifacts.errors import UsageError
 from tasks.data import idx
 from tasks.data.images import SUFFIXES
 from tasks.data.reader.files import count_left_out, is_system_file, kind_of, natural_key, walk
@@ -51,7 +53,6 @@ def npz() -> bytes:
         ("a.CSV", b"", "table"),
         ("a.txt", b"file,label", None),
         ("a.pdf", b"%PDF-1.7", None),
-        ("a.heic", b"\0\0\0\x18ftypheic", None),
         ("BMW", b"BMW drives", None),
     ],
 )
@@ -59,6 +60,15 @@ def test_kinds(name: str, content: bytes, kind: str | None, tmp_path: Path) -> N
     """Each kind is known by its first bytes; a damaged file is of the kind that its name promises."""
     (tmp_path / name).write_bytes(content)
     assert kind_of(tmp_path / name) == kind
+
+
+def test_heic_is_a_picture_with_its_extra(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    """A phone's HEIC is a picture, by its name or its content, if the extra is installed; and else not read."""
+    (tmp_path / "a.HEIC").write_bytes(b"damaged")
+    (tmp_path / "scan").write_bytes(b"\0\0\0\x18ftypheic")
+    assert [kind_of(tmp_path / name) for name in ("a.HEIC", "scan")] == ["picture"] * 2
+    request.getfixturevalue("without_heic")
+    assert [kind_of(tmp_path / name) for name in ("a.HEIC", "scan")] == [None] * 2
 
 
 @pytest.mark.parametrize("name", [".a.png", "._a.png", "__MACOSX", "Thumbs.db", "DESKTOP.INI", "~$a.csv", "Icon\r"])
@@ -87,3 +97,14 @@ def test_left_out_is_one_line() -> None:
     assert count_left_out([]) == ""
     assert count_left_out(["a.txt"]) == "left out: 1 file: .txt 1"
     assert count_left_out(["a.B", "c.b", "d"]) == "left out: 3 files: .b 2, without a suffix 1"
+
+
+def test_a_locked_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder that may not be read is a request that cannot be met, with what to do."""
+
+    def locked(path: Path) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "iterdir", locked)
+    with pytest.raises(UsageError, match="cannot be read: Permission denied; make it readable"):
+        walk(tmp_path)

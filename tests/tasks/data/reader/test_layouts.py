@@ -149,6 +149,7 @@ def test_folder_names_are_class_names(few: Arrays, store: Store, tmp_path: Path)
     assert stored(idx_folder, store).splits.class_names == tuple("abcdefghij")
 
 
+@pytest.mark.usefixtures("without_heic")
 def test_what_is_left_out_is_counted(few: Arrays, store: Store, tmp_path: Path) -> None:
     """Files that are not read are counted by their suffixes; those of systems are not worth a word."""
     folder = class_folders(tmp_path / "mine", *few[:2])

@@ -76,7 +76,7 @@ def test_unusable_label_tables(content: bytes, words: str, tmp_path: Path) -> No
 def test_old_encodings(tmp_path: Path) -> None:
     """A table that is no UTF-8 is read as Windows wrote it."""
     (tmp_path / "labels.csv").write_bytes("file;label\nzwölf.png;zwölf\n".encode("cp1252"))
-    assert read_file_labels(read_table(tmp_path / "labels.csv")) == [("zwölf.png", "zwölf")]
+    assert read_file_labels(read_table(tmp_path / "labels.csv")) == [("zwölf.png", "zwölf", "")]
 
 
 def test_numbers_and_names() -> None:
