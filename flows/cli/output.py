@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from artifacts.lineage.progress import Numbers
     from flows.experiments import Experiment
     from flows.publication import Outcome, Stopped
+    from tasks.evaluation.gate import Check
 
 Row = Sequence[str]
 
@@ -148,10 +149,23 @@ def _verdict(outcome: "Outcome") -> list[Row]:
     low, high = outcome.interval
     return [
         ("accuracy", f"{outcome.accuracy:.2%} of the test images (95 % interval {low:.2%} to {high:.2%})"),
+        *(("to champion", _difference(check, outcome)) for check in outcome.gate.checks if _is_difference(check)),
         ("gate", f"{'passed' if outcome.gate.passed else 'REJECTED'}: {outcome.gate.reason}"),
         ("registered", _rank(outcome)),
         *(("warning", warning) for warning in outcome.warnings),
     ]
+
+
+def _is_difference(check: "Check") -> bool:
+    return check.estimate is not None and check.quantity == "difference to the champion"
+
+
+def _difference(check: "Check", outcome: "Outcome") -> str:
+    """The difference of accuracy to the champion that the model was held against, in points."""
+    points = [100 * value for value in (check.estimate or 0, *(check.interval or ()))]
+    interval = " (95 % interval {:+.2f} to {:+.2f})".format(*points[1:]) if check.interval else ""
+    where = " on new images" if check.name.partition("(")[0].endswith("on new images ") else ""
+    return f"{points[0]:+.2f} points{interval} against version {outcome.gate.baseline.version}{where}"
 
 
 def _rank(outcome: "Outcome") -> str:

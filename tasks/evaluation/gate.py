@@ -86,6 +86,16 @@ class Check(BaseModel, frozen=True):
     limit: float | None = None
     """The value above which the estimate should be."""
 
+    @property
+    def words(self) -> str:
+        """The check as a clause, with shares of images in percent."""
+        value, threshold = map(self._number, (self.value, self.threshold))
+        return f"{self.name} is {value}, {'' if self.passed else 'not '}{self.asked} {threshold}"
+
+    def _number(self, value: float) -> str:
+        is_share = self.name.startswith(("accuracy", "recall"))
+        return f"{100 * value:.6g}%" if is_share else f"{value:.6g}"
+
 
 class Verdict(BaseModel, frozen=True, populate_by_name=True, serialize_by_alias=True):
     """All checks, and whether the model passed every one. `threshold` is the least accuracy."""
@@ -113,8 +123,8 @@ class Verdict(BaseModel, frozen=True, populate_by_name=True, serialize_by_alias=
     @property
     def reason(self) -> str:
         """Why the model passed or was rejected, in one line."""
-        failed = [f"{c.name} is {c.value:.6g}, not {c.asked} {c.threshold:.6g}" for c in self.checks if not c.passed]
-        passed = [f"{c.name} is {c.value:.6g}, {c.asked} {c.threshold:.6g}" for c in self.checks]
+        failed = [check.words for check in self.checks if not check.passed]
+        passed = [check.words for check in self.checks]
         return "; ".join([*(failed or [*passed, *filter(None, [self.baseline.absence])]), *self._unlearned])
 
     @property

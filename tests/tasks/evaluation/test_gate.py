@@ -117,8 +117,8 @@ def test_champion(correct: int, champion: int, kind: str, passed: bool) -> None:
 
 def test_reason_names_both_numbers() -> None:
     """The reason names the value and the threshold of each check that decided."""
-    assert verdict(Gate(min_accuracy=0.9), 30, (20, 20)).reason == "accuracy is 0.75, not at least 0.9"
-    assert verdict(Gate(min_accuracy=0.75), 30, (20, 20)).reason == "accuracy is 0.75, at least 0.75; no champion yet"
+    assert verdict(Gate(min_accuracy=0.9), 30, (20, 20)).reason == "accuracy is 75%, not at least 90%"
+    assert verdict(Gate(min_accuracy=0.75), 30, (20, 20)).reason == "accuracy is 75%, at least 75%; no champion yet"
 
 
 @pytest.mark.parametrize(("before", "warned"), [(OVERUSED - 2, False), (OVERUSED - 1, True)])
