@@ -68,6 +68,7 @@ def _schema() -> Any:
             ("name", pa.string()),
             ("probability", pa.float32()),
             ("runner_up", pa.int16()),
+            ("runner_up_name", pa.string()),
             ("runner_up_probability", pa.float32()),
             ("unsure", pa.bool_()),
             ("changes", pa.string()),

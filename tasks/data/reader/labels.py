@@ -69,7 +69,7 @@ def encode_as(values: np.ndarray, names: tuple[str, ...], classes: int | None = 
     unknown = sorted(set(texts) - numbers.keys(), key=natural_key)
     if unknown:
         known = ", ".join(names[:8]) + ", …" * (len(names) > 8) if names else "whole numbers"
-        raise BadSource(f"has the label {unknown[0]!r}, but the classes of the data set are {known}")
+        raise BadSource(f"has the label {unknown[0]!r}, but the classes of the data set are {known}; label it so")
     return np.array([numbers[text] for text in texts], np.uint8)
 
 

@@ -16,9 +16,11 @@ VERSION = Version.model_construct(version=3, dataset="digits", weights=Ref(sha25
 
 @pytest.mark.parametrize("name", ["table.parquet", "TABLE.CSV"])
 def test_every_prediction_is_a_row(name: str, store: Store, tmp_path: Path) -> None:
-    """Predictions of all shards are rows, in their order, with the model; names that are not UTF-8 have escapes."""
+    """Predictions of all shards are rows, in their order, with the model; classes have their names too; names
+    that are not UTF-8 have escapes.
+    """
     shards = [
-        [Prediction(image="a.png", label=7, probability=0.9, changes=("x", "y"))],
+        [Prediction(image="a.png", label=7, name="cat", runner_up_name="dog", probability=0.9, changes=("x", "y"))],
         [Prediction(image="b\udcff.png", error="is blank")],
     ]
     refs = [store.put_json([prediction.model_dump(mode="json") for prediction in shard]) for shard in shards]
@@ -26,6 +28,7 @@ def test_every_prediction_is_a_row(name: str, store: Store, tmp_path: Path) -> N
     assert (written.images, written.errors, written.model, written.dataset) == (2, 1, 3, "digits")
     table = (pd.read_csv if name.endswith("CSV") else pd.read_parquet)(tmp_path / name)
     assert table.image.tolist() == ["a.png", "b\\udcff.png"] and table.changes[0] == "x; y"
+    assert (table.name[0], table.runner_up_name[0]) == ("cat", "dog")
     assert table.label[0] == 7 and pd.isna(table.label[1]) and table.error[1] == "is blank"
     assert set(table.model) == {3} and set(table.weights) == {"a" * 64}
 
