@@ -49,6 +49,9 @@ class Hyperparameters(BaseModel, frozen=True, extra="forbid"):
     beta_1: Share = Field(0.7, description="Adam's decay of the mean of the gradients")
     beta_2: Share = Field(0.9, description="Adam's decay of the mean of their squares")
     label_smoothing: Share = Field(0, description="Share of each target that is spread over all classes")
+    class_weight: Literal["none", "balanced"] = Field(
+        "none", description="Whether all classes count equally in the loss, however many images each has"
+    )
     rotation: float = Field(0, ge=0, le=180, description="Augmentation: largest rotation, in degrees")
     zoom: Share = Field(0, description="Augmentation: largest change of scale, as a share")
     shear: Share = Field(0, description="Augmentation: largest shear, in pixels a pixel")

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from jaxtyping import Float32
 
 from artifacts.errors import TrainingDiverged
 from artifacts.lineage.progress import report_progress
@@ -42,10 +43,11 @@ def fit_network(
         compile_for_training(network, hp, math.ceil(len(images) / hp.batch_size))
         network.optimizer.build(network.trainable_variables)
         progress = checkpoints.restore(network) if checkpoints else Progress()
+        arrays = (targets, _image_weights(targets)) if hp.class_weight == "balanced" else (targets,)
         while progress.epoch < hp.epochs:
             order = np.random.default_rng((seed, progress.epoch)).permutation(len(images))
             rest = order[progress.batch * hp.batch_size :]
-            batches = _batches(images, targets, rest, size=hp.batch_size, devices=devices)
+            batches = _batches(images, arrays, rest, size=hp.batch_size, devices=devices)
             loss = _fit_epoch(network, batches, progress, count=len(images), hp=hp, checkpoints=checkpoints)
             accuracy = _accuracy(network, images, targets)
             progress = progress.after_epoch(loss, accuracy)
@@ -114,8 +116,17 @@ def _without_training_layers(
     return plain
 
 
-def _batches(images: Images, targets: Targets, order: np.ndarray, *, size: int, devices: int) -> Any:
-    """One pass over the images in the given order, read batch by batch.
+def _image_weights(targets: Targets) -> Float32[np.ndarray, " images"]:
+    """The weight of each image in the loss, of mean 1: all classes together weigh the same."""
+    counts = targets.sum(axis=0)
+    present = counts > 0
+    weights = np.divide(len(targets) / present.sum(), counts, out=np.zeros_like(counts), where=present)
+    of_images: np.ndarray = weights[targets.argmax(axis=1)].astype(np.float32)
+    return of_images
+
+
+def _batches(images: Images, arrays: tuple[np.ndarray, ...], order: np.ndarray, *, size: int, devices: int) -> Any:
+    """One pass over the images, with their rows of the other arrays, in the given order, read batch by batch.
 
     All devices get equally many images of a batch. If a batch does not divide, its first images are taken twice.
     """
@@ -127,10 +138,10 @@ def _batches(images: Images, targets: Targets, order: np.ndarray, *, size: int, 
         def __len__(self) -> int:
             return math.ceil(len(order) / size)
 
-        def __getitem__(self, i: int) -> tuple[np.ndarray, np.ndarray]:
+        def __getitem__(self, i: int) -> tuple[np.ndarray, ...]:
             chosen = order[i * size : (i + 1) * size]
             chosen = np.sort(np.concatenate([chosen, chosen[: -len(chosen) % devices]]))  # sorted: sequential reads
-            return rows[chosen], targets[chosen]
+            return rows[chosen], *(array[chosen] for array in arrays)
 
     batches = Batches()
     return _prefetched(batches) if keras.backend.backend() == "tensorflow" else batches

@@ -8,6 +8,7 @@ import threading
 
 import numpy as np
 import pytest
+from sklearn.datasets import load_digits
 
 from artifacts.errors import TrainingDiverged
 from artifacts.lineage.progress import listening
@@ -51,6 +52,21 @@ def test_divergence_is_an_error(factor: float, rate: float, lesson: Lesson) -> N
     hp = Hyperparameters(epochs=3, batch_size=16, learning_rate=rate, schedule="constant")
     with pytest.raises(TrainingDiverged, match=r"the loss became \w+ in epoch \d; lower --learning-rate"):
         fit_network(images * np.float32(factor), targets, hp, seed=0)
+
+
+def test_balanced_classes() -> None:
+    """A class of which there are few images is recognised if all classes weigh the same, and hardly if they do not."""
+    pixels, labels = load_digits(return_X_y=True)
+    images = (pixels / 16 - 0.5).astype(np.float32).reshape(-1, 8, 8, 1)
+    rare = np.flatnonzero(labels == 8)
+    learned = np.setdiff1d(np.arange(len(labels)), rare[10:])
+    targets = np.eye(10, dtype=np.float32)[labels[learned]]
+    recalls = []
+    for weight in ("none", "balanced"):
+        hp = Hyperparameters(epochs=4, batch_size=64, class_weight=weight)
+        network, _ = fit_network(images[learned], targets, hp, seed=0)
+        recalls.append((predict_probabilities(network, images[rare[10:]]).argmax(axis=1) == 8).mean())
+    assert recalls[1] > recalls[0] + 0.2, recalls
 
 
 def test_progress_is_reported(lesson: Lesson) -> None:
