@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 ROOT = Path(__file__).parents[2]
 Command = tuple[str, ...]
@@ -50,16 +50,19 @@ class Pair(NamedTuple):
     unit: str
     """Of the reference, such as "a plain script"; "" if the row is in seconds alone."""
     reach: float
+    of: Literal["seconds", "gigabytes"] = "seconds"
+    """The cost that counts."""
 
     def line(self) -> str:
         """The row as Markdown."""
-        seconds = median(cost.seconds for cost in self.ours)
-        if not self.reference:
-            return f"| {self.title} | {seconds:.2f} s | | | {self.reach} s |"
-        other = median(cost.seconds for cost in self.reference)
-        ratios = [a.seconds / b.seconds for a, b in zip(self.ours, self.reference, strict=True)]
+        sign = {"seconds": "s", "gigabytes": "GB"}[self.of]
+        ours, reference = ([getattr(cost, self.of) for cost in costs] for costs in (self.ours, self.reference))
+        if not reference:
+            return f"| {self.title} | {median(ours):.2f} {sign} | | | {self.reach} {sign} |"
+        ratios = [a / b for a, b in zip(ours, reference, strict=True)]
         spread = f"{median(ratios):.2f} × ({min(ratios):.2f} to {max(ratios):.2f})"
-        return f"| {self.title} | {seconds:.2f} s | {self.unit}: {other:.2f} s | {spread} | {self.reach} × |"
+        against = f"{self.unit}: {median(reference):.2f} {sign}"
+        return f"| {self.title} | {median(ours):.2f} {sign} | {against} | {spread} | {self.reach} × |"
 
 
 class Bench:
@@ -108,10 +111,7 @@ def first(bench: Bench) -> Iterator[Pair]:
     )
     yield Pair("first `train`", ours, plain, "the steps in a plain script", 1.6)
     yield Pair("first `train`", ours, verbatim, "the tutorial's script", 0.8)
-    in_memory = [[Cost(cost.gigabytes, 0) for cost in costs] for costs in (ours, verbatim)]
-    text = Pair("", *in_memory, "the tutorial's script", 0.5).line()
-    yield_line = text.replace(" s |", " GB |").replace("|  |", "| peak memory of a first `train` |", 1)
-    print(yield_line, flush=True)
+    yield Pair("first `train`, peak memory", ours, verbatim, "the tutorial's script", 0.5, "gigabytes")
 
 
 def unchanged(bench: Bench) -> Iterator[Pair]:
