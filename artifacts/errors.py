@@ -2,6 +2,7 @@
 
 import difflib
 import errno
+import re
 from collections.abc import Iterable
 
 from pydantic import ValidationError
@@ -66,6 +67,11 @@ _FAULTS_OF_THE_FILE = {
 def is_transient(error: BaseException | None) -> bool:
     """Whether an OSError is transient, such as a full disk or too many open files, and not a fault of the file."""
     return isinstance(error, OSError) and error.errno is not None and error.errno not in _FAULTS_OF_THE_FILE
+
+
+def hide_passwords(text: str) -> str:
+    """The text with what stands between "//" and "@" taken out of the URLs in it."""
+    return re.sub(r"//[^/@\s]*@", "//", text)
 
 
 def suggest(name: str, known: Iterable[str]) -> str:

@@ -95,8 +95,11 @@ class Plan(BaseModel, frozen=True):
         Registry(settings.home)  # an address at which there can be no registry is an error now
         source, origin = locate(dataset, settings, dataset_name)
         steps = ("read" if isinstance(origin, Place) else "download", *STEPS, *other_steps)
-        for name in {*refresh, until} - {*steps, ""}:
-            raise UsageError(f"this run has no step {name!r}; {suggest(name, steps)}")
+        for name in [*refresh, *filter(None, [until])]:
+            if name not in steps:
+                raise UsageError(f"this run has no step {name!r}; {suggest(name, steps)}")
+            if until and steps.index(name) > steps.index(until):
+                raise UsageError(f"the run ends after {until!r}, before {name!r}, which is to be computed again")
         if gate.min_accuracy is None:
             gate = gate.model_copy(update={"min_accuracy": default_min_accuracy(recipe, source.name)})
         return cls(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import Timeout
 
-from artifacts.errors import DigitflowError
+from artifacts.errors import DigitflowError, hide_passwords
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -38,13 +38,14 @@ class LeasedLock:
         """Take the lock; wait for at most `timeout` seconds, or for ever with -1.0. Raises filelock.Timeout."""
         from redis.exceptions import RedisError
 
-        lock = _connect(self._url).lock(f"digitflow:{self._name}", timeout=LEASE, sleep=0.2, thread_local=False)
         try:
+            lock = _connect(self._url).lock(f"digitflow:{self._name}", timeout=LEASE, sleep=0.2, thread_local=False)
             is_ours = lock.acquire(blocking=timeout != 0, blocking_timeout=None if timeout < 0 else timeout)
-        except RedisError as error:
+        except (RedisError, ValueError) as error:  # the latter of an impossible address
+            url, why = hide_passwords(self._url), hide_passwords(" ".join(str(error).split()))
             raise DigitflowError(
-                f"the locks at {self._url} cannot be used: {' '.join(str(error).split())}; start that Redis server, or "
-                "correct or unset DIGITFLOW_LOCKS"
+                f"the locks at {url} cannot be used: {why}; start that Redis server, or correct or unset "
+                "DIGITFLOW_LOCKS"
             ) from None
         if not is_ours:
             raise Timeout(self._name)
@@ -100,5 +101,8 @@ def _renew(lock: Any, released: threading.Event, name: str) -> None:
 @cache
 def _connect(url: str) -> "Redis":
     from redis import Redis
+    from redis.backoff import ExponentialBackoff
+    from redis.retry import Retry
 
-    return Redis.from_url(url, socket_timeout=PATIENCE, socket_connect_timeout=PATIENCE)
+    retry = Retry(ExponentialBackoff(cap=1, base=0.2), retries=6)  # for some seconds, in which a server may restart
+    return Redis.from_url(url, socket_timeout=PATIENCE, socket_connect_timeout=PATIENCE, retry=retry)

@@ -1,7 +1,7 @@
 """Checks of what surrounds a pipeline: the machine, the home, the network, Prefect's server and the model registry.
 
-Each check returns what it found in words and, if that is not as it should be, what to do. None changes anything but a
-file that it writes into the home and deletes.
+Each check returns what it found in words and, if that is not as it should be, what to do. A check leaves nothing
+behind; it fetches a champion's weights if the home lacks them.
 """
 
 import contextlib
@@ -12,17 +12,32 @@ import socket
 import sqlite3
 import sys
 import tempfile
+import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from email.utils import parsedate_to_datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from time import time
+from time import monotonic, time
 from typing import Literal, NamedTuple
+from urllib.parse import urlsplit
 from urllib.request import getproxies
 
-from artifacts.errors import DigitflowError
-from artifacts.storage.home import MLFLOW, PREFECT, locked
+from artifacts.errors import DigitflowError, hide_passwords
+from artifacts.lineage.environment import backend
+from artifacts.storage.home import (
+    BATCHES,
+    INBOX,
+    LOCKS,
+    MLFLOW,
+    MODELS,
+    OBJECTS,
+    PREFECT,
+    QUARANTINE,
+    RECORDS,
+    RUNS,
+    TEMPORARY,
+    locked,
+)
 from artifacts.storage.leases import LeasedLock
 from artifacts.storage.settings import Settings
 from flows.cli.prefect_server import UNAUTHORIZED, ask_server, is_server_configured, owner_of_port
@@ -33,6 +48,8 @@ from tasks.registry.versions import UnreadableVersion
 
 PATIENCE = 5.0
 """Seconds that a check waits for an answer."""
+LONGEST = 15.0
+"""Seconds after which a check that has not ended is given up."""
 ENOUGH, SCARCE = 5e9, 5e8
 """Bytes that should be free on the disk of the home, and below which a run is likely to fail."""
 SKEW = 120
@@ -50,23 +67,35 @@ class Check(NamedTuple):
 
 
 def check_all(settings: Settings) -> list[Check]:
-    """All checks, at the same time, in the order in which they are shown."""
-    with ThreadPoolExecutor(len(_CHECKS)) as pool:
-        waiting = [(what, pool.submit(check, settings)) for what, check in _CHECKS.items()]
-        results = []
-        for what, future in waiting:
-            try:
-                results.append(Check(what, *future.result()))
-            except DigitflowError as error:
-                results.append(Check(what, "problem", str(error)))
-    return results
+    """All checks, at the same time, in the order in which they are shown. One that takes too long is a problem."""
+    results: dict[str, Check] = {}
+    threads = []
+    for what, check in _CHECKS.items():
+        # daemon threads: one that hangs must not delay the end of the process
+        thread = threading.Thread(target=_run, args=(what, check, settings, results), daemon=True)
+        thread.start()
+        threads.append(thread)
+    deadline = monotonic() + LONGEST
+    for thread in threads:
+        thread.join(max(0.0, deadline - monotonic()))
+    late: Result = ("problem", f"no answer in {LONGEST:.0f} s", "see whether what it asks hangs: an address, a disk")
+    return [results.get(what, Check(what, *late)) for what in _CHECKS]
+
+
+def _run(what: str, check: "Callable[[Settings], Result]", settings: Settings, results: dict[str, Check]) -> None:
+    try:
+        results[what] = Check(what, *check(settings))
+    except DigitflowError as error:
+        results[what] = Check(what, "problem", str(error))
+    except Exception as error:  # what a check cannot cope with is no sound surrounding
+        results[what] = Check(what, "problem", f"the check ended with {type(error).__name__}: {error}")
 
 
 Result = tuple[Literal["ok", "note", "problem"], str, str]
 
 
 def _python(_: Settings) -> Result:
-    return "ok", f"{sys.version.split()[0]}, {sys.executable}", ""
+    return "ok", f"{sys.version.split()[0]}, {sys.executable}, Keras on {backend()}", ""
 
 
 def _packages(_: Settings) -> Result:
@@ -98,7 +127,7 @@ def _disk(settings: Settings) -> Result:
 def _home(settings: Settings) -> Result:
     """Whether the home can be written, and whether its file system has locks."""
     other = "set DIGITFLOW_HOME to a folder that you may write, on a local disk"
-    if not settings.home.exists():
+    if not settings.home.exists() and not settings.home.is_symlink():
         place = _existing(settings.home)
         if place.is_dir() and os.access(place, os.W_OK | os.X_OK):
             return "ok", f"{settings.home} does not exist yet; the first run makes it", ""
@@ -109,21 +138,27 @@ def _home(settings: Settings) -> Result:
         (settings.home / "doctor.lock").unlink(missing_ok=True)
     except (OSError, DigitflowError) as error:
         return "problem", f"{settings.home}: {getattr(error, 'strerror', None) or error}", other
+    folders = (OBJECTS, RECORDS, RUNS, MODELS, INBOX, BATCHES, QUARANTINE, MLFLOW, PREFECT, LOCKS, TEMPORARY)
+    if flawed := [name for name in folders if (path := settings.home / name).exists() and not path.is_dir()]:
+        return "problem", f"{', '.join(flawed)} in {settings.home} should be folders", "move them away"
     return "ok", f"{settings.home} can be written and locked", ""
 
 
 def _store(settings: Settings) -> Result:
     if settings.artifacts.remote is None:
         return "ok", "none is named", ""
-    settings.artifacts.remote.holds("doctor")
-    return "ok", f"{settings.store} answers", ""
+    remote, name = settings.artifacts.remote, f"doctor-{os.getpid()}"
+    with tempfile.NamedTemporaryFile() as file:
+        remote.push(Path(file.name), name)
+    remote.remove(name)
+    return "ok", f"{hide_passwords(settings.store)} can be written", ""
 
 
 def _locks(settings: Settings) -> Result:
     if not settings.locks:
         return "ok", "none are named", ""
     LeasedLock(settings.locks, "doctor").acquire(PATIENCE).release()
-    return "ok", f"{settings.locks} gives them", ""
+    return "ok", f"{hide_passwords(settings.locks)} gives them", ""
 
 
 def _databases(settings: Settings) -> Result:
@@ -141,7 +176,8 @@ def _databases(settings: Settings) -> Result:
 def _is_sound(path: Path) -> bool:
     try:
         with contextlib.closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as connection:
-            return bool(connection.execute("PRAGMA quick_check(1)").fetchone() == ("ok",))
+            has_tables = connection.execute("SELECT 1 FROM sqlite_master").fetchone() is not None
+            return has_tables and bool(connection.execute("PRAGMA quick_check(1)").fetchone() == ("ok",))
     except sqlite3.DatabaseError as error:
         return "locked" in str(error)
 
@@ -150,7 +186,7 @@ def _proxy(_: Settings) -> Result:
     proxies = {scheme: url for scheme, url in getproxies().items() if scheme != "no"}
     if not proxies:
         return "ok", "none", ""
-    words = ", ".join(f"{scheme} through {re.sub('//[^/@]*@', '//', url)}" for scheme, url in sorted(proxies.items()))
+    words = ", ".join(f"{scheme} through {hide_passwords(url)}" for scheme, url in sorted(proxies.items()))
     return "ok", f"{words}; servers on this machine are reached directly", ""
 
 
@@ -198,7 +234,9 @@ def _server(_: Settings) -> Result:
 
 def _port(settings: Settings) -> Result:
     """Who has the port of `make up`."""
-    number = int(os.environ.get("PORT") or 4200)
+    given = os.environ.get("PORT") or "4200"
+    if not given.isdecimal() or not 0 < (number := int(given)) < 2**16:
+        return "problem", f"PORT is {given!r}", "give a number from 1 to 65535"
     with contextlib.suppress(OSError):
         socket.create_server(("127.0.0.1", number)).close()
         return "ok", f"{number} is free", ""
@@ -242,15 +280,26 @@ def _registry(settings: Settings) -> Result:
         import httpx
 
         try:
-            httpx.get(f"{tracking.uri.rstrip('/')}/health", timeout=PATIENCE).raise_for_status()
+            answer = httpx.get(f"{tracking.uri.rstrip('/')}/health", timeout=PATIENCE)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            words = f"{tracking.key} does not answer: {error or type(error).__name__}"
+            words = f"{tracking.key} does not answer: {hide_passwords(str(error)) or type(error).__name__}"
             return "problem", words, "start MLflow's server, or correct MLFLOW_TRACKING_URI"
-    versions = Registry(settings.home).versions(None)
+        if not answer.is_success or answer.text.strip() != "OK":
+            words = f"{tracking.key} does not answer as MLflow does"
+            return "problem", words, "start MLflow's server, or correct MLFLOW_TRACKING_URI"
+    elif not (settings.home / MLFLOW).exists() or not tracking.is_local:  # asking would create the database
+        return "ok", f"{tracking.key}, not opened", ""
+    registry = Registry(settings.home)
+    versions = registry.versions(None)
     unreadable = [each for each in versions if isinstance(each, UnreadableVersion)]
     lost = [f"version {each.version} of {each.dataset}" for each in unreadable if "champion" in each.aliases]
     if lost:
         return "problem", f"the champion cannot be read: {', '.join(lost)}", "digitflow models rollback, or retire"
+    champions = [each for each in versions if not isinstance(each, UnreadableVersion) and "champion" in each.aliases]
+    gone = [each for each in champions if not registry.restore(each, settings.artifacts)]
+    if gone:
+        names = ", ".join(f"version {each.version} of {each.dataset}" for each in gone)
+        return "problem", f"the champion's weights are gone: {names}", "digitflow models rollback, or train again"
     return "ok", f"{tracking.key}, versions: {len(versions)}", ""
 
 
@@ -258,8 +307,8 @@ def _webhook(_: Settings) -> Result:
     url = os.environ.get("DIGITFLOW_WEBHOOK", "")
     if not url:
         return "ok", "none is named, so nobody is told of failed runs", ""
-    if url.startswith(("http://", "https://")):
-        return "ok", re.sub(r"^(https?://[^/?]*).*", r"\1/…", url), ""
+    if url.startswith(("http://", "https://")) and urlsplit(url).netloc:
+        return "ok", hide_passwords(re.sub(r"^(https?://[^/?]*).*", r"\1/…", url)), ""
     return "problem", f"DIGITFLOW_WEBHOOK is {url!r}", "give an http:// or https:// URL"
 
 

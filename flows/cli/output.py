@@ -96,14 +96,18 @@ def _steps(run: "Outcome | Stopped") -> list[Row]:
     """What a run was, which steps it computed, and whether those that it computed again gave the same."""
     cached = [task["name"] for task in run.tasks if task["cached"]]
     computed = [task["name"] for task in run.tasks if not task["cached"]]
-    again = [(task["name"], task["equal"]) for task in run.tasks if "equal" in task]
     return [
         ("data set", run.dataset),
         ("recipe", f"{run.recipe}, seed {run.seed}"),
         ("computed", ", ".join(computed) or "nothing"),
         ("from cache", ", ".join(cached) or "nothing"),
-        *(("again", f"{name}: {_compare(equal)}") for name, equal in again),
+        *_again(run),
     ]
+
+
+def _again(run: "Outcome | Stopped") -> list[Row]:
+    """The steps that a run computed again, and whether they gave the same."""
+    return [("again", f"{task['name']}: {_compare(task['equal'])}") for task in run.tasks if "equal" in task]
 
 
 def _compare(equal: dict[str, bool]) -> str:
@@ -128,7 +132,7 @@ def show_experiment(experiment: "Experiment", as_json: bool) -> None:
             *([("its lead", experiment.lead)] if experiment.lead else []),
             ("trials", f"{experiment.computed} computed, {experiment.cached} from cache"),
             ("report", experiment.report),
-            *((*_verdict(outcome), ("its report", outcome.report)) if outcome else ()),
+            *((*_again(outcome), *_verdict(outcome), ("its report", outcome.report)) if outcome else ()),
             ("seconds", f"{experiment.seconds:.1f}"),
         )
     )

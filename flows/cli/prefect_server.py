@@ -204,11 +204,20 @@ def ask_server(url: str, what: str, body: Any = None) -> tuple[int, Any]:
         return answer.status_code, None
 
 
+def _is_taken(port: int) -> bool:
+    """Whether a program listens on a port of this machine."""
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=5).close()
+    except OSError:
+        return False
+    return True
+
+
 def owner_of_port(port: int, home: Path) -> str:
     """What answers on a port of this machine, in words, if it is not this home's server; "" if it is, or nothing is."""
     status, settings = ask_server(f"http://127.0.0.1:{port}/api", "admin/settings")
     if status == 0:
-        return ""
+        return "another program, which does not answer" if _is_taken(port) else ""
     if status == UNAUTHORIZED:
         return "a Prefect server with another password"
     if not isinstance(settings, dict) or "home" not in settings:

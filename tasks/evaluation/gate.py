@@ -89,12 +89,18 @@ class Check(BaseModel, frozen=True):
     @property
     def words(self) -> str:
         """The check as a clause, with shares of images in percent."""
-        value, threshold = map(self._number, (self.value, self.threshold))
+        value, threshold = self._numbers(4)
+        if value == threshold and self.value != self.threshold:
+            value, threshold = self._numbers(8)
         return f"{self.name} is {value}, {'' if self.passed else 'not '}{self.asked} {threshold}"
 
-    def _number(self, value: float) -> str:
+    def _numbers(self, digits: int) -> tuple[str, str]:
+        """Value and threshold with so many digits."""
         is_share = self.name.startswith(("accuracy", "recall"))
-        return f"{100 * value:.6g}%" if is_share else f"{value:.6g}"
+        value, threshold = (
+            f"{100 * n:.{digits}g}%" if is_share else f"{n:.{digits + 2}g}" for n in (self.value, self.threshold)
+        )
+        return value, threshold
 
 
 class Verdict(BaseModel, frozen=True, populate_by_name=True, serialize_by_alias=True):

@@ -49,7 +49,8 @@ def measure_conventions(images: RawImages) -> Conventions:
     is_stretched = bool((least >= 0.85 * usual).all())
     longest = (layout.lengths / sides).max(axis=1)
     box = usual / sides if is_stretched else np.full(2, np.median(longest))
-    low = np.quantile(layout.lengths / sides if is_stretched else longest[:, None].repeat(2, axis=1), 0.001, axis=0)
+    shares = layout.lengths / sides if is_stretched else longest[:, None].repeat(2, axis=1)
+    low, high = np.quantile(shares, (0.001, 0.999), axis=0)
     centre: Literal["mass", "box"] = min(("mass", "box"), key=lambda name: _spread(layout.centres[name]).mean())
     middle = np.median(layout.centres[centre], axis=0)
     offset = np.quantile(np.abs(layout.centres[centre] - middle).max(axis=1), 0.999)
@@ -61,6 +62,7 @@ def measure_conventions(images: RawImages) -> Conventions:
         centre=centre,
         place=_pair(np.rint(2 * middle) / 2 / sides),
         least_box=_pair(low - PIXELS / sides),
+        most_box=_pair(high + PIXELS / sides),
         offset=float((offset + PIXELS) / sides.max()),
         frame=float(np.quantile(layout.frame, 0.999) + PIXELS / frames.shape[1]),
     )
@@ -74,7 +76,7 @@ def looks_trained(images: RawImages, conventions: Conventions) -> Bool[np.ndarra
     shares = layout.lengths / sides
     if not conventions.is_stretched:
         shares = shares.max(axis=1, keepdims=True)
-    highest = np.array(conventions.box) + PIXELS / sides
+    highest = np.array(conventions.most_box)
     away = np.abs(layout.centres[conventions.centre] - np.array(conventions.place) * sides).max(axis=1)
     ink = np.where(images.mean(axis=(1, 2)) >= conventions.ground, 1, -1) * (conventions.ink - conventions.ground)
     return np.asarray(

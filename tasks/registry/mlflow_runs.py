@@ -3,7 +3,6 @@
 import contextlib
 import logging
 import os
-import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -11,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from artifacts.errors import DigitflowError, UsageError
+from artifacts.errors import DigitflowError, UsageError, hide_passwords
 from artifacts.lineage.environment import versions
 from artifacts.storage.database_template import DatabaseTemplate
 from artifacts.storage.home import MLFLOW, locked
@@ -56,7 +55,7 @@ class Tracking:
         scheme = self.uri.partition(":")[0].partition("+")[0]
         if scheme not in _SCHEMES:
             raise UsageError(
-                f"MLFLOW_TRACKING_URI is {_without_password(self.uri)!r}; give the address of a server or a database, "
+                f"MLFLOW_TRACKING_URI is {hide_passwords(self.uri)!r}; give the address of a server or a database, "
                 f"which begins with one of {', '.join(f'{name}:' for name in _SCHEMES)}, or unset it"
             )
 
@@ -71,7 +70,7 @@ class Tracking:
     @property
     def key(self) -> str:
         """The registry's name in manifests: a local one has the same name wherever its home is."""
-        return "local" if self.is_local else _without_password(self.uri)
+        return "local" if self.is_local else hide_passwords(self.uri)
 
     def open(self) -> None:
         """Import MLflow, and create the database if there is none: that takes seconds."""
@@ -178,7 +177,7 @@ class Tracking:
         """
         experiment = self.client.get_experiment_by_name(EXPERIMENT)
         if experiment and experiment.lifecycle_stage == "deleted":
-            address, number = _without_password(self.uri), experiment.experiment_id
+            address, number = hide_passwords(self.uri), experiment.experiment_id
             raise UsageError(
                 f"the experiment {EXPERIMENT} is deleted in MLflow; restore it: "
                 f"MLFLOW_TRACKING_URI={address} mlflow experiments restore --experiment-id {number}"
@@ -212,7 +211,7 @@ class Tracking:
         except DigitflowError:
             raise
         except (self.exception, SQLAlchemyError, ImportError) as error:
-            what = _without_password((str(error).strip() or type(error).__name__).splitlines()[0])
+            what = hide_passwords((str(error).strip() or type(error).__name__).splitlines()[0])
             raise DigitflowError(
                 f"the model registry {self.key} cannot be used: {what}; no champion was changed, run again when it can"
             ) from error
@@ -275,7 +274,3 @@ def _save_model(network: Any, candidate: Candidate, example: "Images", *, path: 
 def _milliseconds() -> int:
     """The present time as MLflow wants it: since 1970, UTC."""
     return int(datetime.now(UTC).timestamp() * 1000)
-
-
-def _without_password(text: str) -> str:
-    return re.sub(r"//[^/@\s]*@", "//", text)

@@ -157,6 +157,7 @@ class _Judge:
         self._dataset, self._base, self._classes, self._store = dataset, base, classes, store
         self._on_drift, self._max_bytes = on_drift, max_bytes
         doubted = [batch.report for batch in batches_aside(store) if batch.place == "approval"]
+        self._records = list(records)
         self._known = {batch.digest for batch in records if not batch.withdrawn}
         self._known |= {str(report.get("digest")) for report in doubted if report.get("dataset") == dataset}
         self._withdrawn = {batch.digest: batch.withdrawn for batch in records if batch.withdrawn}
@@ -191,11 +192,13 @@ class _Judge:
             unjudged=unjudged,
             note=note.model_copy(update={"dataset": self._dataset}),
         )
-        refusal = None if note.released else self._refuse(batch)
+        refusal = None if self._is_released(batch) else self._refuse(batch)
         if refusal is None and is_changed:
             keep_fitted(batch, store)
         if refusal is None or refusal.place == "approval":
             self._known.add(digest)
+        if refusal is None:
+            self._records.append(batch)
         return refusal or batch
 
     def _check_labels(self, images: RawImages, labels: Labels, note: Note) -> tuple[LabelCheck | None, str]:
@@ -206,6 +209,23 @@ class _Judge:
             return None, self._why_not
         return self._champion.check(images, labels), ""
 
+    def _is_released(self, batch: Batch) -> bool:
+        """Whether a person let the batch in, and nobody withdrew the same images since."""
+        released, withdrawn = batch.note.released, self._withdrawn.get(batch.digest)
+        return released is not None and (withdrawn is None or released.at > withdrawn.at)
+
+    def _repeats(self, batch: Batch) -> list[str]:
+        """The batches that have at least half of the images of this one, whatever their order, in words."""
+        images = _image_digests(batch.data, self._store)
+        found = []
+        for record in self._records:
+            shared = int(images.isin(_image_digests(record.data, self._store)).sum())
+            if record.digest != batch.digest and 2 * shared >= len(images):
+                gone = record.withdrawn
+                fate = f"withdrawn on {gone.at:%Y-%m-%d}: {gone.reason}" if gone else "accepted before"
+                found.append(f"{shared:,} of its {len(images):,} images are those of {record.name}, {fate}")
+        return found
+
     def _refuse(self, batch: Batch) -> _Refusal | None:
         """All reasons why a batch is set aside, so that a person who lets it in has seen each; None without any."""
         checked, withdrawn = batch.labels, self._withdrawn.get(batch.digest)
@@ -213,6 +233,7 @@ class _Judge:
         reasons = []
         if withdrawn:
             reasons.append(f"the same images were withdrawn on {withdrawn.at:%Y-%m-%d}: {withdrawn.reason}")
+        reasons += self._repeats(batch)
         if drifted and self._on_drift == "refuse":
             reasons.append(f"it drifted from the data set in {drifted}")
         place: Place = "quarantine" if reasons else "approval"
@@ -239,6 +260,13 @@ def _set_aside(path: Path, refusal: _Refusal, dataset: str, store: Store) -> Non
     report = {"reason": refusal.reason, "dataset": dataset, "at": datetime.now(UTC).isoformat(), **refusal.details}
     files = {"examples.png": refusal.picture} if refusal.picture else {}
     set_aside(path, refusal.place, report, store, files)
+
+
+def _image_digests(data: Split, store: Store) -> Any:
+    """A digest of each image, as a pandas series."""
+    from tasks.data.quality import SplitStatistics
+
+    return SplitStatistics(store.get(data.images), store.get(data.labels)).image_table.digest
 
 
 def like_data_set(batch: BatchData, test_images: RawImages) -> BatchData:
