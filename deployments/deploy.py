@@ -19,6 +19,7 @@ from artifacts.storage.settings import Settings
 from deployments import automations
 from deployments.stack import Stack, port
 from flows.cli.loopback import bypass_proxies
+from flows.cli.prefect_server import ask_server
 
 NIGHTLY = "retraining/nightly"
 DEFAULTS = {
@@ -43,7 +44,10 @@ class Switches(NamedTuple):
 
 def deploy() -> list[str]:
     """Deploy all; returns a line for each deployment. Raises DigitflowError."""
-    Stack(Settings.load().home, port()).require_own()
+    stack = Stack(Settings.load().home, port())
+    stack.require_own()
+    if not ask_server(stack.url, "health")[0]:
+        raise DigitflowError(f"no server answers at {stack.url}; start one: {stack.make('up')}")
     explicit = [name for name in DEFAULTS if name != "DIGITFLOW_POOL" and os.environ.get(name)]
     with get_client(sync_client=True) as client:
         before, disabled = _switches(client), _disabled_automations(client)
@@ -112,7 +116,11 @@ def main() -> int:
     """Deploy, and print what there is."""
     bypass_proxies()
     try:
-        print(*deploy(), "next: prefect deployment run training/on-demand --watch", sep="\n")  # noqa: T201
+        for line in deploy():
+            print(line)  # noqa: T201
+        url, programs = Stack(Settings.load().home, port()).url, Path(sys.executable).parent
+        print(f"next: export PREFECT_API_URL={url} PATH={programs}:$PATH")  # noqa: T201
+        print("then: prefect deployment run training/on-demand --watch")  # noqa: T201
     except DigitflowError as error:
         print(f"digitflow: {error}", file=sys.stderr)  # noqa: T201
         return error.exit_code

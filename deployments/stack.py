@@ -22,6 +22,7 @@ from flows.cli.loopback import bypass_proxies
 from flows.cli.prefect_server import await_server, owner_of_port
 
 FOLDER = Path(__file__).parent
+DEFAULT_PORT = 4200
 SQLITE = "sqlite+aiosqlite:///prefect.db"
 """In the server's working folder."""
 
@@ -39,16 +40,18 @@ class Stack:
     def up(self) -> str:
         """Start what does not run yet, and wait until it answers; returns what to tell. Raises DigitflowError."""
         if self._is_running():
-            return f"the server already runs on {self.page}; next: make deploy"
+            running = Stack(self.home, self._running_port())
+            return f"the server already runs on {running.page}; next: {running.make('deploy')}"
         self._require_free_port()
         for folder in (self.home / "logs", self.home / "server"):
             folder.mkdir(parents=True, exist_ok=True)
         self.run_folder.mkdir(mode=0o700, exist_ok=True)
         if self.run_folder.stat().st_uid != os.getuid():
             raise DigitflowError(f"{self.run_folder} belongs to another user; remove it, or set TMPDIR")
+        self._port_file.write_text(str(self.port))
         self._call("supervisord")
         await_server(self.url)
-        return f"the server runs on {self.page}, and a worker beside it; next: make deploy"
+        return f"the server runs on {self.page}, and a worker beside it; next: {self.make('deploy')}"
 
     def down(self) -> str:
         """Stop the worker first, so that its runs can still report to the server. Raises DigitflowError."""
@@ -65,6 +68,20 @@ class Stack:
                 f"port {self.port} has {owner}, so nothing was deployed; start this home's server on another port: "
                 f"make up PORT={self.port + 1}"
             )
+
+    def make(self, verb: str) -> str:
+        """The command that does so on this port."""
+        return f"make {verb}" if self.port == DEFAULT_PORT else f"make {verb} PORT={self.port}"
+
+    @property
+    def _port_file(self) -> Path:
+        return self.run_folder / "port"
+
+    def _running_port(self) -> int:
+        """The port of the server that runs."""
+        with contextlib.suppress(OSError, ValueError):
+            return int(self._port_file.read_text())
+        return self.port
 
     @property
     def page(self) -> str:
@@ -105,7 +122,7 @@ class Stack:
 
 def port() -> int:
     """The port of the server. Raises UsageError."""
-    name = os.environ.get("PORT") or "4200"
+    name = os.environ.get("PORT") or str(DEFAULT_PORT)
     if not name.isdecimal() or not 0 < int(name) < 2**16:
         raise UsageError(f"PORT is {name!r}, not a number from 1 to 65535")
     return int(name)

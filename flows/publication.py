@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import math
 import re
 import time
 from collections.abc import Iterator
@@ -123,12 +124,30 @@ def publish(
         version=decision.version,
         promoted=decision.promoted,
         champion=Registry(store.home).champion_number(plan.source.name),
-        warnings=[*(warning["message"] for warning in warnings), *verdict.warnings],
+        warnings=[
+            *(warning["message"] for warning in warnings),
+            *verdict.warnings,
+            *_few_steps(plan, results, verdict),
+        ],
         weights=str(path),
         report=str(page),
         tasks=_tasks(run),
         seconds=round(time.monotonic() - started, 2),
     )
+
+
+FEW_STEPS = 200
+"""Steps of the optimiser in which a network has hardly begun to learn."""
+
+
+def _few_steps(plan: Plan, results: Results, verdict: Verdict) -> list[str]:
+    """What to say of a rejected model that learned in few steps, as on a small data set."""
+    hp, images = plan.hyperparameters, results.learned.images.train.shape[0]
+    steps = math.ceil(images / hp.batch_size) * hp.epochs
+    if verdict.passed or steps >= FEW_STEPS:
+        return []
+    epochs = math.ceil(hp.epochs * FEW_STEPS / steps)
+    return [f"the network learned in {steps} steps only ({images:,} images, {hp.epochs} epochs); try --epochs {epochs}"]
 
 
 def stop(plan: Plan, run: Run, started: float) -> Stopped:

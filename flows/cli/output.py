@@ -154,7 +154,7 @@ def _verdict(outcome: "Outcome") -> list[Row]:
     return [
         ("accuracy", f"{outcome.accuracy:.2%} of the test images (95 % interval {low:.2%} to {high:.2%})"),
         *(("to champion", _difference(check, outcome)) for check in outcome.gate.checks if _is_difference(check)),
-        ("gate", f"{'passed' if outcome.gate.passed else 'REJECTED'}: {outcome.gate.reason}"),
+        ("gate", f"{'passed' if outcome.gate.passed else 'REJECTED'}{_when_judged(outcome)}: {outcome.gate.reason}"),
         ("registered", _rank(outcome)),
         *(("warning", warning) for warning in outcome.warnings),
     ]
@@ -170,6 +170,12 @@ def _difference(check: "Check", outcome: "Outcome") -> str:
     interval = " (95 % interval {:+.2f} to {:+.2f})".format(*points[1:]) if check.interval else ""
     where = " on new images" if check.name.partition("(")[0].endswith("on new images ") else ""
     return f"{points[0]:+.2f} points{interval} against version {outcome.gate.baseline.version}{where}"
+
+
+def _when_judged(outcome: "Outcome") -> str:
+    """That the verdict is an earlier one, about the champion of then."""
+    is_cached = any(task["name"] == "check-gate" and task["cached"] for task in outcome.tasks)
+    return " in an earlier run" if is_cached else ""
 
 
 def _rank(outcome: "Outcome") -> str:

@@ -10,8 +10,8 @@ class Conventions(BaseModel, frozen=True):
 
     What an image shows fills a box of `box` (height, width); `is_stretched`, in both directions, else in the longer one
     with its proportions kept. The `centre` of its box, or of its mass, is at `place` (row, column), counted in pixels
-    from 0 as in MNIST. A training image has no smaller box than `least_box` and no larger one than `most_box`, its centre
-    is no farther from the place than `offset`, and a share of at most `frame` of its outermost pixels is ink.
+    from 0 as in MNIST. A training image has no smaller box than `least_box` and no larger one than `most_box`, its
+    centre is no farther from the place than `offset`, and a share of at most `frame` of its outermost pixels is ink.
 
     `has_ground` is False for images without a ground of one grey, such as photographs: pictures are then only scaled.
     """

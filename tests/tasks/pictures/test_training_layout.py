@@ -31,8 +31,7 @@ def test_moved_data_set(sample: np.ndarray, move: tuple[int, int]) -> None:
 
 
 def test_own_images_are_like_themselves(sample: np.ndarray) -> None:
-    """Nearly all images that were measured are like themselves, of several sizes too, and no negative is; few images are
-    enough."""
+    """Nearly all images that were measured are like themselves, and no negative is. Their sizes may differ."""
     smaller = np.pad(sample[:, ::2, ::2], ((0, 0), (7, 7), (7, 7)))
     for images in (sample, 255 - sample, sample[:10], np.concatenate([sample[:400], smaller])):
         measured = measure_conventions(images)
