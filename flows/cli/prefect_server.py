@@ -6,6 +6,7 @@ its standard input ends, that is, when its parent process has ended, even by kil
 """
 
 import contextlib
+import logging
 import os
 import socket
 import sqlite3
@@ -139,6 +140,7 @@ def _has_settings_file() -> bool:
 def flush_events() -> None:
     """Send the events and logs of this process that Prefect still buffers, if Prefect was used."""
     if "prefect.events.worker" in sys.modules:
+        logging.getLogger("EventsWorker").setLevel(logging.ERROR)  # it would say how many are left
         from prefect.events.worker import EventsWorker
         from prefect.logging.handlers import APILogWorker
 
