@@ -109,7 +109,7 @@ def withdraw(batch: str, *, reason: str, json: Switch = False) -> int:
     if found.state == "withdrawn":
         raise UsageError(f"{batch} was withdrawn already: {found.reason}")
     if found.state != "accepted":
-        raise UsageError(f"no model learns from {batch}: its state: {found.words}")
+        raise UsageError(f"no model learns from {batch}; its state: {found.words}")
     from tasks.registry.registry import Registry
     from tasks.retraining.ledger import withdraw_batch
 
@@ -151,7 +151,7 @@ def release(batch: str, *, reason: str, json: Switch = False) -> int:
 
     aside = next((one for one in batches_aside(settings.artifacts) if one.name == batch), None)
     if aside is None:
-        raise UsageError(f"{batch} neither waits for approval nor is in quarantine: its state: {found.words}")
+        raise UsageError(f"{batch} neither waits for approval nor is in quarantine; its state: {found.words}")
     if has_server:
         await_configured_server()
     release_batch(aside, decision, settings.artifacts)

@@ -172,7 +172,7 @@ def test_what_cannot_be_released(store: Store, new: Path, tmp_path: Path, call: 
     for name, words in (
         ("leak.npz", "cannot be learned from, whoever asks: the test split has the same image"),
         ("lost.npz", "report.json is damaged"),
-        ("good.npz", "neither waits for approval nor is in quarantine: it is accepted, in no model yet"),
+        ("good.npz", "neither waits for approval nor is in quarantine; its state: accepted, in no model yet"),
         ("leek.npz", "did you mean leak.npz or lost.npz?"),
     ):
         done = call("data", "release", name, "--reason", "why not")
