@@ -1,5 +1,6 @@
 """A batch is learned from once or not at all, and is never lost."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from artifacts.storage.home import KEPT_BATCHES
 from artifacts.storage.store import Ref, Store
 from tasks.data.datasets import Splits
 from tasks.registry.registry import Registry
@@ -297,6 +299,34 @@ def test_withdrawn_images_do_not_come_back(store: Store, base: Splits, tmp_path:
     (again,) = judge(store, base).accepted
     assert [batch.withdrawn is None for batch in read_ledger("digits", store)] == [False, True]
     assert again.name == aside.name
+
+
+def test_a_release_ends_with_a_withdrawal(store: Store, base: Splits, tmp_path: Path, new_digits: Batch) -> None:
+    """A batch that a person let in, and that was withdrawn since, does not get in by that release again."""
+    add_batch(npz(tmp_path / "thin.npz", new_digits[0] // 3, new_digits[1]), store.home)
+    judge(store, base, "refuse")
+    (aside,) = batches_aside(store)
+    release_batch(aside, Decision(reason="a thin pen"), store)
+    (accepted,) = judge(store, base, "refuse").accepted
+    withdraw_batch("digits", accepted.name, Decision(reason="labels off by one"), store)
+    shutil.copy(store.home / KEPT_BATCHES / accepted.name, store.home / "inbox" / accepted.name)
+    arrivals = judge(store, base)
+    assert not arrivals.accepted and "the same images were withdrawn on" in arrivals.quarantined[accepted.name]
+
+
+@pytest.mark.parametrize("is_withdrawn", [False, True])
+def test_known_images_in_another_order(
+    is_withdrawn: bool, store: Store, base: Splits, tmp_path: Path, new_digits: Batch
+) -> None:
+    """A batch that is mostly images of another one, in any order, is set aside, and the other one is named."""
+    name = add_batch(npz(tmp_path / "first.npz", *new_digits), store.home).name
+    judge(store, base)
+    if is_withdrawn:
+        withdraw_batch("digits", name, Decision(reason="wrong pen"), store)
+    add_batch(npz(tmp_path / "again.npz", new_digits[0][:0:-1], new_digits[1][:0:-1]), store.home)
+    ((_, reason),) = judge(store, base).quarantined.items()
+    assert f"299 of its 299 images are those of {name}" in reason
+    assert ("wrong pen" if is_withdrawn else "accepted before") in reason
 
 
 def test_what_is_known_is_not_judged_again(
