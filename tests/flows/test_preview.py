@@ -51,7 +51,11 @@ def _edit(tree: Path, chance: random.Random, number: int) -> str:
     """Put a remark or a statement into a random function; return which."""
     path = chance.choice([p for room in ("artifacts", "tasks") for p in sorted((tree / room).rglob("[a-z]*.py"))])
     lines = path.read_text().splitlines(keepends=True)
-    functions = [node for node in ast.walk(ast.parse("".join(lines))) if isinstance(node, ast.FunctionDef)]
+    functions = [
+        node
+        for node in ast.walk(ast.parse("".join(lines)))
+        if isinstance(node, ast.FunctionDef) and not lines[node.body[0].lineno - 1][: node.body[0].col_offset].strip()
+    ]  # not those whose body is on the line of their head
     if not functions:
         return _edit(tree, chance, number)
     function = chance.choice(functions)

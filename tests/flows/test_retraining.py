@@ -45,7 +45,7 @@ def test_from_batch_to_champion(
     np.savez(tmp_path / "wrong.npz", images=train_x[1300:], labels=(train_y[1300:] + 1) % 10)
     events: list[tuple[str, str]] = []
     monkeypatch.setattr(
-        "flows.retraining.emit_event", lambda event, _, payload: events.append((event, str(payload.get("why"))))
+        "flows.retraining.announce", lambda event, _, payload: events.append((event, str(payload.get("why"))))
     )
 
     def retrain(**parameters: object) -> State:
