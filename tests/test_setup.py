@@ -203,6 +203,7 @@ def run_environment(folder: Path) -> Path:
     return folder / "bin/python"
 
 
+@pytest.mark.slow
 def test_the_run_needs_only_its_lock(tmp_path: Path) -> None:
     """Training, prediction, experiments, the web app, server and worker need no package that only tests need."""
     python, picture = run_environment(tmp_path / "run"), tmp_path / "bar.png"

@@ -37,6 +37,7 @@ def test_dockerfile() -> None:
     assert [line for line in DOCKERFILE.read_text().splitlines() if line.startswith("USER")] == ["USER 1000:1000"]
 
 
+@pytest.mark.slow
 def test_image_is_whole(tmp_path: Path) -> None:
     """The command trains in a folder that has only what the Dockerfile copies and .dockerignore lets through."""
     image = tmp_path / "image"

@@ -32,23 +32,6 @@ def test_good_weights_pass(lesson: Lesson) -> None:
     assert saved.conventions == measure_conventions(lesson.store.get(lesson.data.train.images))
 
 
-@pytest.mark.parametrize("shift", [1e-3, np.nan])
-def test_other_predictions_are_refused(shift: float, lesson: Lesson) -> None:
-    """Weights that predict other numbers than when they were evaluated, or no numbers, are refused."""
-    shifted = lesson.store.put(lesson.store.get(lesson.scored.probabilities) + np.float32(shift))
-    with pytest.raises(ArtifactLost, match="predict otherwise in a fresh process"):
-        save(lesson, lesson.trained.weights, probabilities=shifted)
-
-
-def test_forgotten_normalisation_is_found(lesson: Lesson) -> None:
-    """If training read other pixels than production will, the predictions differ, and the weights are refused."""
-    hp = lesson.hyperparameters
-    raw = lesson.store.get(lesson.data.test.images)[..., None].astype("float32")  # never rescaled
-    wrong = lesson.store.put(load_and_predict(lesson.trained.weights, raw, 10, hyperparameters=hp, store=lesson.store))
-    with pytest.raises(ArtifactLost, match="predict otherwise in a fresh process"):
-        save(lesson, lesson.trained.weights, probabilities=wrong)
-
-
 @pytest.mark.parametrize("cut", [0, -100])
 def test_files_that_are_no_weights_are_refused(cut: int, lesson: Lesson) -> None:
     """A file that was truncated before it was stored is refused, and the error says why."""
@@ -64,6 +47,26 @@ def test_other_architectures_are_refused(change: dict[str, object], lesson: Less
         save(lesson, lesson.trained.weights, lesson.hyperparameters.model_copy(update=change))
 
 
+@pytest.mark.usefixtures("smoke_test_here")
+@pytest.mark.parametrize("shift", [1e-3, np.nan])
+def test_other_predictions_are_refused(shift: float, lesson: Lesson) -> None:
+    """Weights that predict other numbers than when they were evaluated, or no numbers, are refused."""
+    shifted = lesson.store.put(lesson.store.get(lesson.scored.probabilities) + np.float32(shift))
+    with pytest.raises(ArtifactLost, match="predict otherwise in a fresh process"):
+        save(lesson, lesson.trained.weights, probabilities=shifted)
+
+
+@pytest.mark.usefixtures("smoke_test_here")
+def test_forgotten_normalisation_is_found(lesson: Lesson) -> None:
+    """If training read other pixels than production will, the predictions differ, and the weights are refused."""
+    hp = lesson.hyperparameters
+    raw = lesson.store.get(lesson.data.test.images)[..., None].astype("float32")  # never rescaled
+    wrong = lesson.store.put(load_and_predict(lesson.trained.weights, raw, 10, hyperparameters=hp, store=lesson.store))
+    with pytest.raises(ArtifactLost, match="predict otherwise in a fresh process"):
+        save(lesson, lesson.trained.weights, probabilities=wrong)
+
+
+@pytest.mark.usefixtures("smoke_test_here")
 def test_truncation_after_storing_is_refused(lesson: Lesson) -> None:
     """A weights file that was truncated after it was stored is refused before it is read."""
     data = lesson.store.path(lesson.trained.weights).read_bytes()

@@ -33,6 +33,7 @@ def test_backend(monkeypatch: pytest.MonkeyPatch) -> None:
         backend()
 
 
+@pytest.mark.slow
 def test_nothing_else_is_hidden() -> None:
     """The hidden libraries can be imported after Keras, and by other threads at the same time."""
     subprocess.run([sys.executable, "-c", IMPORTS], check=True)

@@ -118,7 +118,8 @@ def test_server_that_is_none(late: int, monkeypatch: pytest.MonkeyPatch) -> None
 def test_locks_that_nobody_gives(monkeypatch: pytest.MonkeyPatch) -> None:
     """Shared locks that cannot be had are a problem: every step would wait for them."""
     monkeypatch.setenv("DIGITFLOW_LOCKS", "redis://127.0.0.1:9")
-    assert found("shared locks").state == "problem" and "redis://127.0.0.1:9" in found("shared locks").found
+    check = found("shared locks")
+    assert check.state == "problem" and "redis://127.0.0.1:9" in check.found
 
 
 def test_proxy_with_a_password(monkeypatch: pytest.MonkeyPatch) -> None:
