@@ -5,6 +5,7 @@ behind; it fetches a champion's weights if the home lacks them.
 """
 
 import contextlib
+import errno
 import os
 import re
 import shutil
@@ -237,8 +238,12 @@ def _port(settings: Settings) -> Result:
     given = os.environ.get("PORT") or "4200"
     if not given.isdecimal() or not 0 < (number := int(given)) < 2**16:
         return "problem", f"PORT is {given!r}", "give a number from 1 to 65535"
-    with contextlib.suppress(OSError):
+    try:
         socket.create_server(("127.0.0.1", number)).close()
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            return "problem", f"{number} cannot be used: {error.strerror}", f"make up PORT={max(number + 1, 4201)}"
+    else:
         return "ok", f"{number} is free", ""
     if owner := owner_of_port(number, settings.home):
         return "note", f"{number} has {owner}", f"make up PORT={number + 1}"
@@ -287,8 +292,10 @@ def _registry(settings: Settings) -> Result:
         if not answer.is_success or answer.text.strip() != "OK":
             words = f"{tracking.key} does not answer as MLflow does"
             return "problem", words, "start MLflow's server, or correct MLFLOW_TRACKING_URI"
-    elif not (settings.home / MLFLOW).exists() or not tracking.is_local:  # asking would create the database
-        return "ok", f"{tracking.key}, not opened", ""
+    elif not tracking.is_local:  # asking could create the database
+        return "note", f"{tracking.key} was not opened", ""
+    elif not (settings.home / MLFLOW).exists():
+        return "ok", f"{tracking.key}, no versions yet", ""
     registry = Registry(settings.home)
     versions = registry.versions(None)
     unreadable = [each for each in versions if isinstance(each, UnreadableVersion)]

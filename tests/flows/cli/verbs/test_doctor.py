@@ -109,6 +109,13 @@ def test_port_of_a_stranger(late: int, monkeypatch: pytest.MonkeyPatch) -> None:
     assert found("port of make up")[1:] == ("note", f"{late} has another program", f"make up PORT={late + 1}")
 
 
+def test_what_was_not_looked_at_is_not_ok(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A registry whose database is not opened is a note, and the database is not created."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{home}/elsewhere.db")
+    assert found("model registry").state == "note"
+    assert not (home / "elsewhere.db").exists()
+
+
 def test_server_that_is_none(late: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """A named server that does not answer as Prefect does is a problem, and so are its worker and registry."""
     monkeypatch.setenv("PREFECT_API_URL", f"http://127.0.0.1:{late}/api")
