@@ -33,7 +33,8 @@ define install
 		{ $(BIN)/python -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip >/dev/null; \
 		$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION); }
 	@$(UV) pip sync $$([ -t 2 ] || echo --quiet) --native-tls --require-hashes $(COMPILE) --python $(BIN)/python $(1)
-	@$(UV) pip install --quiet --native-tls --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@$(UV) pip install --quiet --native-tls --python $(BIN)/python --no-deps --no-build-isolation \
+		--config-settings editable_mode=compat --editable .
 	@echo 'digitflow: preparing the first start'
 	@$(BIN)/python -m flows.cli.preparation
 	@touch .venv/.installed $(if $(DEV),.venv/.dev)

@@ -5,6 +5,7 @@ import os
 import sys
 import threading
 import warnings
+from typing import TYPE_CHECKING, Any, Literal
 
 from cyclopts import App, CycloptsError, UnusedCliTokensError
 from pydantic import ValidationError
@@ -12,6 +13,10 @@ from pydantic import ValidationError
 from artifacts.errors import DigitflowError, UsageError, describe_validation_error
 from flows.cli.loopback import bypass_proxies
 from flows.cli.output import print_note
+
+if TYPE_CHECKING:
+    from cyclopts.help import HelpPanel
+    from rich.console import Console, ConsoleOptions
 
 INTERRUPTED = 130
 """The exit status of a command that Ctrl-C ends, as shells count it: 128 plus the number of the signal."""
@@ -23,6 +28,35 @@ def _version() -> str:
     return version("digitflow")
 
 
+class HelpFormatter:
+    """cyclopts' own form of help, with the lines of each paragraph joined: docstrings break at the source's width.
+
+    Its Markdown joins them too, but the import of a parser would be an eighth of the time that help takes.
+    """
+
+    def __call__(self, console: "Console", options: "ConsoleOptions", panel: "HelpPanel") -> None:
+        from cyclopts.help.formatters.default import DefaultFormatter
+
+        for entry in panel.entries:
+            _join_lines(entry.description)
+        DefaultFormatter()(console, options, panel)
+
+    def render_usage(self, console: "Console", options: "ConsoleOptions", usage: Any) -> None:
+        from cyclopts.help.formatters.default import DefaultFormatter
+
+        DefaultFormatter().render_usage(console, options, usage)
+
+    def render_description(self, console: "Console", options: "ConsoleOptions", description: Any) -> None:
+        _join_lines(description)
+        console.print(description)
+
+
+def _join_lines(shown: Any) -> None:
+    text = getattr(shown, "primary_renderable", None)
+    if text is not None and hasattr(text, "plain"):
+        text.plain = "\n\n".join(" ".join(paragraph.split()) for paragraph in text.plain.split("\n\n"))
+
+
 app = App(
     name="digitflow",
     help="Train image classifiers in a pipeline whose cache, gate and weights can be trusted.",
@@ -32,6 +66,8 @@ app = App(
     version=_version,
     version_flags=["--version"],
     suppress_keyboard_interrupt=False,
+    help_format="plaintext",
+    help_formatter=HelpFormatter(),
 )
 
 for verb in (
@@ -39,6 +75,21 @@ for verb in (
     *("models:models", "data:data", "predict:predict", "serve:serve", "doctor:doctor"),
 ):
     app.command(f"flows.cli.verbs.{verb}")  # imported when it is typed
+
+
+@app.command
+def completion(shell: Literal["bash", "zsh", "fish", "powershell"]) -> int:
+    """Print a script that completes verbs and options in a shell.
+
+    Example: eval "$(digitflow completion bash)"
+
+    Parameters
+    ----------
+    shell: str
+        The shell that reads the script.
+    """
+    print(app.generate_completion(shell=shell))
+    return 0
 
 
 def main() -> None:

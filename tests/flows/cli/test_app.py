@@ -1,5 +1,6 @@
 """The command line refuses a wrong request in one line before anything starts, and its help is quick."""
 
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -73,7 +74,8 @@ def test_help_is_quick_and_grouped() -> None:
 
 @pytest.mark.parametrize("verb", [
     *("train", "experiment", "explain-cache", "cache", "cache prune", "runs", "verify", "models", "models show"),
-    *("models promote", "models rollback", "models history", "data", "data add", "predict", "serve"),
+    *("models promote", "models rollback", "models history", "data", "data add", "data check", "data withdraw"),
+    *("data release", "predict", "serve", "doctor", "completion"),
 ])  # fmt: skip
 def test_each_verb_has_help(verb: str, call: Callable[..., Called]) -> None:
     """The help of each verb says what it does, in a sentence, and describes every option."""
@@ -81,3 +83,15 @@ def test_each_verb_has_help(verb: str, call: Callable[..., Called]) -> None:
     usage, _, sentence, *_ = called.stdout.splitlines()
     assert (called.status, called.stderr) == (0, "")
     assert usage.startswith(f"Usage: digitflow {verb}") and sentence[0].isupper()
+
+
+@pytest.mark.parametrize(
+    ("typed", "completed"),
+    [("tr", "train"), ("train --rec", "--recipe"), ("train --recipe ti", "tiny"), ("models roll", "rollback")],
+)
+def test_completion(typed: str, completed: str) -> None:
+    """bash completes verbs, options and their values by the script that `completion bash` prints."""
+    words = f"COMP_WORDS=(digitflow {typed}); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1)); _digitflow; echo ${{COMPREPLY[@]}}"
+    script = digitflow("completion", "bash").stdout
+    bash = subprocess.run(["bash", "-c", f"{script}\n{words}"], capture_output=True, text=True, timeout=20)
+    assert (bash.stdout.split(), bash.stderr) == ([completed], "")
