@@ -88,7 +88,7 @@ def completion(shell: Literal["bash", "zsh", "fish", "powershell"]) -> int:
     shell: str
         The shell that reads the script.
     """
-    print(app.generate_completion(shell=shell))
+    sys.stdout.write(app.generate_completion(shell=shell))
     return 0
 
 

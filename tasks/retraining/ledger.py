@@ -25,8 +25,8 @@ from tasks.retraining.notes import Decision, Note
 class Batch(BaseModel, frozen=True):
     """An accepted batch. `digest` identifies it by content, `added` is UTC.
 
-    `left_out` is the number of its images that are not used: test images of the data set, and what cannot be read.
-    `labels` is what the champion said of its labels; without it, `unjudged` says why, except in older records.
+    `repeats` are the names of later batches with the same images and labels. `left_out` is the number of its images
+    that are not used: test images of the data set, and what cannot be read. `labels` is what the champion said of its labels; without it, `unjudged` says why, except in older records.
     """
 
     name: str
@@ -34,6 +34,7 @@ class Batch(BaseModel, frozen=True):
     data: Split
     added: datetime
     drift: tuple[Drift, ...]
+    repeats: tuple[str, ...] = ()
     left_out: int = 0
     labels: LabelCheck | None = None
     unjudged: str = ""

@@ -26,8 +26,8 @@ class BatchState(BaseModel):
     """A batch, as far as it is known: its data set, when (UTC) and from whom it is, its images, drift and state.
 
     waiting: in the inbox. collecting: corrections that are no batch yet. approval: it waits for a person. `versions`
-    are those of the model that learned from it. `report` is the path of the report of one that was set aside.
-    `judged_by` is the version of the champion that checked its labels; without it, `unjudged` says why, if it is known.
+    are those of the model that learned from it. `repeats` are later batches with the same content. `report` is the
+    path of the report of one that was set aside. `judged_by` is the version of the champion that checked its labels; without it, `unjudged` says why, if it is known.
     """
 
     batch: str
@@ -39,6 +39,7 @@ class BatchState(BaseModel):
     state: Literal["waiting", "collecting", "accepted", "withdrawn", "approval", "quarantine"]
     reason: str = ""
     versions: tuple[int, ...] = ()
+    repeats: tuple[str, ...] = ()
     report: str = ""
     judged_by: int | None = None
     unjudged: str = ""
@@ -58,7 +59,7 @@ class BatchState(BaseModel):
         return {
             "waiting": "in the inbox" + (f", released{why}" * bool(why)),
             "collecting": "corrections that wait for the next retraining",
-            "accepted": f"accepted, {learned}",
+            "accepted": f"accepted, {learned}" + f"; again as {', '.join(self.repeats)}" * bool(self.repeats),
             "withdrawn": f"withdrawn{why}" + (f"; {learned}" if numbers else ""),
             "approval": f"waits for approval{why}{see}",
             "quarantine": f"in quarantine{why}{see}",
@@ -75,7 +76,7 @@ def list_batches(store: Store, registry: Registry) -> list[BatchState]:
 
 def find_batch(name: str, batches: Sequence[BatchState]) -> BatchState:
     """The batch of that name. Raises UsageError, with names that are like it, if there is none."""
-    found = [batch for batch in batches if batch.batch == name and batch.state != "collecting"]
+    found = [batch for batch in batches if name in (batch.batch, *batch.repeats) and batch.state != "collecting"]
     if found:  # one that was withdrawn may have arrived again under its name
         return next((batch for batch in found if batch.state != "withdrawn"), found[0])
     names = [batch.batch for batch in batches if batch.state != "collecting"]
@@ -148,6 +149,7 @@ def _recorded(store: Store, registry: Registry) -> Iterator[BatchState]:
             state="withdrawn" if batch.withdrawn else "accepted",
             reason=batch.withdrawn.reason if batch.withdrawn else "",
             versions=tuple(sorted(versions.get((batch.note.dataset, batch.digest), ()))),
+            repeats=batch.repeats,
             judged_by=batch.labels.champion if batch.labels else None,
             unjudged=batch.unjudged,
         )

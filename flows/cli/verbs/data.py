@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 data = App(name="data", help="Check your own data, add labelled batches for retraining, and list their states.")
 data.command(check)
 
+BatchName = Annotated[str, Parameter(help="Name of the batch; see: digitflow data")]
+Reason = Annotated[str, Parameter(help="Reason, which the record shows.")]
+AsJson = Annotated[Switch, Parameter(help="Print one JSON object on stdout.")]
+
 ROW = ("BATCH", "DATA SET", "ADDED (UTC)", "FROM", "IMAGES", "DRIFT", "STATE")
 
 
@@ -89,23 +93,15 @@ def add(
 
 
 @data.command
-def withdraw(batch: str, *, reason: str, json: Switch = False) -> int:
+def withdraw(batch: BatchName, *, reason: Reason, json: AsJson = False) -> int:
     """Take an accepted batch out: the next retraining learns without it. The versions of the model that learned from it
     are named, and marked for `digitflow models`.
 
     Example: digitflow data withdraw 20261125-093000-000000-forms.npz --reason "labels off by one"
-
-    Parameters
-    ----------
-    batch: str
-        Name of the batch; see: digitflow data
-    reason: str
-        Reason, which the record shows.
-    json: bool
-        Print one JSON object on stdout.
     """
     settings, decision = Settings.load(), _decision(reason)
     found = _find(batch, settings)
+    batch = found.batch  # it may be known by the name of a repetition
     if found.state == "withdrawn":
         raise UsageError(f"{batch} was withdrawn already: {found.reason}")
     if found.state != "accepted":
@@ -130,20 +126,11 @@ def withdraw(batch: str, *, reason: str, json: Switch = False) -> int:
 
 
 @data.command
-def release(batch: str, *, reason: str, json: Switch = False) -> int:
+def release(batch: BatchName, *, reason: Reason, json: AsJson = False) -> int:
     """Let a batch in that waits for approval or is in quarantine, after you have looked at it: it goes back to the
     inbox, and neither drift nor the champion's doubts stop it again.
 
     Example: digitflow data release 20261125-093000-000000-forms.npz --reason "a new pen; the labels are right"
-
-    Parameters
-    ----------
-    batch: str
-        Name of the batch; see: digitflow data
-    reason: str
-        Reason, which the record shows.
-    json: bool
-        Print one JSON object on stdout.
     """
     settings, decision, has_server = Settings.load(), _decision(reason), is_server_configured()
     found = _find(batch, settings)

@@ -91,7 +91,12 @@ def test_each_verb_has_help(verb: str, call: Callable[..., Called]) -> None:
 )
 def test_completion(typed: str, completed: str) -> None:
     """bash completes verbs, options and their values by the script that `completion bash` prints."""
-    words = f"COMP_WORDS=(digitflow {typed}); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1)); _digitflow; echo ${{COMPREPLY[@]}}"
+    line = f"COMP_WORDS=(digitflow {typed}); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1))"
     script = digitflow("completion", "bash").stdout
-    bash = subprocess.run(["bash", "-c", f"{script}\n{words}"], capture_output=True, text=True, timeout=20)
+    bash = subprocess.run(
+        ["bash", "-c", f"{script}\n{line}; _digitflow; echo ${{COMPREPLY[@]}}"],
+        capture_output=True,
+        text=True,
+        timeout=20,
+    )
     assert (bash.stdout.split(), bash.stderr) == ([completed], "")

@@ -12,7 +12,8 @@ from tasks.data.datasets import Splits
 from tasks.data.images import rescale
 from tasks.model.hyperparameters import Hyperparameters
 from tasks.registry.versions import Version
-from tasks.retraining.collect import Arrivals, OnDrift, judge_arrivals
+from tasks.retraining.collect import Arrivals, collect
+from tasks.retraining.judgement.batch_judge import OnDrift
 from tests.conftest import Arrays
 from tests.tasks.registry.conftest import candidate
 
@@ -67,5 +68,5 @@ def judge(
     store: Store, base: Splits, on_drift: OnDrift = "accept", dataset: str = "digits", champion: Version | None = None
 ) -> Arrivals:
     """Judge all that is in the inbox."""
-    options = {"champion": champion, "on_drift": on_drift, "store": store, "max_bytes": LIMIT}
-    return judge_arrivals(dataset, base, 10, **options)  # type: ignore[arg-type]
+    options = {"champion": champion, "on_drift": on_drift, "store": store, "inbox": "", "max_bytes": LIMIT}
+    return collect.fn(dataset, base, 10, **options)  # type: ignore[arg-type]

@@ -20,7 +20,7 @@ from tasks.retraining.inbox import add_batch
 from tasks.retraining.ledger import accepted_batches, read_ledger, withdraw_batch
 from tasks.retraining.notes import Decision, Note, write_note
 from tasks.retraining.quarantine import batches_aside, release_batch
-from tasks.retraining.states import list_batches
+from tasks.retraining.states import find_batch, list_batches
 from tests.command import ROOT
 from tests.pictures import seven
 from tests.tasks.retraining.conftest import LIMIT, Batch, judge, npz
@@ -47,6 +47,17 @@ def test_once(store: Store, base: Splits, tmp_path: Path, new_digits: Batch) -> 
     second = judge(store, base)
     assert [len(first.new), len(second.new), len(second.accepted), len(second.repeated)] == [1, 0, 1, 1]
     assert list((store.home / "inbox").iterdir()) == [] and len(list(accepted_batches(store))) == 1
+
+
+def test_again_under_another_name(store: Store, base: Splits, tmp_path: Path, new_digits: Batch) -> None:
+    """A batch whose images and labels are known is told with the batch that has them, and found by either name."""
+    first = add_batch(npz(tmp_path / "first.npz", *new_digits), store.home)
+    judge(store, base)
+    again = add_batch(npz(tmp_path / "again.npz", *new_digits), store.home)
+    judge(store, base)
+    (state,) = list_batches(store, Registry(store.home))
+    assert (state.batch, state.repeats) == (first.name, (again.name,)) and again.name in state.words
+    assert find_batch(again.name, [state]) == state
 
 
 def test_bad_batches_go_to_quarantine(
@@ -241,7 +252,7 @@ import numpy as np
 from artifacts.storage.store import Store
 from tasks.data.datasets import Splits
 from tasks.registry.versions import Version
-from tasks.retraining.collect import judge_arrivals
+from tasks.retraining.collect import collect
 from tests.tasks.registry.conftest import candidate
 store = Store(Path(sys.argv[1]))
 images, labels = np.zeros((3, 8, 8), np.uint8), np.zeros(3, np.uint8)
@@ -249,7 +260,8 @@ base = Splits.of(*map(store.put, (images, labels, images, labels)))
 weights = store.put_bytes(b"never read", "weights.h5")
 place = {"version": 1, "aliases": ("champion",), "created": 0, "mlflow_run": ""}
 champion = Version.model_validate(candidate(weights).model_dump() | place)
-arrivals = judge_arrivals("digits", base, 10, champion=champion, on_drift="accept", store=store, max_bytes=10**7)
+options = {"champion": champion, "on_drift": "accept", "store": store, "inbox": "", "max_bytes": 10**7}
+arrivals = collect.fn("digits", base, 10, **options)
 assert not arrivals.accepted and not {"keras", "tensorflow"} & {*sys.modules}
 """
     run = subprocess.run(
