@@ -26,7 +26,8 @@ class Batch(BaseModel, frozen=True):
     """An accepted batch. `digest` identifies it by content, `added` is UTC.
 
     `repeats` are the names of later batches with the same images and labels. `left_out` is the number of its images
-    that are not used: test images of the data set, and what cannot be read. `labels` is what the champion said of its labels; without it, `unjudged` says why, except in older records.
+    that are not used: test images of the data set, and what cannot be read. `labels` is what the champion said of its
+    labels; without it, `unjudged` says why, except in older records.
     """
 
     name: str

@@ -27,7 +27,8 @@ class BatchState(BaseModel):
 
     waiting: in the inbox. collecting: corrections that are no batch yet. approval: it waits for a person. `versions`
     are those of the model that learned from it. `repeats` are later batches with the same content. `report` is the
-    path of the report of one that was set aside. `judged_by` is the version of the champion that checked its labels; without it, `unjudged` says why, if it is known.
+    path of the report of one that was set aside. `judged_by` is the version of the champion that
+    checked its labels; without it, `unjudged` says why, if it is known.
     """
 
     batch: str
