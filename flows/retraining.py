@@ -75,8 +75,8 @@ def retraining(
 ) -> Any:
     """Train on a data set and all batches that were accepted for it, and hold the model against the champion.
 
-    Returns a `Retrained`. The run ends as Completed, named "Unchanged" if there was nothing to do, "Rejected" if the
-    gate rejected the model, "Declined" if a person did.
+    Returns a `Retrained`. The run ends as Completed, named "Unchanged" if there was nothing to do, "Promoted",
+    "Rejected" if the gate rejected the model, "Declined" if a person did.
 
     Args:
         dataset: mnist, fashion-mnist, mnist-sample, or the path or URL of your own data
@@ -239,12 +239,13 @@ class Approver:
 
 def _ending(outcome: Outcome, arrivals: Arrivals, answer: Approval | None) -> tuple[str, str]:
     said = f"; a person said: {answer.reason or 'nothing'}" if answer else ""
-    if not outcome.gate.passed:
-        return "Rejected", outcome.gate.reason
     if outcome.promoted:
         return "Promoted", f"version {outcome.version} is champion: {outcome.gate.reason}{said}"
     if answer is None and not arrivals.new and all(task["cached"] for task in outcome.tasks):
-        return "Unchanged", "neither data, code nor hyperparameters changed; nothing was trained"
+        verdict = "" if outcome.gate.passed else f"; the model was rejected before: {outcome.gate.reason}"
+        return "Unchanged", f"neither data, code nor hyperparameters changed; nothing was trained{verdict}"
+    if not outcome.gate.passed:
+        return "Rejected", outcome.gate.reason
     return ("Declined" if answer else "Completed"), f"version {outcome.version} is registered, not champion{said}"
 
 

@@ -54,10 +54,13 @@ class Live:
 
     def kill(self, program: str) -> None:
         """Kill -9 the server or the worker; the supervisor starts it again."""
+        os.kill(int(self.supervise("pid", program)), signal.SIGKILL)
+
+    def supervise(self, *arguments: str) -> str:
+        """What the supervisor answers to a command."""
         folder = Stack(self.home, port=0).run_folder
-        command = ("supervisorctl", "--configuration", "deployments/supervisord.conf", "pid", program)
-        asked = self.run("env", f"DIGITFLOW_RUN={folder}", *command)
-        os.kill(int(asked.stdout), signal.SIGKILL)
+        command = ("supervisorctl", "--configuration", "deployments/supervisord.conf", *arguments)
+        return self.run("env", f"DIGITFLOW_RUN={folder}", *command).stdout
 
     def kill_run(self, run: FlowRun) -> None:
         """Kill -9 every process of a run."""

