@@ -30,6 +30,9 @@ PREFIX, DEAD, STUCK = "digitflow: ", "a run is dead", "a run does not start"
 CRASHING = {"prefect.resource.name": [PREFIX + DEAD, PREFIX + STUCK]}
 """Only failed actions of these automations are notified: the notification of a failed notification would fail too."""
 
+SLOT_LOST = {"prefect.state-message": "Deployment concurrency slot lost*"}
+"""A run that Prefect cancelled, not a person. One that comes due beside another is cancelled too: that is asked for."""
+
 HEARTBEAT = "prefect.flow-run.heartbeat"
 STARTS = {"prefect.flow-run.Running", "prefect.flow-run.Retrying"}
 PREFECT_END_STATES = ("Completed", "Failed", "Crashed", "Cancelled", "Suspended", "Paused")
@@ -43,6 +46,9 @@ def automations(notify: CallWebhook | DoNothing) -> list[Automation]:
     ended_badly = {"prefect.flow-run.Failed", "prefect.flow-run.Crashed"}
     return [
         _notification("a run failed or crashed", ended_badly, notify, related=DIGITFLOW_RUNS),
+        _notification(
+            "a run lost its slot", {"prefect.flow-run.Cancelled"}, notify, related=DIGITFLOW_RUNS, match=SLOT_LOST
+        ),
         _notification("a run is late", {"prefect.flow-run.Late"}, notify, related=DIGITFLOW_RUNS),
         _notification("an automation's action failed", {"prefect.automation.action.failed"}, notify, match=CRASHING),
         _notification("a batch drifted", {"digitflow.batch.drifted"}, notify),

@@ -16,7 +16,7 @@ from tests.deployments.live import Live, ending_of, on_sqlite, state_of
 pytestmark = [pytest.mark.prefect, on_sqlite]
 
 ON_DEMAND = "training/on-demand"
-DONE = ("Completed", "Rejected")
+DONE = ("Completed", "Rejected", "Promoted")
 LONG = 20
 """Epochs that last long enough to be killed in the middle."""
 
@@ -43,6 +43,18 @@ def test_the_server_is_killed(live: Live) -> None:
     assert ending_of(run) in DONE, live.log("worker")
     assert live.trained(seed=4) == 1
     assert {manifest.status for manifest in live.manifests(seed=4)} <= {"passed", "rejected"}
+
+
+def test_the_server_is_killed_before_a_run_begins(live: Live) -> None:
+    """A run that cannot begin, because the server is gone, is Crashed. It keeps its concurrency slot: a retry finishes
+    it."""
+    run = live.start("retraining/on-demand", seed=12)
+    assert eventually(lambda: state_of(run).name in ("Pending", "Submitting"), 20)
+    live.kill("server")
+    if ending_of(run) == "Crashed":
+        assert live.prefect("flow-run", "retry", str(run.id)).returncode == 0
+    assert eventually(lambda: state_of(run).name in DONE), (state_of(run), live.log("worker"))
+    assert live.trained(seed=12) == 1
 
 
 def test_the_worker_is_killed(live: Live) -> None:
