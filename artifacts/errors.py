@@ -48,6 +48,10 @@ class ArtifactLost(DigitflowError):
     """Stored bytes are missing, or differ from their reference."""
 
 
+class LeaseLost(DigitflowError):
+    """A lock that machines share was lost while it was held, so another machine may have it."""
+
+
 class TrainingDiverged(DigitflowError):
     """The loss is no longer finite."""
 

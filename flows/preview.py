@@ -58,7 +58,7 @@ def repeat_unchanged(plan: Plan, settings: Settings, started: float) -> Outcome 
         return None
     if results and not is_decided(plan, results, store):
         return None
-    with recorded_run(plan, settings, f"unchanged-{secrets.token_hex(3)}") as run:
+    with recorded_run(plan, settings, f"unchanged-{secrets.token_hex(3)}", in_flow=False) as run:
         for call, seconds, entry in lookup.hits:
             cache_entries.replicate(store, call.key, entry)
             run.note(call, True, seconds, cache_entries.result_of(entry))

@@ -74,13 +74,14 @@ class Stopped(BaseModel):
 
 
 @contextlib.contextmanager
-def recorded_run(plan: Plan, settings: Settings, name: str) -> Iterator[Run]:
+def recorded_run(plan: Plan, settings: Settings, name: str, in_flow: bool = True) -> Iterator[Run]:
     """A run of a plan with a manifest, called by its time and `name`. Invalid data leave their report in its folder."""
     name = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{slug(name)}"
     request = plan.model_dump(mode="json", include={"recipe", "seed", "hyperparameters", "gate"})
     with Run.recording(settings.artifacts, run=name, dataset=plan.source.name, **request) as run:
         try:
-            yield run
+            with _while_ours() if in_flow else contextlib.nullcontext():
+                yield run
         except InvalidData as error:
             path = run.store.write(f"{run.folder}/data-report.json", json.dumps(error.report, indent=1).encode())
             raise InvalidData(f"{plan.source.name}: {error}; correct the data and run again, see {path}") from None
@@ -228,6 +229,7 @@ def _while_running(consent: Consent | None) -> Consent:
         from prefect import runtime
         from prefect.client.orchestration import get_client
 
+        _leave_if_taken_over()
         with get_client(sync_client=True) as client:
             state = client.read_flow_run(runtime.flow_run.id).state
         if state is not None and state.is_final():
@@ -238,6 +240,47 @@ def _while_running(consent: Consent | None) -> Consent:
         return consent(version) if consent else True
 
     return ask
+
+
+@contextlib.contextmanager
+def _while_ours() -> Iterator[None]:
+    """End this process without a word if its run is another's when the block ends.
+
+    A machine that was cut off is declared dead, and another takes its run. When the first comes back, its report would
+    replace the other's.
+    """
+    try:
+        yield
+    except Exception:
+        _leave_if_taken_over()
+        raise
+    _leave_if_taken_over()
+
+
+def _leave_if_taken_over() -> None:
+    """Raise Abort if the server has started this run again, or will.
+
+    Also if the server does not answer: then it cannot be told how the run ended either, and declares it dead.
+    """
+    import httpx
+    from prefect import get_run_logger, runtime
+    from prefect.client.orchestration import get_client
+    from prefect.exceptions import Abort
+
+    if runtime.deployment.id is None:  # only the run of a deployment can be started again
+        return
+    try:
+        with get_client(sync_client=True) as client:
+            run = client.read_flow_run(runtime.flow_run.id)
+    except httpx.HTTPError as error:
+        why = f"Prefect's server does not answer ({error})"
+    else:
+        is_waiting = run.state is not None and (run.state.is_scheduled() or run.state.is_pending())
+        if run.run_count == runtime.flow_run.run_count and not is_waiting:
+            return
+        why = "Prefect's server has started this run again meanwhile"
+    get_run_logger().warning("%s, so this process leaves it and reports nothing", why)
+    raise Abort(why)
 
 
 def _candidate(plan: Plan, results: Results, run: Run) -> Candidate:

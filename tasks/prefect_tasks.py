@@ -12,14 +12,15 @@ from prefect.cache_policies import NO_CACHE, CachePolicy
 from prefect.context import TaskRunContext
 from prefect.filesystems import WritableFileSystem
 from prefect.locking.protocol import LockManager
-from prefect.transactions import IsolationLevel
+from prefect.transactions import IsolationLevel, get_transaction
 from pydantic import BaseModel
 from pydantic_core import to_jsonable_python
 
+from artifacts.errors import LeaseLost
 from artifacts.lineage.cache_key import StepCall
 from artifacts.storage import cache_entries
 from artifacts.storage.home import LOCKS, disk_errors
-from artifacts.storage.leases import LeasedLock
+from artifacts.storage.leases import LeasedLock, require_lease
 from artifacts.storage.settings import Settings
 
 
@@ -135,6 +136,11 @@ def keep_plain(pipeline: Flow[Any, Any]) -> None:
 BY_CONTENT = ByContent(isolation_level=IsolationLevel.SERIALIZABLE, lock_manager=Locks())
 
 
+MAX_LOST_LEASES = 20
+"""How often a step that lost its lock waits for it again: then it takes the result of the machine that has it, or
+continues from its checkpoint."""
+
+
 @runtime_checkable
 class CallableStep(Protocol):
     """What a `Step` is here; see tasks.caching."""
@@ -159,6 +165,8 @@ class StepTask(Task[Any, Any]):
             refresh_cache=True if refreshes else None,  # None: as Prefect is set
             result_serializer="json",
             cache_result_in_memory=False,  # each use verifies the bytes
+            retries=MAX_LOST_LEASES,
+            retry_condition_fn=_has_lost_its_lease,
         )
         if step.cached:
             self.result_storage = CACHE_ENTRIES  # not as an argument: there Prefect demands a block saved on a server
@@ -172,10 +180,16 @@ def _returning_plain(function: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(function)
     def returning_plain(*args: Any, **kwargs: Any) -> Any:
         result = function(*args, **kwargs)
+        if transaction := get_transaction():
+            require_lease(str(transaction.key))  # another machine may have recorded a result meanwhile
         return result.model_dump(mode="json") if isinstance(result, BaseModel) else result
 
     returning_plain.__qualname__ = f"{function.__name__}.task.fn"  # where it is found, so that it is pickled by name
     return returning_plain
+
+
+def _has_lost_its_lease(task: Any, run: Any, state: Any) -> bool:
+    return isinstance(state.data, LeaseLost)
 
 
 def _task(module: str, name: str, refreshes: bool) -> StepTask:

@@ -6,13 +6,14 @@ DIGITFLOW_LOCKS names the Redis server. Without it, the locks of the home are th
 import contextlib
 import logging
 import threading
+import time
 from collections.abc import Iterator
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 from filelock import Timeout
 
-from artifacts.errors import DigitflowError, hide_passwords
+from artifacts.errors import DigitflowError, LeaseLost, hide_passwords
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -24,6 +25,9 @@ PATIENCE = 5.0
 
 _log = logging.getLogger(__name__)
 _held = threading.local()
+_taken: dict[str, "LeasedLock"] = {}
+_now = partial(time.clock_gettime, getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
+"""Seconds, those of a machine's sleep too."""
 
 
 class LeasedLock:
@@ -33,6 +37,13 @@ class LeasedLock:
         self._url, self._name = url, name
         self._lock: Any = None
         self._released = threading.Event()
+        self._renewed = 0.0
+        self._is_taken_over = False
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether another may have the lock, since it was not renewed in time."""
+        return self._is_taken_over or _now() - self._renewed > LEASE
 
     def acquire(self, timeout: float = -1.0) -> "LeasedLock":
         """Take the lock; wait for at most `timeout` seconds, or for ever with -1.0. Raises filelock.Timeout."""
@@ -49,8 +60,9 @@ class LeasedLock:
             ) from None
         if not is_ours:
             raise Timeout(self._name)
-        self._lock, self._released = lock, threading.Event()
-        threading.Thread(target=_renew, args=(lock, self._released, self._name), daemon=True).start()
+        self._lock, self._released, self._renewed, self._is_taken_over = lock, threading.Event(), _now(), False
+        _taken[self._name] = self
+        threading.Thread(target=self._renew, args=(lock, self._released), daemon=True).start()
         return self
 
     def release(self) -> None:
@@ -58,6 +70,8 @@ class LeasedLock:
         from redis.exceptions import RedisError
 
         self._released.set()
+        if _taken.get(self._name) is self:
+            del _taken[self._name]
         with contextlib.suppress(RedisError):
             self._lock.release()
 
@@ -66,6 +80,33 @@ class LeasedLock:
 
     def __exit__(self, *_: object) -> None:
         self.release()
+
+    def _renew(self, lock: Any, released: threading.Event) -> None:
+        """Renew the lease until it is given back or lost."""
+        from redis.exceptions import LockError, RedisError
+
+        while not released.wait(LEASE / 3):
+            asked = _now()
+            try:
+                lock.reacquire()
+            except LockError:
+                if not released.is_set():
+                    self._is_taken_over = True
+                    _log.warning("the lock %s was lost: its lease was not renewed in time", self._name)
+                return
+            except RedisError:
+                continue  # cut off; the lease may still hold when the server answers again
+            self._renewed = asked
+
+
+def require_lease(name: str) -> None:
+    """Raises LeaseLost if this process took the lock `name`, has not given it back, and may not have it any more."""
+    lock = _taken.get(name)
+    if lock is not None and lock.is_lost:
+        raise LeaseLost(
+            f"the lock {name} was lost, since this machine was cut off from DIGITFLOW_LOCKS or stood still; another "
+            "may do its work now; run again"
+        )
 
 
 @contextlib.contextmanager
@@ -81,21 +122,6 @@ def leased(url: str, name: str) -> Iterator[None]:
             yield
         finally:
             names.remove(name)
-
-
-def _renew(lock: Any, released: threading.Event, name: str) -> None:
-    """Renew a lease until it is given back or lost."""
-    from redis.exceptions import LockError, RedisError
-
-    while not released.wait(LEASE / 3):
-        try:
-            lock.reacquire()
-        except LockError:
-            if not released.is_set():
-                _log.warning("the lock %s was lost: its lease was not renewed in time", name)
-            return
-        except RedisError:
-            continue  # cut off; the lease may still hold when the server answers again
 
 
 @cache

@@ -17,6 +17,7 @@ from pydantic import BaseModel
 
 from artifacts.errors import DigitflowError
 from artifacts.storage.home import CHECKPOINTS, disk_errors
+from artifacts.storage.leases import require_lease
 from artifacts.storage.remote import Remote
 
 if TYPE_CHECKING:
@@ -67,7 +68,8 @@ class Checkpoints:
         return time.monotonic() - self._saved_at >= INTERVAL
 
     def save(self, network: "keras.Model", progress: Progress) -> None:
-        """Write a checkpoint: 32 bytes of SHA-256, then NPZ."""
+        """Write a checkpoint: 32 bytes of SHA-256, then NPZ. Raises LeaseLost if another machine may train this now."""
+        require_lease(self.path.parent.name)
         header = np.frombuffer(progress.model_dump_json().encode(), np.uint8)
         content = io.BytesIO()
         np.savez(content, header, *(np.asarray(variable) for variable in _variables(network)))

@@ -5,15 +5,24 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
+import numpy as np
 import pytest
 from filelock import Timeout
+from prefect import flow
+from redis import Redis
 
-from artifacts.errors import DigitflowError, UsageError
-from artifacts.storage.leases import LeasedLock, leased
+from artifacts.errors import DigitflowError, LeaseLost, UsageError
+from artifacts.storage import leases
+from artifacts.storage.leases import LeasedLock, leased, require_lease
 from artifacts.storage.settings import Settings
+from artifacts.storage.store import Store
+from tasks.data import normalise
+from tasks.data.datasets import Splits
 from tasks.prefect_tasks import Locks
 from tests.command import eventually
 
@@ -120,3 +129,50 @@ def test_no_server(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DIGITFLOW_LOCKS", "http://127.0.0.1")
     with pytest.raises(UsageError, match=r"DIGITFLOW_LOCKS='http://127.0.0.1'"):
         Settings.load()
+
+
+@pytest.mark.redis
+def test_lost_lease_is_known(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who lost a lock learns it before going on: the one whose lock another took, at the next renewal, and the one that
+    could not renew it, when the lease has run out. What was given back, or never taken, cannot be lost."""
+    monkeypatch.setattr(leases, "LEASE", 3.0)
+    lock = LeasedLock(url, "lost").acquire()
+    require_lease("lost")
+    Redis.from_url(url).set("digitflow:lost", "another's")
+    assert eventually(lambda: lock.is_lost, 30)
+    with pytest.raises(LeaseLost, match="the lock lost was lost"):
+        require_lease("lost")
+    lock.release()
+    require_lease("lost")
+    kept = LeasedLock(url, "kept").acquire()
+    monkeypatch.setattr(leases, "_now", lambda: time.monotonic() + 10**9)
+    with pytest.raises(LeaseLost):
+        require_lease("kept")
+    kept.release()
+
+
+@pytest.mark.redis
+@pytest.mark.prefect
+def test_a_step_that_lost_its_lock(url: str, api: str, monkeypatch: pytest.MonkeyPatch, store: Store) -> None:
+    """A step that lost its lock while it computed keeps nothing of it: it waits for the lock again, and the cache gets
+    what it then computes."""
+    monkeypatch.setenv("DIGITFLOW_LOCKS", url)
+    images, labels = store.put(np.zeros((3, 8, 8), np.uint8)), store.put(np.zeros(3, np.uint8))
+    data = Splits.of(images, labels, images, labels)
+    rescale, calls = normalise.rescale, []
+
+    def losing_the_lock(*arguments: Any) -> Any:
+        calls.append(1)
+        if len(calls) == 1:
+            (lock,) = leases._taken.values()
+            lock._renewed -= leases.LEASE
+        return rescale(*arguments)
+
+    monkeypatch.setattr(normalise, "rescale", losing_the_lock)
+
+    @flow
+    def run() -> list[str]:
+        states = [normalise.normalise_and_reshape.task(data, store, return_state=True) for _ in range(2)]
+        return [str(state.name) for state in states]
+
+    assert (run(), len(calls)) == (["Completed", "Cached"], 4)  # two splits, twice

@@ -8,11 +8,14 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
-from prefect import runtime
-from prefect.client.orchestration import get_client
-from prefect.states import Crashed
+from prefect import State, runtime
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.exceptions import Abort
+from prefect.states import AwaitingRetry, Completed, Crashed, Running
 
 from artifacts.errors import DigitflowError
 from artifacts.storage.settings import Settings
@@ -75,6 +78,54 @@ def test_run_that_was_declared_dead(world: Path, monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr("flows.training.train_and_judge", judged_late)
     with pytest.raises(DigitflowError, match="set this run to Crashed meanwhile, so version 2 was not promoted"):
+        training(str(world / "digits"), hyperparameters=Overrides(epochs=2), gate=GATE, seed=5)
+    assert champion(world) == 1
+
+
+@pytest.mark.parametrize(
+    ("since", "fails"),
+    [((AwaitingRetry,), True), ((AwaitingRetry, Running), False), ((AwaitingRetry, Running, Completed), True)],
+)
+def test_run_that_another_machine_has(
+    world: Path, monkeypatch: pytest.MonkeyPatch, since: tuple[Callable[[], State], ...], fails: bool
+) -> None:
+    """A run that was declared dead and retried is another process's: the first promotes nothing, and leaves its state
+    as it is, whether it comes to its end or fails, and whether the other waits, works or has ended."""
+    runs: list[Any] = []
+
+    def judged_late(plan: Plan, settings: Settings) -> Results:
+        results = train_and_judge(plan, settings)
+        runs.append(runtime.flow_run.id)
+        with get_client(sync_client=True) as client:
+            for state in (Crashed, *since):
+                client.set_flow_run_state(runs[0], state(), force=True)
+        if fails:
+            raise DigitflowError("the shared store cannot be used")
+        return results
+
+    monkeypatch.setattr("flows.training.train_and_judge", judged_late)
+    monkeypatch.setenv("PREFECT__RUNTIME__DEPLOYMENT__ID", "a deployment's")
+    with pytest.raises(Abort, match="has started this run again"):
+        training(str(world / "digits"), hyperparameters=Overrides(epochs=2), gate=GATE, seed=5)
+    with get_client(sync_client=True) as client:
+        state = client.read_flow_run(runs[0]).state
+    assert state is not None and state.name == since[-1]().name and champion(world) == 1
+
+
+def test_run_whose_server_does_not_answer(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that cannot ask the server whether it may promote promotes nothing, and reports nothing."""
+
+    def unanswered(*_: object) -> None:
+        raise httpx.ConnectError("All connection attempts failed")
+
+    def judged_late(plan: Plan, settings: Settings) -> Results:
+        results = train_and_judge(plan, settings)
+        monkeypatch.setattr(SyncPrefectClient, "read_flow_run", unanswered)
+        return results
+
+    monkeypatch.setattr("flows.training.train_and_judge", judged_late)
+    monkeypatch.setenv("PREFECT__RUNTIME__DEPLOYMENT__ID", "a deployment's")
+    with pytest.raises(Abort, match="does not answer"):
         training(str(world / "digits"), hyperparameters=Overrides(epochs=2), gate=GATE, seed=5)
     assert champion(world) == 1
 

@@ -6,7 +6,9 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from artifacts.errors import DigitflowError
+from artifacts.errors import DigitflowError, LeaseLost
+from artifacts.storage import leases
+from artifacts.storage.leases import LeasedLock
 from tasks.training.checkpoints import Checkpoints, Progress
 from tasks.training.fit import fit_network
 from tests.tasks.training.test_train import HARD, small
@@ -44,6 +46,18 @@ def test_unsound_checkpoint_is_ignored(
     assert "ignored checkpoint" in caplog.text and len(history["loss"]) == 4
     for weight, expected in zip(network.get_weights(), whole.weights, strict=True):
         np.testing.assert_array_equal(weight, expected)
+
+
+def test_training_stops_when_its_lock_is_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A training whose lock another machine may have ends at its next checkpoint, which it does not write."""
+    lost = LeasedLock("redis://host", tmp_path.name)
+    monkeypatch.setattr(lost, "_is_taken_over", True)
+    monkeypatch.setitem(leases._taken, tmp_path.name, lost)
+    epochs: list[int] = []
+    with pytest.raises(LeaseLost):
+        checkpoints = Checkpoints(tmp_path)
+        fit_network(*small(), HARD, seed=3, checkpoints=checkpoints, after_epoch=lambda _: epochs.append(1))
+    assert not epochs and not checkpoints.path.exists()
 
 
 def test_failed_write_keeps_the_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
