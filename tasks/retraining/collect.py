@@ -13,12 +13,12 @@ from artifacts.storage.home import KEPT_BATCHES
 from artifacts.storage.store import Store
 from tasks.caching import step
 from tasks.data.datasets import Split, Splits
+from tasks.monitoring.drift import measure_drift
 from tasks.pictures.training_layout import measure_conventions
 from tasks.registry.versions import Version
 from tasks.retraining import feedback
 from tasks.retraining.batch_formats import BatchData, Target, load_batch
 from tasks.retraining.inbox import fetch_batches, inbox_lock, move_batch, owner, waiting_batches
-from tasks.retraining.judgement.drift import measure_drift
 from tasks.retraining.judgement.label_check import LabelCheck
 from tasks.retraining.judgement.label_judge import LabelJudge, why_not_judged
 from tasks.retraining.ledger import (
