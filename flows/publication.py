@@ -26,6 +26,7 @@ from flows.upkeep import prune_home
 from tasks.data.datasets import name_of
 from tasks.evaluation.gate import Verdict
 from tasks.evaluation.metrics import Evaluation
+from tasks.monitoring.compared_days import ComparedDay
 from tasks.registry.mlflow_runs import Tracking
 from tasks.registry.promotion import Consent, Decision, judged_before, register_and_promote
 from tasks.registry.registry import Registry
@@ -302,6 +303,18 @@ def announce(event: str, resource: str, payload: dict[str, Any]) -> None:
 
     emit_event(event, {"prefect.resource.id": resource}, payload=payload)
     post(event, resource, payload)
+
+
+def announce_drift(day: ComparedDay) -> None:
+    """Tell that the images which a version read on a day drifted from those that it learned from."""
+    announce(*drift_event(day))
+
+
+def drift_event(day: ComparedDay) -> tuple[str, str, dict[str, Any]]:
+    """The event, its resource and its payload that tell of drift."""
+    worst = day.worst.model_dump() if day.worst else {}
+    payload = day.model_dump(mode="json", exclude={"drift"}) | worst
+    return "digitflow.drift.detected", f"digitflow.model.{slug(day.dataset)}", payload
 
 
 def _place(plan: Plan, weights: Ref, verdict: Verdict, run: Run) -> str:
