@@ -15,11 +15,16 @@ from prefect.client.schemas.objects import StateType
 from prefect.events.actions import CallWebhook, ChangeFlowRunState, DoNothing
 from prefect.events.schemas.automations import EventTrigger, Posture
 
+from artifacts.storage.settings import Settings
+from flows.publication import CONFIRMED
+
 WEBHOOK_BLOCK = "digitflow-notifications"
 PAYLOAD = (
     '{"event": {{ event.event | tojson }}, "resource": {{ event.resource.id | tojson }}, '
     '"payload": {{ event.payload | tojson }}}'
 )
+STALE_PAYLOAD = PAYLOAD.replace("{{ event.event | tojson }}", '"digitflow.champion.stale"')
+"""Of a missing event; the payload is that of the last confirmation."""
 DIGITFLOW_RUNS = {"prefect.resource.id": "prefect.tag.digitflow", "prefect.resource.role": "tag"}
 HEARTBEAT_TIMEOUT = timedelta(seconds=100)
 """A run that sends no heartbeat for this long has lost its process; prefect.yaml sets one every 30 s."""
@@ -54,10 +59,28 @@ def automations(notify: CallWebhook | DoNothing) -> list[Automation]:
         _notification("a batch drifted", {"digitflow.batch.drifted"}, notify),
         _notification("a batch went to quarantine", {"digitflow.batch.quarantined"}, notify),
         _notification("a batch waits for approval", {"digitflow.batch.waiting"}, notify),
+        _notification("predicted images drifted", {"digitflow.drift.detected"}, notify),
         _notification("the champion was replaced", {"digitflow.champion.replaced"}, notify),
+        stale_champions(notify, timedelta(days=Settings.load().stale_days)),
         dead_runs(),
         stuck_runs(),
     ]
+
+
+def stale_champions(notify: CallWebhook | DoNothing, within: timedelta) -> Automation:
+    """Tell of a champion that no run confirmed for so long: no retraining ran, or each of them failed."""
+    trigger = EventTrigger(
+        after={CONFIRMED},
+        expect={CONFIRMED},
+        for_each={"prefect.resource.id"},
+        posture=Posture.Proactive,
+        threshold=1,
+        within=within,
+    )
+    if isinstance(notify, CallWebhook):
+        notify = notify.model_copy(update={"payload": STALE_PAYLOAD})
+    description = "Send a notification if no run confirms a champion in time"
+    return Automation(name=PREFIX + "a champion is stale", description=description, trigger=trigger, actions=[notify])
 
 
 def dead_runs(timeout: timedelta = HEARTBEAT_TIMEOUT) -> Automation:
@@ -73,18 +96,19 @@ def stuck_runs(timeout: timedelta = START_TIMEOUT) -> Automation:
 
 
 def apply() -> None:
-    """Create or update every automation on the server that PREFECT_API_URL names."""
-    for automation in automations(_webhook()):
+    """Create or update every automation on the server that PREFECT_API_URL names. One that is off stays so."""
+    for automation in automations(webhook()):
         try:
             existing: Any = Automation.read(name=automation.name)
         except ValueError:
             automation.create()
         else:
-            automation.id = existing.id
+            automation.id, automation.enabled = existing.id, existing.enabled
             automation.update()
 
 
-def _webhook() -> CallWebhook | DoNothing:
+def webhook() -> CallWebhook | DoNothing:
+    """What tells people: a POST to the URL in DIGITFLOW_WEBHOOK, which the server keeps; without one, nothing."""
     url = os.environ.get("DIGITFLOW_WEBHOOK")
     if not url:
         return DoNothing()

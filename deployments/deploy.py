@@ -2,8 +2,9 @@
 
     make deploy    python -m deployments.deploy
 
-What a person switched or changed on the server stays: schedules, paused deployments and disabled automations. Only the
-variables DIGITFLOW_NIGHTLY, DIGITFLOW_CRON and DIGITFLOW_TIMEZONE, where they are set, change the nightly schedule.
+What a person switched or changed on the server stays: schedules, paused deployments, automations that are on or off.
+Only the variables DIGITFLOW_NIGHTLY, DIGITFLOW_CRON and DIGITFLOW_TIMEZONE, where they are set, change the nightly
+schedule.
 """
 
 import os
@@ -50,7 +51,7 @@ def deploy() -> list[str]:
         raise DigitflowError(f"no server answers at {stack.url}; start one: {stack.make('up')}")
     explicit = [name for name in DEFAULTS if name != "DIGITFLOW_POOL" and os.environ.get(name)]
     with get_client(sync_client=True) as client:
-        before, disabled = _switches(client), _disabled_automations(client)
+        before, were_enabled = _switches(client), _automations(client)
         _prefect("work-pool", "create", os.environ.get("DIGITFLOW_POOL") or "local", "--type", "process", "--overwrite")
         _prefect("deploy", "--all", "--prefect-file", str(FILE))
         for name, switches in before.items():
@@ -58,8 +59,8 @@ def deploy() -> list[str]:
                 _restore(client, name, switches)
         automations.apply()
         for automation in client.read_automations():
-            if automation.name in disabled and automation.enabled:
-                client.pause_automation(automation.id)
+            if automation.enabled != were_enabled.get(automation.name, automation.enabled):
+                (client.pause_automation if automation.enabled else client.resume_automation)(automation.id)
         return [_line(name, switches) for name, switches in sorted(_switches(client).items())]
 
 
@@ -74,8 +75,9 @@ def _switches(client: SyncPrefectClient) -> dict[str, Switches]:
     }
 
 
-def _disabled_automations(client: SyncPrefectClient) -> set[str]:
-    return {automation.name for automation in client.read_automations() if not automation.enabled}
+def _automations(client: SyncPrefectClient) -> dict[str, bool]:
+    """Whether each automation is enabled, by its name."""
+    return {automation.name: automation.enabled for automation in client.read_automations()}
 
 
 def _restore(client: SyncPrefectClient, name: str, before: Switches) -> None:

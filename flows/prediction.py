@@ -6,8 +6,10 @@ from prefect import flow
 from pydantic import Field
 
 from artifacts.storage.settings import Settings
+from flows.publication import announce_drift
+from tasks.monitoring.watch import Watch
 from tasks.prediction.classifier import ensure_weights
-from tasks.prediction.predict import predict
+from tasks.prediction.predict import count_predicted, predict
 from tasks.prediction.predictions_table import locate_table, write_table
 from tasks.prediction.shards import Workspace, list_shards
 from tasks.prefect_tasks import keep_plain
@@ -26,7 +28,8 @@ def prediction(
 ) -> Any:
     """Predict every image of a source and write a table, which appears whole. A killed run continues where it was.
 
-    Returns a `WrittenTable`. A bad image is a row with its error.
+    Returns a `WrittenTable`. A bad image is a row with its error. What was read is counted, by day, and compared with
+    the images that the model learned from.
 
     Args:
         source: Folder, file or fsspec URL (http, https, s3 …) with files of images, as in: digitflow predict --help
@@ -43,10 +46,12 @@ def prediction(
     candidate = Candidate(**{name: getattr(version, name) for name in Candidate.model_fields})
     with Workspace.within(store) as workspace:
         shards = list_shards(source)
-        predictions = [
+        predicted = [
             predict(shard, candidate, limit, several=several, workspace=workspace, store=store) for shard in shards
         ]
-    return write_table(predictions, version, output, store, unsure_below)
+    table = write_table((shard.predictions for shard in predicted), version, output, store, unsure_below)
+    count_predicted(predicted, version, Watch(settings, announce_drift), store)
+    return table
 
 
 keep_plain(prediction)

@@ -5,17 +5,18 @@ import json
 import math
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from datetime import UTC, datetime
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 from pydantic import BaseModel
 
 from artifacts.errors import DigitflowError, InvalidData, UsageError
-from artifacts.lineage.manifest import Run, manifests, parts
+from artifacts.lineage.manifest import Manifest, Run, manifests, parts
 from artifacts.lineage.notices import post
 from artifacts.storage.home import MODELS
 from artifacts.storage.settings import Settings
@@ -23,13 +24,18 @@ from artifacts.storage.store import Ref, Store
 from flows.plan import Plan
 from flows.steps import Results
 from flows.upkeep import prune_home
-from tasks.data.datasets import name_of
+from tasks.data.datasets import NAMES, name_of
 from tasks.evaluation.gate import Verdict
 from tasks.evaluation.metrics import Evaluation
+from tasks.monitoring.compared_days import ComparedDay
+from tasks.monitoring.freshness import confirms
 from tasks.registry.mlflow_runs import Tracking
 from tasks.registry.promotion import Consent, Decision, judged_before, register_and_promote
 from tasks.registry.registry import Registry
 from tasks.registry.versions import Candidate, Package, Version
+
+CONFIRMED = "digitflow.champion.confirmed"
+"""The event of a run that made a model champion, or came to no other than the champion."""
 
 
 class Outcome(BaseModel):
@@ -109,8 +115,10 @@ def publish(
         what = {"version": decision.version, "run": run.manifest.run, "reason": verdict.reason}
         name = plan.source.name
         announce("digitflow.champion.replaced", f"digitflow.model.{slug(name)}", {"dataset": name} | what)
+    champion = Registry(store.home).champion_number(plan.source.name)
     if in_flow:
         _log(evaluation, verdict, decision.version)
+        _confirm(run.manifest, champion)
     warnings, names = store.get_json(results.validated.report)["warnings"], results.validated.data.class_names
     return Outcome(
         run=run.manifest.run,
@@ -124,7 +132,7 @@ def publish(
         gate=verdict,
         version=decision.version,
         promoted=decision.promoted,
-        champion=Registry(store.home).champion_number(plan.source.name),
+        champion=champion,
         warnings=[
             *(warning["message"] for warning in warnings),
             *verdict.warnings,
@@ -338,13 +346,38 @@ def _show(plan: Plan, pieces: dict[str, str]) -> None:
             shown.result()
 
 
-def announce(event: str, resource: str, payload: dict[str, Any]) -> None:
+def announce(
+    event: str, resource: str, payload: dict[str, Any], labels: Mapping[str, str] = MappingProxyType({})
+) -> None:
     """Tell of something that happened: as an event, on which Prefect's automations may act, or without a server as a
-    notice."""
+    notice. `labels` of the resource are for triggers.
+    """
     from prefect.events import emit_event
 
-    emit_event(event, {"prefect.resource.id": resource}, payload=payload)
+    emit_event(event, {"prefect.resource.id": resource, **labels}, payload=payload)
     post(event, resource, payload)
+
+
+def _confirm(run: Manifest, champion: int | None) -> None:
+    """Tell Prefect's server that the champion is still the right one; what nobody tells in time is an automation's."""
+    if confirms(run, champion):
+        from prefect.events import emit_event
+
+        payload = {"dataset": run.dataset, "version": champion, "run": run.run}
+        emit_event(CONFIRMED, {"prefect.resource.id": f"digitflow.model.{slug(run.dataset)}"}, payload=payload)
+
+
+def announce_drift(day: ComparedDay) -> None:
+    """Tell that the images which a version read on a day drifted from those that it learned from."""
+    kind = "named" if day.dataset in NAMES else "unnamed"  # people's own data are found by a path, not by their name
+    announce(*drift_event(day), {"digitflow.dataset": kind})
+
+
+def drift_event(day: ComparedDay) -> tuple[str, str, dict[str, Any]]:
+    """The event, its resource and its payload that tell of drift."""
+    worst = day.worst.model_dump() if day.worst else {}
+    payload = day.model_dump(mode="json", exclude={"drift"}) | worst
+    return "digitflow.drift.detected", f"digitflow.model.{slug(day.dataset)}", payload
 
 
 def _place(plan: Plan, weights: Ref, verdict: Verdict, run: Run) -> str:

@@ -17,7 +17,7 @@ from tests.command import ROOT, environment
 ORDER = (
     *("artifacts", "artifacts.storage", "artifacts.lineage", "tasks", "tasks.data", "tasks.data.reader"),
     *("tasks.data.inspection", "tasks.pictures", "tasks.model", "tasks.training", "tasks.evaluation"),
-    *("tasks.reporting", "tasks.registry", "tasks.experiments", "tasks.prediction"),
+    *("tasks.reporting", "tasks.registry", "tasks.experiments", "tasks.monitoring", "tasks.prediction"),
     *("tasks.retraining.judgement", "tasks.retraining"),
     *("flows.web", "flows", "flows.cli", "deployments"),
 )

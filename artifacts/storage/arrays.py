@@ -14,6 +14,7 @@ Labels = UInt8[np.ndarray, "n"]
 Images = Float32[np.ndarray, "n height width 1"]
 Targets = Float32[np.ndarray, "n classes"]
 Probabilities = Float32[np.ndarray, "n classes"]
+Measurements = Float32[np.ndarray, "n statistics"]
 
 CHUNK = 8192
 """Images processed at once, so that memory does not grow with the data: 6.4 MB raw, 26 MB as float32 (28 by 28)."""

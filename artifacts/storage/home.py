@@ -28,6 +28,7 @@ FITTED_BATCHES = "batches/fitted"  # the arrays of accepted batches whose files 
 APPROVAL = "approval"  # batches that wait until a person approves them, each with its report
 QUARANTINE = "quarantine"  # refused batches, each with its report
 CORRECTIONS = "corrections"  # labels that people corrected and that are not in the inbox yet
+MONITORING = "monitoring"  # counts of predicted images by day, and of the images that models learned from
 MLFLOW = "mlflow"  # the database and the files of MLflow
 PREFECT = "prefect"  # the database of Prefect's own server
 LOCKS = "locks"  # locks of cache keys and studies

@@ -29,6 +29,8 @@ class Settings(BaseModel, Location, frozen=True, validate_default=True):
         2**32, gt=0, description="Largest decompressed IDX file that is accepted from an unlisted source"
     )
 
+    stale_days: int = Field(7, ge=1, le=3650, description="Days without a confirmation after which a champion is stale")
+
     @field_validator("mirrors", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:

@@ -25,12 +25,14 @@ from urllib.request import getproxies
 
 from artifacts.errors import DigitflowError, hide_passwords
 from artifacts.lineage.environment import backend
+from artifacts.lineage.manifest import manifests
 from artifacts.storage.home import (
     BATCHES,
     INBOX,
     LOCKS,
     MLFLOW,
     MODELS,
+    MONITORING,
     OBJECTS,
     PREFECT,
     QUARANTINE,
@@ -41,8 +43,10 @@ from artifacts.storage.home import (
 )
 from artifacts.storage.leases import LeasedLock
 from artifacts.storage.settings import Settings
+from flows.cli.output import format_age
 from flows.cli.prefect_server import UNAUTHORIZED, ask_server, is_server_configured, owner_of_port
 from tasks.data.datasets import MIRRORS, Mirrors
+from tasks.monitoring.freshness import Confirmation, last_confirmations
 from tasks.registry.mlflow_runs import Tracking
 from tasks.registry.registry import Registry
 from tasks.registry.versions import UnreadableVersion
@@ -139,7 +143,20 @@ def _home(settings: Settings) -> Result:
         (settings.home / "doctor.lock").unlink(missing_ok=True)
     except (OSError, DigitflowError) as error:
         return "problem", f"{settings.home}: {getattr(error, 'strerror', None) or error}", other
-    folders = (OBJECTS, RECORDS, RUNS, MODELS, INBOX, BATCHES, QUARANTINE, MLFLOW, PREFECT, LOCKS, TEMPORARY)
+    folders = (
+        OBJECTS,
+        RECORDS,
+        RUNS,
+        MODELS,
+        INBOX,
+        BATCHES,
+        QUARANTINE,
+        MONITORING,
+        MLFLOW,
+        PREFECT,
+        LOCKS,
+        TEMPORARY,
+    )
     if flawed := [name for name in folders if (path := settings.home / name).exists() and not path.is_dir()]:
         return "problem", f"{', '.join(flawed)} in {settings.home} should be folders", "move them away"
     return "ok", f"{settings.home} can be written and locked", ""
@@ -279,7 +296,7 @@ def _schedules(_: Settings) -> Result:
 
 
 def _registry(settings: Settings) -> Result:
-    """Whether MLflow answers, and every champion can be read."""
+    """Whether MLflow answers, and every champion can be read and was confirmed lately."""
     tracking = Tracking(settings.home)
     if not tracking.is_local and tracking.uri.startswith("http"):
         import httpx
@@ -307,7 +324,16 @@ def _registry(settings: Settings) -> Result:
     if gone:
         names = ", ".join(f"version {each.version} of {each.dataset}" for each in gone)
         return "problem", f"the champion's weights are gone: {names}", "digitflow models rollback, or train again"
+    if late := _stale(last_confirmations(registry, manifests(settings.artifacts)), settings.stale_days):
+        return "note", f"no run confirmed lately: {late}", "retrain; each night: DIGITFLOW_NIGHTLY=true make deploy"
     return "ok", f"{tracking.key}, versions: {len(versions)}", ""
+
+
+def _stale(confirmations: list[Confirmation], days: int) -> str:
+    """The champions that were not confirmed for so many days, in words."""
+    ages = {each: time() - each.at.timestamp() for each in confirmations}
+    late = [(each, age) for each, age in ages.items() if age > days * 24 * 3600]
+    return ", ".join(f"version {each.version} of {each.dataset}, last {format_age(age)}" for each, age in late)
 
 
 def _webhook(_: Settings) -> Result:

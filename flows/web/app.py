@@ -19,6 +19,7 @@ from flows.web.page import Page
 from flows.web.request_guard import RequestGuard
 from flows.web.schemas import Answer, Asked, Corrected, Drawing, Health, Kept
 from tasks.data.images import GreyImage, decode
+from tasks.monitoring.watch import Watch
 from tasks.pictures.model_input import to_model_input
 from tasks.prediction.champion_follower import ChampionFollower
 from tasks.prediction.classifier import as_prediction
@@ -39,31 +40,56 @@ class Metrics:
         self.seconds = Histogram("digitflow_prediction_seconds", "From file to answer", registry=self.registry)
         self.corrections = Counter("digitflow_corrections", "Corrections kept", registry=self.registry)
         self.version = Gauge("digitflow_model_version", "Version in use", ["dataset"], registry=self.registry)
+        what = "Population stability index of the version's images of today, by statistic"
+        self.drift = Gauge("digitflow_drift_index", what, ["statistic"], registry=self.registry)
+        what = "Index above which it is drift"
+        self.threshold = Gauge("digitflow_drift_threshold", what, ["statistic"], registry=self.registry)
+        what = "Images that the version read today"
+        self.images = Gauge("digitflow_drift_images", what, registry=self.registry)
 
     def count_answer(self, path: str, status: int) -> None:
         self.requests.labels(path if path in PATHS else "other", status).inc()
 
+    def show(self, version: Version, watch: Watch) -> None:
+        """Set the gauges: the version in use, and how far the images that it read today drifted."""
+        self.version.labels(version.dataset).set(version.version)
+        today = watch.today(version)
+        self.images.set(today.images if today else 0)
+        for gauge in (self.drift, self.threshold):
+            gauge.clear()  # a new day, or another version, has no index yet
+        for one in today.drift if today else ():
+            self.drift.labels(one.statistic).set(one.index)
+            self.threshold.labels(one.statistic).set(one.threshold)
+
 
 def build_app(
-    follower: ChampionFollower, home: Path, announce: Callable[[str], None], unsure_below: float | None = None
+    follower: ChampionFollower,
+    home: Path,
+    announce: Callable[[str], None],
+    watch: Watch,
+    *,
+    unsure_below: float | None = None,
 ) -> FastAPI:
     """An app that follows the champion and hands corrections in. It calls `announce` with the name of each batch.
 
-    Answers to requests that do not say it themselves are unsure below the probability `unsure_below`.
+    `watch` counts what is read, but for drafts. Answers to requests that do not say it themselves are unsure below the
+    probability `unsure_below`.
     """
     metrics = Metrics()
-    lifespan = background_work(follower, home, announce, metrics.version)
+    lifespan = background_work(follower, home, announce, watch, metrics.show)
     app = FastAPI(title="digitflow", docs_url=None, redoc_url=None, lifespan=lifespan)
     app.add_middleware(RequestGuard, count=metrics.count_answer)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost"], www_redirect=False)
-    _add_predictions(app, follower, metrics, unsure_below)
+    _add_predictions(app, follower, metrics, watch, unsure_below=unsure_below)
     _add_corrections(app, follower, home, metrics)
     _add_status(app, follower, metrics)
     _answer_errors_as_json(app)
     return app
 
 
-def _add_predictions(app: FastAPI, follower: ChampionFollower, metrics: Metrics, unsure_below: float | None) -> None:
+def _add_predictions(
+    app: FastAPI, follower: ChampionFollower, metrics: Metrics, watch: Watch, *, unsure_below: float | None
+) -> None:
     page = Page()
 
     @app.get("/")
@@ -79,6 +105,8 @@ def _add_predictions(app: FastAPI, follower: ChampionFollower, metrics: Metrics,
         wanted = unsure_below if drawing.unsure_below is None else drawing.unsure_below
         answer = _answer(version, image, row, wanted)
         metrics.predictions.labels(answer.label).inc()
+        if not drawing.draft:
+            watch.see(version, image.pixels, answer.label)
         return answer
 
 

@@ -1,4 +1,4 @@
-"""What does the app do between requests? It follows the champion and hands in corrections that are due."""
+"""What does the app do between requests? It follows the champion, counts what was read, and hands in corrections."""
 
 import asyncio
 import logging
@@ -7,9 +7,10 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
 from fastapi import FastAPI
-from prometheus_client import Gauge
 
+from tasks.monitoring.watch import Watch
 from tasks.prediction.champion_follower import ChampionFollower
+from tasks.registry.versions import Version
 from tasks.retraining import feedback
 
 THREADS = 4
@@ -17,9 +18,15 @@ THREADS = 4
 
 
 def background_work(
-    follower: ChampionFollower, home: Path, announce: Callable[[str], None], version_gauge: Gauge
+    follower: ChampionFollower,
+    home: Path,
+    announce: Callable[[str], None],
+    watch: Watch,
+    show: Callable[[Version, Watch], None],
 ) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
-    """The lifespan of the app. When it ends, all corrections are handed in, due or not."""
+    """The lifespan of the app. `show` sets its gauges. When it ends, all that was read is counted, and all corrections
+    are handed in, due or not.
+    """
 
     def hand_in() -> None:
         for batch in feedback.hand_in(home):
@@ -27,8 +34,8 @@ def background_work(
 
     def refresh() -> None:
         follower.refresh()
-        version, _ = follower.current
-        version_gauge.labels(version.dataset).set(version.version)
+        watch.count()
+        show(follower.current[0], watch)
         if feedback.is_due(home):
             hand_in()
 
@@ -40,6 +47,7 @@ def background_work(
         task = asyncio.create_task(_repeat(refresh, follower))
         yield
         task.cancel()
+        await asyncio.to_thread(watch.count)
         await asyncio.to_thread(hand_in)
 
     return lifespan
@@ -50,5 +58,7 @@ async def _repeat(refresh: Callable[[], None], follower: ChampionFollower) -> No
         try:
             await asyncio.to_thread(refresh)
         except Exception:
-            logging.getLogger("uvicorn.error").exception("the champion was not followed or corrections not handed in")
+            logging.getLogger("uvicorn.error").exception(
+                "not followed: the champion; or not done: counting, handing in"
+            )
         await asyncio.sleep(follower.interval)

@@ -12,9 +12,13 @@ class Drawing(BaseModel, extra="forbid"):
 
 
 class Asked(Drawing):
-    """A drawing, and the probability below which the answer shall be unsure."""
+    """A drawing, the probability below which the answer shall be unsure, and whether somebody still draws it.
+
+    A draft is not compared with the training images.
+    """
 
     unsure_below: float | None = Field(None, ge=0, le=1)
+    draft: bool = False
 
 
 class Corrected(Drawing):

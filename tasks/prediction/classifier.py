@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import BaseModel
 
 from artifacts.errors import ArtifactLost, BadSource, UsageError
-from artifacts.storage.arrays import Probabilities
+from artifacts.storage.arrays import Probabilities, RawImages
 from artifacts.storage.settings import Settings
 from artifacts.storage.store import Store
 from tasks.data.images import GreyImage, rescale
@@ -101,15 +101,27 @@ class Classifier:
 
         `several`: each separate shape of a picture has a prediction; else several are an error.
         """
+        for predictions, _ in self.classify_batches(images, several=several):
+            yield from predictions
+
+    def classify_batches(
+        self, images: Iterable[LoadedImage], *, several: bool = False
+    ) -> Iterator[tuple[list[Prediction], RawImages]]:
+        """As `classify`, the predictions of BATCH images at a time, each with the images as the network saw them.
+
+        These are uint8 (n, height, width), one for each prediction that has no error.
+        """
         remaining = iter(images)
         while inputs := self._to_inputs(islice(remaining, BATCH), several):
             pixels = [item.image.pixels for item in inputs if item.image]
-            rows = iter(self.predict(np.stack(pixels)) if pixels else ())
-            for name, image, error, shape in inputs:
-                if image is None:
-                    yield Prediction(image=name, error=error)
-                else:
-                    yield as_prediction(name, image, next(rows), shape, self.model.class_names)
+            seen = np.stack(pixels) if pixels else np.empty((0, *self.model.image_shape), np.uint8)
+            rows = iter(self.predict(seen))
+            yield [self._as_prediction(item, rows) for item in inputs], seen
+
+    def _as_prediction(self, item: "_Input", rows: Iterator[np.ndarray]) -> Prediction:
+        if item.image is None:
+            return Prediction(image=item.name, error=item.error)
+        return as_prediction(item.name, item.image, next(rows), item.shape, self.model.class_names)
 
     def _to_inputs(self, images: Iterable[LoadedImage], several: bool) -> list["_Input"]:
         """The images as the model takes them. Those of its size are looked at together; larger ones are not kept."""

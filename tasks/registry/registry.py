@@ -80,6 +80,13 @@ class Registry:
         """The number of the version in use, even if its record is unreadable."""
         return self._model(dataset).aliases.get(CHAMPION)
 
+    def in_use_since(self, dataset: str) -> datetime | None:
+        """When the champion became that, as far as the history tells (UTC). Unlike `history`, it records nothing."""
+        model = self._model(dataset)
+        records = _promotions(model, dataset)
+        is_told = bool(records) and records[-1].version == model.aliases.get(CHAMPION)
+        return records[-1].at if is_told else None
+
     def contains(self, key: str | None, number: int | None, weights: Ref) -> bool:
         """Whether this is the registry with that key, and has the version with these weights.
 

@@ -15,9 +15,9 @@ from artifacts.storage.arrays import Labels, RawImages
 from artifacts.storage.home import BATCHES, FITTED_BATCHES, KEPT_BATCHES
 from artifacts.storage.store import Store
 from tasks.data.datasets import Split
+from tasks.monitoring.drift import Drift
 from tasks.retraining.batch_formats import read_batch
 from tasks.retraining.inbox import inbox_lock
-from tasks.retraining.judgement.drift import Drift
 from tasks.retraining.judgement.label_check import LabelCheck
 from tasks.retraining.notes import Decision, Note
 

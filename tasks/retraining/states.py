@@ -12,11 +12,11 @@ from artifacts.errors import UsageError
 from artifacts.lineage.manifest import Manifest, manifests
 from artifacts.storage.store import Store
 from tasks.data.datasets import Split
+from tasks.monitoring.drift import Drift
 from tasks.registry.registry import Registry
 from tasks.registry.versions import Version
 from tasks.retraining import feedback
 from tasks.retraining.inbox import owner, waiting_batches
-from tasks.retraining.judgement.drift import Drift
 from tasks.retraining.ledger import all_batches, content_digest
 from tasks.retraining.notes import read_note
 from tasks.retraining.quarantine import SetAside, batches_aside

@@ -2,16 +2,20 @@
 
 import contextlib
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import date, timedelta
 
 import pytest
 from prefect.automations import Automation
 from prefect.client.orchestration import get_client
+from prefect.events import emit_event
 from prefect.states import Pending
 
-from deployments.automations import dead_runs, stuck_runs
+from deployments.automations import dead_runs, stale_champions, stuck_runs, webhook
+from flows.publication import CONFIRMED, announce_drift
+from tasks.monitoring.compared_days import ComparedDay
+from tasks.monitoring.drift import Drift
 from tests.command import eventually
-from tests.deployments.live import Live, ending_of, on_sqlite, state_of
+from tests.deployments.live import Live, ending_of, on_sqlite, runs_of, state_of
 
 pytestmark = [pytest.mark.prefect, on_sqlite]
 
@@ -87,6 +91,50 @@ def test_a_run_never_starts(live: Live) -> None:
         run = client.create_flow_run_from_deployment(deployment.id, state=Pending())
         assert ending_of(run) == "Crashed"
         assert "never started" in str(state_of(run).message)
+
+
+def test_a_champion_is_stale(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run confirms the champion. If no other does in time, that is told once, with the last confirmation; a champion
+    that is confirmed again and again is not stale."""
+    monkeypatch.setenv("DIGITFLOW_WEBHOOK", str(live.variables["DIGITFLOW_WEBHOOK"]))
+
+    def confirm_another() -> None:
+        emit_event(CONFIRMED, {"prefect.resource.id": "digitflow.model.fresh"}, payload={"dataset": "fresh"})
+
+    def stale() -> list[str]:
+        return [message["payload"]["dataset"] for message in live.notifications("digitflow.champion.stale")]
+
+    with impatient(stale_champions(webhook(), within=timedelta(seconds=15))):
+        retrain = ("deployment", "run", "retraining/on-demand", "--param", "dataset=mnist-sample", "--watch")
+        assert live.prefect(*retrain).returncode == 0, live.log("worker")
+        assert eventually(lambda: confirm_another() or stale()), live.log("server")
+        assert stale() == ["mnist-sample"]
+        assert live.notifications("digitflow.champion.stale")[0]["resource"] == "digitflow.model.mnist-sample"
+
+
+def test_retraining_after_drift(live: Live) -> None:
+    """Drift of predicted images is told; once its automation is enabled, it starts a retraining of its data set."""
+
+    def drift() -> None:
+        worst = Drift(statistic="slant", index=0.5, threshold=0.25)
+        day = ComparedDay(day=date.today(), dataset="mnist-sample", version=1, images=300, drift=(worst,))
+        announce_drift(day)
+
+    drift()
+    assert eventually(lambda: live.notifications("digitflow.drift.detected")), live.log("server")
+    assert runs_of("retraining/on-drift") == []
+    name = "digitflow: retrain when predicted images drifted"
+    with get_client(sync_client=True) as client:
+        automation = next(each for each in client.read_automations() if each.name == name)
+        client.resume_automation(automation.id)
+        try:
+            drift()
+            assert eventually(lambda: runs_of("retraining/on-drift")), live.log("server")
+        finally:
+            client.pause_automation(automation.id)
+    (run,) = runs_of("retraining/on-drift")
+    assert run.parameters["dataset"] == "mnist-sample"
+    assert ending_of(run) in ("Promoted", "Unchanged", "Rejected"), live.log("worker")
 
 
 @contextlib.contextmanager

@@ -8,7 +8,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from prefect.client.orchestration import get_client
+from prefect.client.orchestration import SyncPrefectClient, get_client
 
 from tests.command import ROOT, Finished, assert_refused, environment, eventually, processes_of
 from tests.deployments.live import Live, on_sqlite
@@ -93,24 +93,33 @@ def test_server_of_another_home(live: Live, tmp_path: Path) -> None:
 @pytest.mark.prefect
 @on_sqlite
 def test_deploying_again_keeps_switches(live: Live) -> None:
-    """A schedule that was switched, a deployment that was paused and an automation that was disabled on the server stay
-    so when all is deployed again; a variable that is set changes the nightly schedule."""
+    """A schedule that was switched, a deployment that was paused, an automation that was disabled and one that was
+    enabled on the server stay so when all is deployed again; a variable that is set changes the nightly schedule."""
     plain = Live(live.home, live.variables | {"DIGITFLOW_NIGHTLY": None})
     deploy = (sys.executable, "-m", "deployments.deploy")
     with get_client(sync_client=True) as client:
         nightly = client.read_deployment_by_name("retraining/nightly")
         training = client.read_deployment_by_name("training/on-demand")
         automation = next(a for a in client.read_automations() if a.name == "digitflow: a batch drifted")
+        retrain = "digitflow: retrain when predicted images drifted"
+        assert not enabled(client)[retrain]
         client.update_deployment_schedule(nightly.id, nightly.schedules[0].id, active=False)
         client.pause_deployment(training.id)
         client.pause_automation(automation.id)
+        client.resume_automation(next(a.id for a in client.read_automations() if a.name == retrain))
         try:
             again = plain.run(*deploy)
             assert again.returncode == 0, again.stderr
             assert "retraining/nightly: at 0 3 * * * UTC, switched off" in again.stdout
             assert "training/on-demand: on demand, paused" in again.stdout
             assert not client.read_automation(automation.id).enabled
+            assert enabled(client)[retrain]
         finally:
             client.resume_deployment(training.id)
             client.resume_automation(automation.id)
+            client.pause_automation(next(a.id for a in client.read_automations() if a.name == retrain))
         assert "retraining/nightly: at 0 3 * * * UTC\n" in live.run(*deploy).stdout
+
+
+def enabled(client: SyncPrefectClient) -> dict[str, bool]:
+    return {automation.name: automation.enabled for automation in client.read_automations()}

@@ -126,13 +126,15 @@ def _row(prediction: "Prediction") -> tuple[str, ...]:
 def _write_table(images: tuple[str, ...], output: str, choices: dict[str, Any], *, json: bool) -> int:
     if len(images) > 1 or images == ("-",):
         raise UsageError("with --output, give one folder, file or URL")
+    from artifacts.lineage.notices import posting
+    from flows.cli.prefect_server import is_server_configured
     from flows.cli.session import session
     from tasks.prediction.predictions_table import locate_table
 
     for path in (images[0], output):
         require_utf8(path)
     locate_table(output)
-    with session(Settings.load(), verbose=False) as wait_for_server:
+    with posting(is_server_configured()), session(Settings.load(), verbose=False) as wait_for_server:
         from flows.prediction import prediction
 
         wait_for_server()

@@ -1,17 +1,24 @@
-"""The verb `serve`: a web app on loopback to draw digits, see what the champion reads, and correct it."""
+"""The verbs `serve`, a web app on loopback to draw digits, see what the champion reads, and correct it, and `drift`,
+how far the images that came in are from those that the model learned from."""
 
 import contextlib
 import socket
-from typing import Annotated
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from artifacts.errors import UsageError
+from artifacts.errors import UsageError, suggest
+from artifacts.lineage.notices import post, posting
 from artifacts.storage.home import NATIVE_LOG
 from artifacts.storage.settings import Settings
-from flows.cli.output import print_note, redirect_native_stderr
-from flows.cli.prefect_server import is_server_configured
+from flows.cli.output import print_note, redirect_native_stderr, show_json, show_table
+from flows.cli.prefect_server import flush_events, is_server_configured
+from flows.cli.switch import Switch
+
+if TYPE_CHECKING:
+    from tasks.monitoring.compared_days import ComparedDay
 
 NO_DEFAULT = Parameter(show_default=False)
 
@@ -26,7 +33,8 @@ def serve(
     """Serve a page on which to draw a digit, see what the champion reads, and correct it, until Ctrl-C.
 
     The server follows the champion when it changes. Corrections become batches for retraining, as those of: digitflow
-    data add. Programs can POST to /predict, and GET /health and /metrics (Prometheus).
+    data add. Programs can POST to /predict, and GET /health and /metrics (Prometheus). What is read is counted, but not
+    kept, for: digitflow drift
 
     Parameters
     ----------
@@ -48,16 +56,97 @@ def serve(
         import uvicorn
 
         from flows.web.app import build_app
+        from tasks.monitoring.watch import Watch
 
-        announce = announce_batch if is_server_configured() else lambda _: None
-        app = build_app(follower, settings.home, announce, unsure_below)
+        has_server = is_server_configured()
+        announce = announce_batch if has_server else lambda _: None
+        watch = Watch(settings, _tell_server if has_server else _tell_webhook)
+        app = build_app(follower, settings.home, announce, watch, unsure_below=unsure_below)
         config = uvicorn.Config(app, log_level="warning", limit_concurrency=64, timeout_graceful_shutdown=5)
         version, _ = follower.current
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         print_note(f"serving version {version.version} of {version.dataset} on {url} until Ctrl-C")
-        with contextlib.suppress(KeyboardInterrupt):  # uvicorn raises the signal that ended it again
+        # uvicorn raises the signal that ended it again
+        with contextlib.suppress(KeyboardInterrupt), posting(has_server):
             uvicorn.Server(config).run([listener])
     return 0
+
+
+def drift(
+    *,
+    dataset: Annotated[str | None, NO_DEFAULT] = None,
+    days: Annotated[int, Parameter(validator=Number(gte=1, lte=36500))] = 30,
+    json: Switch = False,
+) -> int:
+    """Show, by day, how far the images that models read are from those that they learned from.
+
+    Counted are the images of: digitflow predict --output, the flow `prediction`, and digitflow serve, as the model saw
+    them. The table has the statistic that is furthest above its limit, or nearest below it: the population stability
+    index of pixels, shapes and predicted classes. Days are those of UTC.
+
+    Parameters
+    ----------
+    dataset: str
+        Show only the models of this data set.
+    days: int
+        Number of days to show, up to today.
+    json: bool
+        Print one JSON list on stdout, with the index and the limit of each statistic.
+    """
+    from tasks.monitoring.compared_days import compare_days
+
+    found = compare_days(Settings.load().artifacts, datetime.now(UTC).date() - timedelta(days=days - 1))
+    names = sorted({day.dataset for day in found})
+    if dataset and names and dataset not in names:
+        raise UsageError(f"no image that a model of {dataset!r} read was counted; {suggest(dataset, names)}")
+    shown = [day for day in found if dataset in (None, day.dataset)]
+    if json:
+        show_json([day.model_dump(mode="json") | {"is_drift": day.is_drift} for day in shown])
+    elif shown:
+        show_table([DRIFT_ROW, *map(_drift_row, shown)])
+        print_note(_verdict(shown))
+    else:
+        print_note(
+            f"no image was counted in the last {days} days; counted are those that digitflow serve, digitflow predict "
+            "--output and the flow prediction read"
+        )
+    return 0
+
+
+DRIFT_ROW = ("DAY (UTC)", "DATA SET", "VERSION", "IMAGES", "FURTHEST", "INDEX", "LIMIT", "VERDICT")
+
+
+def _drift_row(day: "ComparedDay") -> tuple[str, ...]:
+    place = str(day.day), day.dataset, str(day.version), f"{day.images:,}"
+    if day.worst is None:
+        return *place, "", "", "", "the counts of its training images are gone"
+    numbers = f"{day.worst.index:.2f}", f"{day.worst.threshold:.2f}"
+    return *place, day.worst.statistic, *numbers, "drift" if day.is_drift else "no drift"
+
+
+def _verdict(days: "list[ComparedDay]") -> str:
+    """What the days say, in words; the latest is the first."""
+    last = next((day for day in days if day.is_drift), None)
+    if last is None:
+        return "what was read is like the training images"
+    what = " and ".join(one.statistic for one in last.drift if one.is_drift)
+    return (
+        f"on {last.day} the images that version {last.version} of {last.dataset} read were unlike its training images "
+        f"in {what}; look at some of them"
+    )
+
+
+def _tell_server(day: "ComparedDay") -> None:
+    from flows.publication import announce_drift
+
+    announce_drift(day)
+    flush_events()
+
+
+def _tell_webhook(day: "ComparedDay") -> None:
+    from flows.publication import drift_event
+
+    post(*drift_event(day))
 
 
 def _listen(port: int) -> socket.socket:

@@ -1,1 +1,1 @@
-"""May a batch be learned from? It is compared with the data set, and its labels with what the champion reads."""
+"""May a batch be learned from? Its labels are compared with what the champion reads."""

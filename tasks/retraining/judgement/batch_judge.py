@@ -9,10 +9,10 @@ from artifacts.errors import BadSource
 from artifacts.storage.arrays import Labels, RawImages
 from artifacts.storage.store import Store
 from tasks.data.datasets import Split, Splits
+from tasks.monitoring.drift import measure_drift
 from tasks.pictures.training_layout import measure_conventions
 from tasks.registry.versions import Version
 from tasks.retraining.batch_formats import BatchData, Target, load_batch
-from tasks.retraining.judgement.drift import measure_drift
 from tasks.retraining.judgement.label_check import LabelCheck
 from tasks.retraining.judgement.label_judge import LabelJudge, why_not_judged
 from tasks.retraining.ledger import Batch, content_digest, keep_fitted, store_batch

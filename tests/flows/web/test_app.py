@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import re
 import shutil
 import signal
 import subprocess
@@ -121,6 +122,40 @@ def test_follows_the_champion(served: Served, digit: np.ndarray) -> None:
             assert f'digitflow_model_version{{dataset="mnist-sample"}} {made.version}.0' in metrics
 
 
+def test_counts_what_it_reads(in_use: Path, tmp_path: Path, received: list[Any]) -> None:
+    """What is read is counted by day, but not drafts, and beside what others count; the metrics show it, drift is told
+    once to the webhook, and no image is kept. What was read last is counted when the server ends."""
+    home = shutil.copytree(in_use, tmp_path / "home", ignore=shutil.ignore_patterns("monitoring"))
+    turned = (mnist_data()[0].astype(np.uint8).reshape(-1, 28, 28)[::60])[:, ::-1]
+    np.save(tmp_path / "turned.npy", turned[:30])
+    done = digitflow("predict", tmp_path / "turned.npy", "--output", tmp_path / "t.csv", DIGITFLOW_HOME=str(home))
+    assert done.returncode == 0, done.stderr
+    app = start(home)
+    for image in turned[:9]:
+        app.http.post("/predict", json={"image": png(image), "draft": True}).raise_for_status()
+    for image in turned[30:80]:
+        app.http.post("/predict", json={"image": png(image)}).raise_for_status()
+    for attempt in stamina.retry_context(on=AssertionError, attempts=None, timeout=20, wait_max=0.5):
+        with attempt:
+            metrics = app.http.get("/metrics").text
+            assert "\ndigitflow_drift_images 80.0" in metrics
+    index, threshold = (
+        float(re.findall(rf'^digitflow_drift_{name}{{statistic="slant"}} (.+)$', metrics, re.MULTILINE)[0])
+        for name in ("index", "threshold")
+    )
+    assert index > threshold > 0.25
+    app.http.post("/predict", json={"image": png(turned[80])}).raise_for_status()
+    assert app.end(signal.SIGINT) == 0
+    (day,) = json.loads(digitflow("drift", "--json", DIGITFLOW_HOME=str(home)).stdout)
+    assert (day["dataset"], day["version"], day["images"], day["is_drift"]) == ("mnist-sample", 1, 81, True)
+    kept = b"".join(path.read_bytes() for path in (home / "monitoring").rglob("*") if path.is_file())
+    assert len(kept) < 64_000 and turned[40].tobytes() not in kept
+    (told,) = received
+    assert (told["event"], told["resource"]) == ("digitflow.drift.detected", "digitflow.model.mnist-sample")
+    assert told["payload"].keys() == {"day", "dataset", "version", "images", "statistic", "index", "threshold"}
+    assert told["payload"]["statistic"] == "slant" and told["payload"]["index"] > told["payload"]["threshold"]
+
+
 JSON = {"Content-Type": "application/json"}
 
 
@@ -196,11 +231,12 @@ def batches(home: Path) -> list[dict[str, Any]]:
 
 @pytest.mark.browser
 def test_draw_a_seven(in_use: Path, tmp_path: Path) -> None:
-    """Drawn in a real browser, a seven is read as 7, with ten bars; corrected, it is in the inbox."""
+    """Drawn in a real browser, a seven is read as 7, with ten bars; corrected, it is in the inbox. Although it is read
+    while it is drawn, it is counted once, when it is cleared."""
     from selenium.webdriver.common.by import By
     from selenium.webdriver.support.ui import WebDriverWait
 
-    shutil.copytree(in_use, tmp_path / "home")
+    shutil.copytree(in_use, tmp_path / "home", ignore=shutil.ignore_patterns("monitoring"))
     app = start(tmp_path / "home")
     with browser(tmp_path / "profile") as page:
         page.get(str(app.http.base_url))
@@ -214,6 +250,7 @@ def test_draw_a_seven(in_use: Path, tmp_path: Path) -> None:
         wait.until(lambda _: "kept as a 1" in page.find_element(By.ID, "kept").text)
         page.find_element(By.ID, "clear").click()
         assert page.find_element(By.ID, "digit").text == "–"
+        wait.until(lambda _: "\ndigitflow_drift_images 1.0" in app.http.get("/metrics").text)
         assert page.get_log("browser") == []
     assert app.end(signal.SIGINT) == 0
     (placed,) = (app.home / "inbox").glob("*.npz")

@@ -9,8 +9,8 @@ from artifacts.lineage.cache_key import StepCall
 from artifacts.lineage.manifest import Manifest, StepRecord
 from artifacts.storage.store import Ref, Store
 from tasks.data.datasets import Split
+from tasks.monitoring.drift import Drift
 from tasks.registry.registry import Registry
-from tasks.retraining.judgement.drift import Drift
 from tasks.retraining.ledger import content_digest
 from tasks.retraining.states import BatchState, find_batch, versions_by_batch
 from tests.tasks.registry.conftest import register

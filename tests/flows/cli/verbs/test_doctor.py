@@ -13,9 +13,12 @@ from time import time
 import pytest
 
 from artifacts.storage.settings import Settings
+from artifacts.storage.store import Store
 from flows.cli import checks
 from flows.cli.checks import Check, check_all
+from tasks.registry.registry import Registry
 from tests.command import digitflow
+from tests.tasks.registry.conftest import register
 
 
 @pytest.fixture(autouse=True)
@@ -114,6 +117,18 @@ def test_what_was_not_looked_at_is_not_ok(home: Path, monkeypatch: pytest.Monkey
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{home}/elsewhere.db")
     assert found("model registry").state == "note"
     assert not (home / "elsewhere.db").exists()
+
+
+@pytest.mark.parametrize(("days", "state"), [(1, "ok"), (4, "note")])
+def test_stale_champion(days: int, state: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A champion that nothing confirmed for DIGITFLOW_STALE_DAYS days is a note, with its age and what to do."""
+    registry = Registry(home)
+    registry.promote(register(Store(home), 1), "the first", None)
+    monkeypatch.setenv("DIGITFLOW_STALE_DAYS", "3")
+    monkeypatch.setattr(checks, "time", lambda: time() + days * 24 * 3600)
+    check = found("model registry")
+    assert check.state == state and ("version 1 of digits, last 4 d ago" in check.found) == (state == "note")
+    assert ("retrain" in check.remedy) == (state == "note")
 
 
 def test_server_that_is_none(late: int, monkeypatch: pytest.MonkeyPatch) -> None:

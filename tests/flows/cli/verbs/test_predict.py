@@ -1,6 +1,7 @@
 """`digitflow predict` gives a prediction or an error for each image; a table is whole, and none of its rows is lost."""
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -143,3 +144,23 @@ def test_killed(folder: Path, tmp_path: Path, used: Path) -> None:
         pd.read_csv(again)[["image", "label", "error"]], table[["image", "label", "error"]], check_dtype=False
     )
     assert [path.name for path in output.parent.iterdir()] == ["p.parquet"]
+
+
+def test_what_is_read_is_counted(folder: Path, tmp_path: Path, used: Path) -> None:
+    """The images of a table that have no error are counted once, however often it is written. Where the training images
+    are gone, it is written all the same, and one line says that nothing was compared."""
+    home = shutil.copytree(used, tmp_path / "home", ignore=shutil.ignore_patterns("monitoring"))
+    images = np.concatenate([np.load(folder / f"{i}.npy") for i in range(3)])
+    np.save(folder / "dim.npy", np.tile(images // 4, (3, 1, 1)))
+    for _ in range(2):
+        done = digitflow("predict", folder, "--output", tmp_path / "t.csv", "--json", DIGITFLOW_HOME=str(home))
+        assert json.loads(done.stdout)["images"] == 244 and "compared" not in done.stderr, done.stderr
+        (day,) = json.loads(digitflow("drift", "--json", DIGITFLOW_HOME=str(home)).stdout)
+        assert (day["images"], day["version"], day["is_drift"]) == (243, 1, True)
+    shutil.rmtree(home / "monitoring")
+    (manifest,) = (home / "runs").glob("*/manifest.json")
+    train = json.loads(manifest.read_bytes())["steps"][1]["result"]["data"]["train"]["images"]["sha256"]
+    next((home / "objects" / train[:2]).iterdir()).unlink()
+    done = digitflow("predict", folder, "--output", tmp_path / "t.csv", DIGITFLOW_HOME=str(home))
+    assert done.returncode == 1 and "not compared with the training images" in done.stderr
+    assert not (home / "monitoring").exists()
