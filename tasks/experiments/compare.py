@@ -3,7 +3,7 @@
 from artifacts.storage.store import Ref, Store
 from tasks.caching import step
 from tasks.experiments.comparison import Row, describe_lead, ranked
-from tasks.reporting.comparison_page import Seed, VariantSummary, comparison_html, comparison_markdown
+from tasks.reporting.comparison_page import VariantSummary, comparison_html, comparison_markdown
 from tasks.reporting.report import Reported
 
 
@@ -23,7 +23,7 @@ def _summary(row: Row) -> VariantSummary:
         name=row.name,
         hyperparameters=row.hyperparameters.model_dump(mode="json"),
         seeds=len(row.trials),
-        scored=tuple(Seed(t.accuracy, t.seconds) for t in row.trials.values() if t.accuracy is not None),
+        accuracies=tuple(row.accuracies),
         parameters=row.parameters,
         seconds=row.seconds,
         accuracy=None if row.failure else row.accuracy,

@@ -12,24 +12,17 @@ DRAWN = 24
 """Most variants in a figure, the best of them."""
 
 
-class Seed(NamedTuple):
-    """What a variant came to with one seed: accuracy in [0, 1], seconds of the fit."""
-
-    accuracy: float
-    seconds: float
-
-
 class VariantSummary(NamedTuple):
     """A variant with its means over its seeds: accuracy in [0, 1] with its 95 % interval, loss in nats, seconds.
 
-    A variant that failed has no accuracy and no loss; one with a single seed has no interval. `seeds` are those that
-    were tried, `scored` those of them that were finished.
+    A variant that failed has no accuracy and no loss; one with a single seed has no interval. `seeds` were tried;
+    `accuracies` has one for each of them that was finished.
     """
 
     name: str
     hyperparameters: Mapping[str, object]
     seeds: int
-    scored: tuple[Seed, ...]
+    accuracies: tuple[float, ...]
     parameters: int
     seconds: float
     accuracy: float | None
@@ -62,18 +55,17 @@ def comparison_html(title: str, variants: Sequence[VariantSummary], lead: str = 
     )
 
 
-def _figures(variants: Sequence[VariantSummary]) -> list[Figure]:
+def _figures(variants: Sequence[VariantSummary]) -> list[list[Figure]]:
+    """The figures of both columns."""
     scored = [(number, v, v.accuracy) for number, v in enumerate(variants, 1) if v.accuracy is not None][:DRAWN]
     if not scored:
         return []
     rows, sizes, times = list[SeedRow](), list[CostPoint](), list[CostPoint]()
     for number, v, accuracy in scored:
-        rows.append(SeedRow(number, v.name, accuracy, v.interval, tuple(seed.accuracy for seed in v.scored)))
-        at_size = tuple((float(v.parameters), seed.accuracy) for seed in v.scored)
-        sizes.append(CostPoint(number, accuracy, v.interval, v.parameters, at_size))
-        at_time = tuple((seed.seconds, seed.accuracy) for seed in v.scored)
-        times.append(CostPoint(number, accuracy, v.interval, v.seconds, at_time))
-    return [draw_seeds(rows), draw_cost(sizes, "parameters"), draw_cost(times, "seconds of training")]
+        rows.append(SeedRow(number, v.name, accuracy, v.interval, v.accuracies))
+        sizes.append(CostPoint(number, accuracy, v.interval, v.parameters))
+        times.append(CostPoint(number, accuracy, v.interval, v.seconds))
+    return [[draw_seeds(rows)], [draw_cost(sizes, "parameters"), draw_cost(times, "seconds of training")]]
 
 
 def _hyperparameters(variants: Sequence[VariantSummary]) -> tuple[Table, Table]:

@@ -21,6 +21,7 @@ from tasks.reporting.svg import (
     number,
     rect,
     scale,
+    spread,
     swarm,
     text,
     upwards,
@@ -305,50 +306,34 @@ def _draw_classes(card: ModelCard) -> Figure | None:
 
 
 class CostPoint(NamedTuple):
-    """A variant in a plot: its number, its accuracy in [0, 1] with an interval if there is one, its cost, and the cost
-    and accuracy of each of its seeds.
-    """
+    """A variant in a plot: its number, its accuracy in [0, 1] with an interval if there is one, and its cost."""
 
     number: int
     accuracy: float
     interval: tuple[float, float] | None
     cost: float
-    seeds: tuple[tuple[float, float], ...]
 
 
 def draw_cost(points: Sequence[CostPoint], cost: str) -> Figure:
-    """Accuracy against a cost on a logarithmic scale: numbered means with their intervals, and every seed."""
+    """Accuracy against a cost on a logarithmic scale: numbered means with their intervals, side by side."""
     bottom, right = 250, WIDTH - 12
-    x = scale([max(c, 1e-3) for p in points for c in (p.cost, *(c for c, _ in p.seeds))], 46, right, is_log=True)
-    heights = [100 * a for p in points for a in (p.accuracy, *(p.interval or ()), *(a for _, a in p.seeds))]
-    y = scale(heights, bottom, 28)
+    costs = [max(p.cost, 1e-3) for p in points]
+    x = scale(costs, 46, right, is_log=True, margin=0.1)
+    y = scale([100 * a for p in points for a in (p.accuracy, *(p.interval or ()))], bottom, 36)
     marks = upwards(y, 46, right, "accuracy in percent", show=_short)
-    marks += across(x, 28, bottom, f"{cost}, on a logarithmic scale", show=_thousands)
-    for p in points:
-        places = [(x(max(c, 1e-3)), y(100 * a)) for c, a in p.seeds]
-        spread = swarm([height for _, height in places], 2.5, 14) if len({c for c, _ in p.seeds}) == 1 else [0.0] * 99
+    marks += across(x, 36, bottom, f"{cost}, on a logarithmic scale", show=_thousands)
+    for p, middle in zip(points, spread([x(c) for c in costs], 13), strict=True):
         kind = "good" if p.number == 1 else "main"
-        for (left, height), offset in zip(places, spread, strict=False):
-            marks.append(circle(left + offset, height, 2.5, f"{kind} fill", opacity=0.5))
-    taken: list[tuple[float, float]] = []
-    for p in points:
-        kind, middle, height = "good" if p.number == 1 else "main", x(max(p.cost, 1e-3)), y(100 * p.accuracy)
         low, high = p.interval or (p.accuracy, p.accuracy)
         marks.append(line([(middle, y(100 * low)), (middle, y(100 * high))], f"{kind} stroke"))
-        marks.append(circle(middle, height, 4, f"{kind} hollow"))
-        place = _free_place(middle, height, taken)
-        marks.append(text(*place, str(p.number), anchor="middle"))
-        taken += [place, (middle, height)]
+        marks.append(circle(middle, y(100 * p.accuracy), 4, f"{kind} hollow"))
+        marks.append(text(middle, y(100 * high) - 7, str(p.number), anchor="middle"))
     words = ", ".join(f"{p.number}: {percent(p.accuracy)} for {p.cost:,.6g}" for p in points)
-    caption = f"Accuracy by {cost}. Circles are means with 95\u00a0% intervals, numbered by rank; dots are seeds."
+    caption = (
+        f"Accuracy by {cost}: means, numbered by rank, with 95\u00a0% intervals. Points of nearly equal cost are moved "
+        "apart sideways."
+    )
     return Figure(f"Accuracy by {cost}: {words}", caption, 284, "".join(marks))
-
-
-def _free_place(x: Number, y: Number, taken: Sequence[tuple[Number, Number]]) -> tuple[float, float]:
-    """Where to write a number beside a point: the first place that no other text and no point takes."""
-    places = [(x + dx, y + dy) for r in (11, 18, 26) for dx, dy in ((r, -4), (-r, -4), (r, 12), (-r, 12), (0, -r))]
-    inside = [place for place in places if 50 < place[0] < WIDTH - 8 and place[1] > 24]
-    return next((p for p in inside if all(abs(p[0] - q[0]) > 11 or abs(p[1] - q[1]) > 11 for q in taken)), inside[0])
 
 
 class SeedRow(NamedTuple):

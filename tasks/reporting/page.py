@@ -62,7 +62,7 @@ def report_html(card: ModelCard, figures: Figures) -> str:
         "report.html.j2",
         card=card,
         figures=figures,
-        summary=headline(card),
+        summary=summary(card),
         tiles=_tiles(card),
         galleries=_galleries(card),
         checks=_checks(card.verdict),
@@ -130,13 +130,17 @@ def report_markdown(card: ModelCard, figures: Figures) -> dict[str, str]:
 
 
 def headline(card: ModelCard) -> str:
-    """The verdict, the accuracy and its interval in one line."""
+    """The verdict, the accuracy and its interval, and what the model was held against, in one line."""
+    return f"{'Passed' if card.verdict.passed else 'Rejected'}: {summary(card)} {card.verdict.comparison}."
+
+
+def summary(card: ModelCard) -> str:
+    """Why the model passed or was rejected, and its accuracy."""
     evaluation, verdict = card.evaluation, card.verdict
-    judged = "Passed: every check of the gate holds" if verdict.passed else f"Rejected: {verdict.reason}"
     return (
-        f"{judged}. Accuracy {percent(evaluation.accuracy)} (95\u00a0% interval "
-        f"{span(evaluation.interval)}): {evaluation.correct:,} of {evaluation.count:,} test images. "
-        f"{verdict.comparison}."
+        f"{'every check of the gate holds' if verdict.passed else verdict.reason}. Accuracy "
+        f"{percent(evaluation.accuracy)} (95\u00a0% interval {span(evaluation.interval)}): "
+        f"{evaluation.correct:,} of {evaluation.count:,} test images."
     )
 
 

@@ -21,12 +21,13 @@ def with_run_facts(page: bytes, manifest: Manifest, *, version: int | None, seco
 def run_facts(manifest: Manifest, *, version: int | None, seconds: float) -> dict[str, str]:
     """Version, run, date, duration, machine, code and libraries, in words by their names."""
     machine = manifest.machine
+    system = str(machine.get("platform")).partition("-")[0]
     facts = {"Version": str(version)} if version else {}
     return facts | {
         "Run": manifest.run,
         "Date": f"{manifest.started:%Y-%m-%d %H:%M} UTC",
         "Duration": _duration(manifest, seconds),
-        "Machine": f"{machine.get('processor')}, {machine.get('cores')} cores, {machine.get('platform')}",
+        "Machine": f"{system} on {machine.get('processor')}, {machine.get('cores')} cores",
         "Libraries": ", ".join(f"{name} {machine[name]}" for name in LIBRARIES if name in machine),
         "Code": f"{_code(manifest)} (equal for equal code of all steps)",
     }

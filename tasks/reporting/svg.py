@@ -91,7 +91,7 @@ def ticks(scale: Scale, most: int = 6) -> list[Number]:
         powers = range(math.floor(math.log10(scale.low)), math.ceil(math.log10(scale.high)) + 1)
         for digits in ((1,), (1, 3), (1, 2, 5), tuple(range(1, 10))):
             values = [d * 10.0**p for p in powers for d in digits if scale.low <= d * 10.0**p <= scale.high]
-            if len(values) >= 2:
+            if len(values) >= 3:
                 return values
     span = scale.high - scale.low
     step = 10.0 ** math.floor(math.log10(span / most))
@@ -152,6 +152,18 @@ def upwards(scale: Scale, left: Number, right: Number, label: str, *, show: Call
     marks = [line([(left, y), (right, y)], "grid") for y, _ in places]
     marks += [text(left - 5, y + 4, words, anchor="end", kind="soft") for y, words in places]
     return [*marks, text(0, 12, label, kind="soft")]
+
+
+def spread(places: Sequence[Number], least: Number) -> list[Number]:
+    """The places moved apart to both sides, by as little as two passes can, so that no two are nearer than `least`."""
+    order = sorted(range(len(places)), key=lambda i: places[i])
+    rightwards, leftwards = dict[int, Number](), dict[int, Number]()
+    for moved, numbers, sign in ((rightwards, order, 1), (leftwards, order[::-1], -1)):
+        edge = -math.inf
+        for i in numbers:
+            edge = max(sign * places[i], edge + least)
+            moved[i] = sign * edge
+    return [(rightwards[i] + leftwards[i]) / 2 for i in range(len(places))]
 
 
 def swarm(places: Sequence[Number], radius: Number, most: Number) -> list[Number]:

@@ -2,7 +2,7 @@
 
 import re
 
-from tasks.reporting.comparison_page import DRAWN, Seed, VariantSummary, comparison_html, comparison_markdown
+from tasks.reporting.comparison_page import DRAWN, VariantSummary, comparison_html, comparison_markdown
 
 
 def variant(name: str, accuracy: float | None, filters: tuple[int, ...] = (8, 16)) -> VariantSummary:
@@ -10,7 +10,7 @@ def variant(name: str, accuracy: float | None, filters: tuple[int, ...] = (8, 16
         name=name,
         hyperparameters={"dropout": 0.5, "filters": filters},
         seeds=2,
-        scored=() if accuracy is None else (Seed(accuracy - 0.005, 1.0), Seed(accuracy + 0.005, 1.2)),
+        accuracies=() if accuracy is None else (accuracy - 0.005, accuracy + 0.005),
         parameters=100,
         seconds=1.0,
         accuracy=accuracy,
@@ -44,7 +44,7 @@ def test_only_differing_hyperparameters_are_compared() -> None:
 
 def test_each_seed_is_a_point() -> None:
     """The figure of the seeds has a point for each of them, also where seeds came to the same accuracy."""
-    same = variant("a", 0.9)._replace(scored=(Seed(0.9, 1.0),) * 5)
+    same = variant("a", 0.9)._replace(accuracies=(0.9,) * 5)
     page = comparison_html("title", [same])
     seeds = page.split('aria-label="Accuracy of each seed')[1].split("</svg>")[0]
     points = re.findall(r'<circle cx="([\d.]+)" cy="([\d.]+)" r="3"', seeds)

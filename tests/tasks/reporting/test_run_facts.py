@@ -20,7 +20,13 @@ def manifest(run: str = "20260102-030405-x", cached: bool = False) -> Manifest:
         hyperparameters={},
         gate={},
         started=datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC),
-        machine={"platform": "Linux", "processor": "x86_64", "cores": 2, "python": "3.11.7", "keras": "3.15.1"},
+        machine={
+            "platform": "Linux-6.1-x86_64",
+            "processor": "x86_64",
+            "cores": 2,
+            "python": "3.11.7",
+            "keras": "3.15.1",
+        },
         steps=[StepRecord(name="train", cached=cached, seconds=5.25, key="", call=CALL, result=None)],
     )
 
@@ -30,6 +36,7 @@ def test_facts_of_a_run() -> None:
     facts = run_facts(manifest(), version=3, seconds=16.64)
     assert list(facts) == ["Version", "Run", "Date", "Duration", "Machine", "Libraries", "Code"]
     assert facts["Date"] == "2026-01-02 03:04 UTC" and facts["Duration"] == "16.6 s, of these 5.2 s training"
+    assert facts["Machine"] == "Linux on x86_64, 2 cores"
     assert facts["Libraries"] == "python 3.11.7, keras 3.15.1"
     assert "Version" not in run_facts(manifest(), version=None, seconds=1.0)
 

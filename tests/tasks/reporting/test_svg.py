@@ -1,11 +1,12 @@
 """Scales, ticks and swarms of figures."""
 
+import itertools
 from xml.etree import ElementTree
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.reporting.svg import Figure, Scale, scale, swarm, text, ticks
+from tasks.reporting.svg import Figure, Scale, scale, spread, swarm, text, ticks
 
 numbers = st.floats(-1e6, 1e6).map(lambda value: round(value, 3))
 
@@ -27,6 +28,15 @@ def test_no_point_hides_another(places: list[float]) -> None:
     points = list(zip(places, offsets, strict=True))
     for i, (x, y) in enumerate(points):
         assert all((x - a) ** 2 + (y - b) ** 2 >= 35.9 for a, b in points[:i])
+
+
+@given(st.lists(st.floats(0, 100), max_size=20))
+def test_places_are_moved_apart(places: list[float]) -> None:
+    """Spread places keep their order and a distance, and places that have it stay where they are."""
+    moved = spread(places, 5)
+    order = sorted(range(len(places)), key=lambda i: places[i])
+    assert all(moved[b] - moved[a] >= 4.99 for a, b in itertools.pairwise(order))
+    assert spread(moved, 4.9) == moved
 
 
 def test_figure_is_well_formed() -> None:
