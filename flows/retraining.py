@@ -26,8 +26,8 @@ from tasks.prefect_tasks import keep_plain
 from tasks.registry.promotion import retry_if_champion_changed
 from tasks.registry.registry import Registry
 from tasks.registry.versions import Version
+from tasks.retraining.batch_judge import OnDrift
 from tasks.retraining.collect import Arrivals, collect
-from tasks.retraining.judgement.batch_judge import OnDrift
 from tasks.retraining.ledger import Batch, read_ledger
 from tasks.retraining.merge import Merged, merge
 

@@ -18,6 +18,7 @@ from tasks.evaluation.check_gate import check_gate
 from tasks.evaluation.evaluate import Scored, evaluate, evaluate_champion
 from tasks.evaluation.gate import Baseline
 from tasks.evaluation.save_weights import Saved, save_weights
+from tasks.model.recipes import choose
 from tasks.registry.promotion import select_baseline
 from tasks.registry.registry import Registry
 from tasks.reporting.report import Reported, report
@@ -184,8 +185,10 @@ def judge(
         plan.title,
         hp,
         validated,
+        recipe_hyperparameters=choose(plan.recipe, plan.source.name),
         trained=trained,
         scored=scored,
+        saved=saved,
         baseline_probabilities=theirs,
         verdict=verdict,
         store=store,

@@ -18,7 +18,7 @@ ORDER = (
     *("artifacts", "artifacts.storage", "artifacts.lineage", "tasks", "tasks.data", "tasks.data.reader"),
     *("tasks.data.inspection", "tasks.pictures", "tasks.model", "tasks.training", "tasks.evaluation"),
     *("tasks.reporting", "tasks.registry", "tasks.experiments", "tasks.monitoring", "tasks.prediction"),
-    *("tasks.retraining.judgement", "tasks.retraining"),
+    *("tasks.retraining.incoming", "tasks.retraining.judgement", "tasks.retraining"),
     *("flows.web", "flows", "flows.cli", "deployments"),
 )
 """A module imports from its own folder and from those before it."""

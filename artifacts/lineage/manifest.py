@@ -1,6 +1,7 @@
 """The manifest of a run: its parameters, steps and result. It is saved after each step, so a killed run has one too."""
 
 import contextlib
+import hashlib
 from collections.abc import Iterator
 from contextvars import ContextVar
 from datetime import UTC, datetime
@@ -14,7 +15,7 @@ from artifacts.lineage.cache_key import StepCall
 from artifacts.lineage.environment import machine
 from artifacts.storage.eviction import Needed
 from artifacts.storage.home import RUNS, STARTING_LOCK, is_locked, locked
-from artifacts.storage.store import Ref, Store, references
+from artifacts.storage.store import Kind, Ref, Store, references
 
 REPORT_KINDS = frozenset({"json", "html", "weights.h5"})
 """The kinds of a run's report, verdict and model. Arrays are not among them: a run can compute them again."""
@@ -80,7 +81,7 @@ class Manifest(BaseModel):
     machine: dict[str, str | int] = Field(default_factory=lambda: machine())
     steps: list[StepRecord] = []
     exports: dict[str, Ref] = {}
-    """Copies of artifacts for people, by their path below the home."""
+    """Files for people, by their path below the home."""
 
     @model_validator(mode="after")
     def _read_schema_1(self) -> "Manifest":
@@ -151,6 +152,11 @@ class Run:
         path = self.store.export(ref, name)
         self.manifest.exports[name] = ref
         return path
+
+    def write(self, content: bytes, kind: Kind, name: str) -> Path:
+        """Write a file that is of this run alone to `home/name`, for people, and record its digest."""
+        self.manifest.exports[name] = Ref(sha256=hashlib.sha256(content).hexdigest(), kind=kind)
+        return self.store.write(name, content)
 
     def start_over(self) -> None:
         """Clear the steps, because the run repeats them."""

@@ -28,8 +28,8 @@ from mlflow import MlflowClient, pyfunc
 MlflowClient("sqlite:///new.db", "sqlite:///new.db").search_registered_models()
 """
 _IMPORT_REST = """
-import cyclopts, fsspec, httpx, jinja2, keras, matplotlib.backends.backend_agg, mlxtend.data, pandera.pandas
-import pandera.xarray, rich.live, scipy.optimize, scipy.stats, stamina
+import cyclopts, fsspec, h5py, httpx, jinja2, keras, mlxtend.data, pandera.pandas, pandera.xarray, PIL.PngImagePlugin
+import rich.live, scipy.optimize, scipy.stats, stamina
 """
 """With the imports of the other two, what a first run imports of other projects."""
 

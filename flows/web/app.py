@@ -24,7 +24,7 @@ from tasks.pictures.model_input import to_model_input
 from tasks.prediction.champion_follower import ChampionFollower
 from tasks.prediction.classifier import as_prediction
 from tasks.registry.versions import Version
-from tasks.retraining import feedback
+from tasks.retraining.incoming import feedback
 
 MAX_PIXELS = 1 << 24
 PATHS = ("/", "/predict", "/corrections", "/health", "/metrics")

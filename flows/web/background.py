@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from tasks.monitoring.watch import Watch
 from tasks.prediction.champion_follower import ChampionFollower
 from tasks.registry.versions import Version
-from tasks.retraining import feedback
+from tasks.retraining.incoming import feedback
 
 THREADS = 4
 """Requests that are answered at once, so that large pictures do not fill the memory."""

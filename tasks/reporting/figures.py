@@ -1,159 +1,308 @@
-"""The figures of a report, each as PNG and in words. Equal arguments give equal bytes."""
+"""The figures of a report and of an experiment. Equal arguments give equal figures."""
 
-import base64
-import io
+import math
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from tasks.evaluation.gate import Check
-from tasks.evaluation.metrics import Bin, Evaluation
-from tasks.reporting.model_card import LEGIBLE_CLASSES, Mistake, ModelCard, frequent_errors, percent
+from tasks.evaluation.metrics import Evaluation
+from tasks.reporting.model_card import BINS, LEGIBLE_CLASSES, ModelCard, frequent_errors, percent, signed
+from tasks.reporting.svg import (
+    WIDTH,
+    Figure,
+    Number,
+    Scale,
+    across,
+    circle,
+    image,
+    line,
+    number,
+    rect,
+    scale,
+    spread,
+    swarm,
+    text,
+    upwards,
+)
+from tasks.reporting.thumbnails import data_url
 
-if TYPE_CHECKING:  # the import takes a second, and a cached run draws nothing
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure as Canvas
-
-BLUE, RED, INK = "#2b6cb0", "#b42318", "#1b1f24"
 COLUMNS = 4
-"""Mistakes in one row of their figure."""
-PNG_LIMIT = 100_000
-"""Largest PNG, in bytes, that fits as base64 into a Markdown piece of 150 kB."""
-
-
-class Figure(NamedTuple):
-    """A PNG, and a description in words of what it shows."""
-
-    alt: str
-    png: bytes
-
-    @property
-    def source(self) -> str:
-        return f"data:image/png;base64,{base64.b64encode(self.png).decode()}"
+"""Pictures in one row of a gallery."""
+ORANGE = (222, 84, 44)
+"""The colour of errors in a matrix of many classes, which has one colour for light and dark."""
 
 
 class Figures(NamedTuple):
-    """All figures of a report. `champions` and `lost` are there only if there is a champion."""
+    """All figures of a report. `champions` and `recalls` are there only if there is a champion."""
 
     intervals: tuple[Figure, ...]
+    recalls: Figure | None
     curves: tuple[Figure, ...]
     confusion: Figure
     champions: Figure | None
     reliability: Figure
-    mistakes: Figure | None
-    lost: Figure | None
+    data: Figure | None
 
 
 def draw_figures(card: ModelCard) -> Figures:
     """Draw each figure once, for the page and the Markdown pieces."""
-    series = {name.replace("_", " "): values for name, values in card.history.items() if values}
     return Figures(
         intervals=tuple(_draw_interval(check) for check in card.verdict.checks if check.interval),
-        curves=tuple(_draw_curve(name, values, PNG_LIMIT // len(series)) for name, values in series.items()),
-        confusion=_draw_confusion(card.evaluation, card.name_of),
-        champions=_draw_confusion(card.champion, card.name_of) if card.champion else None,
-        reliability=_draw_reliability(card.reliability),
-        mistakes=_draw_mistakes(card.mistakes) if card.mistakes else None,
-        lost=_draw_mistakes(card.lost) if card.lost else None,
+        recalls=_draw_recalls(card, card.champion.evaluation) if card.champion else None,
+        curves=tuple(_draw_curves(card)),
+        confusion=_draw_confusion(card.evaluation, card.name_of, "This model"),
+        champions=_draw_confusion(card.champion.evaluation, card.name_of, "The champion") if card.champion else None,
+        reliability=_draw_reliability(card),
+        data=_draw_classes(card),
     )
 
 
 def _draw_interval(check: Check) -> Figure:
     """An estimate with its interval, and the limit above which it should be."""
-    figure, axes = _blank(4.6, 1.5)
     unit = "percent" if check.quantity == "accuracy" else "percent points"
     low, high, value, gate = (100 * x for x in (*(check.interval or (0, 0)), check.estimate or 0, check.limit or 0))
-    axes.barh([0], [high - low], left=[low], height=0.4, color=BLUE, alpha=0.35)
-    axes.plot([value], [0], "o", color=BLUE)
-    axes.axvline(gate, color=RED, linestyle="--")
-    margin = max(0.25 * (max(high, gate) - min(low, gate)), 0.05)
-    left, right = max(-100, min(low, gate) - margin), min(100, max(high, gate) + margin)
-    axes.set(xlim=(left, right), ylim=(-0.8, 0.8), yticks=[], xlabel=f"{check.quantity} in {unit}")
-    texts = (value, 0.5, f"{value:.2f}", BLUE), (gate, -0.6, f" limit {gate:.2f} ", RED)
-    for x, y, text, color in texts:
-        side = "right" if x > (left + right) / 2 else "left"
-        axes.text(x, y, text, color=color, fontsize=9, ha=side, va="center")
+    x = scale((low, high, gate), 10, WIDTH - 10, margin=0.15)
+    marks = across(x, 22, 66, f"{check.quantity} in {unit}", show=_short)
+    marks += [
+        line([(x(low), 44), (x(high), 44)], "main stroke"),
+        circle(x(value), 44, 5, "main fill"),
+        line([(x(gate), 22), (x(gate), 66)], "bad stroke dashed"),
+        text(*_beside(x, value, 36), _short(round(value, 2)), anchor="middle"),
+        text(x(gate), 14, f"limit {_short(round(gate, 2))}", anchor=_anchor(x, gate)),
+    ]
     alt = f"{check.quantity.capitalize()} {value:.2f}, 95 % interval {low:.2f} to {high:.2f}, limit {gate:.2f} {unit}"
-    return Figure(alt, _png(figure))
+    caption = f"{check.quantity.capitalize()}, its 95\u00a0% interval, and the gate's limit (dashed)."
+    return Figure(alt, caption, 98, "".join(marks))
 
 
-def _draw_reliability(bins: Sequence[Bin]) -> Figure:
-    figure, axes = _blank(4.6, 3.2)
-    axes.plot([0, 1], [0, 1], color=RED, linestyle="--", linewidth=1)
-    axes.plot([b.confidence for b in bins], [b.accuracy for b in bins], marker="o", color=BLUE, alpha=0.8)
-    axes.set(title="calibration", xlabel="confidence", ylabel="accuracy", xlim=(0, 1.02), ylim=(0, 1.02))
-    axes.grid(alpha=0.3)
-    words = ", ".join(f"{percent(b.accuracy, 0)} at {percent(b.confidence, 0)} ({b.images:,} images)" for b in bins)
-    return Figure(f"Accuracy by confidence: {words}", _png(figure))
+def _beside(x: Scale, value: Number, y: Number) -> tuple[Number, Number]:
+    return min(max(x(value), 24), WIDTH - 24), y
 
 
-def _draw_curve(name: str, values: Sequence[float], limit: int) -> Figure:
-    from matplotlib.ticker import MaxNLocator
-
-    figure, axes = _blank(4.6, 2.3)
-    axes.plot(range(1, len(values) + 1), values, marker="." if len(values) <= 30 else "", color=BLUE)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-    axes.ticklabel_format(axis="y", useOffset=False)
-    axes.set(title=name, xlabel="epoch")
-    axes.grid(alpha=0.3)
-    return Figure(f"{name} from {values[0]:.4g} to {values[-1]:.4g} over {len(values)} epochs", _png(figure, limit))
+def _anchor(x: Scale, value: Number) -> str:
+    return "start" if x(value) < 40 else "end" if x(value) > WIDTH - 40 else "middle"
 
 
-def _draw_confusion(evaluation: Evaluation, name_of: Callable[[int], str]) -> Figure:
+def _draw_recalls(card: ModelCard, champion: Evaluation) -> Figure:
+    """By how much the recall of each class differs from the champion's; of many classes, where it differs most."""
+    pairs = zip(card.evaluation.per_class, champion.per_class, strict=True)
+    gaps = [(ours.label, 100 * (ours.recall - theirs.recall)) for ours, theirs in pairs]
+    shown = gaps
+    if len(gaps) > LEGIBLE_CLASSES:
+        most = sorted(gaps, key=lambda gap: -abs(gap[1]))[:LEGIBLE_CLASSES]
+        shown = sorted(most, key=lambda gap: gap[0])
+    bottom = 8 + 17.0 * len(shown)
+    left = 8 + 6.2 * max(len(_shown(card.name_of(label))) for label, _ in shown)
+    x = scale((0, *(gap for _, gap in shown), 1), left + 24, WIDTH - 30, margin=0.12)
+    marks = across(x, 8, bottom, "recall minus the champion's, in percent points", show=_signed)
+    for i, (label, gap) in enumerate(shown):
+        y, kind = 10 + 17 * i, "good fill" if gap > 0 else "bad fill"
+        marks.append(text(left - 4, y + 10, _shown(card.name_of(label)), anchor="end"))
+        marks.append(rect(min(x(0), x(gap)), y, abs(x(gap) - x(0)), 12, kind))
+        end = x(gap) + (3 if gap >= 0 else -3)
+        marks.append(text(end, y + 10, signed(gap, 1) if gap else "0", anchor="start" if gap >= 0 else "end"))
+    marks.append(line([(x(0), 8), (x(0), bottom)], "axis"))
+    words = ", ".join(f"{card.name_of(label)} {signed(gap, 1)}" for label, gap in shown)
+    which = "" if shown is gaps else f" for the {len(shown)} classes where it differs most"
+    caption = f"Recall against the champion's by class{which}."
+    return Figure(
+        f"Recall minus the champion's in percent points{which}: {words}", caption, bottom + 34, "".join(marks)
+    )
+
+
+def _draw_curves(card: ModelCard) -> list[Figure]:
+    """Loss and accuracy by epoch, with the test images' value after the last one, and the learning rate."""
+    evaluation, history, curves = card.evaluation, card.history, list[Figure]()
+    if losses := history.get("loss"):
+        curves.append(_draw_curve("loss", "nats", losses, evaluation.loss))
+    if accuracies := history.get("accuracy"):
+        shares = [100 * accuracy for accuracy in accuracies]
+        curves.append(_draw_curve("accuracy", "percent", shares, 100 * evaluation.accuracy))
+    if len(card.learning_rates) > 1:
+        curves.append(_draw_rates(card.learning_rates, max(map(len, history.values()), default=1)))
+    return curves
+
+
+def _draw_curve(name: str, unit: str, values: Sequence[Number], on_test: Number) -> Figure:
+    epochs = len(values)
+    x = Scale(1, max(epochs, 2), 46, WIDTH - 60)
+    y = scale((*values, on_test), 170, 30)
+    marks = upwards(y, 46, WIDTH - 60, f"{name} in {unit}", show=_short)
+    marks += across(x, 30, 170, "epoch", show=_whole)
+    points = [(x(epoch), y(value)) for epoch, value in enumerate(values, 1)]
+    marks.append(line([(46, y(on_test)), (WIDTH - 60, y(on_test))], "other stroke dashed"))
+    marks.append(line(points, "main stroke"))
+    if epochs <= 30:
+        marks += [circle(*point, 3, "main fill") for point in points]
+    training, test = _apart(points[-1][1], y(on_test))
+    marks.append(text(WIDTH - 55, training + 4, "training"))
+    marks.append(text(WIDTH - 55, test + 4, "test"))
+    alt = (
+        f"{name} on training images from {values[0]:.4g} to {values[-1]:.4g} {unit} over {epochs} epochs; "
+        f"on test images {on_test:.4g} after the last"
+    )
+    return Figure(
+        alt, f"{name.capitalize()} by epoch; dashed: on the test images, after the last.", 204, "".join(marks)
+    )
+
+
+def _apart(first: Number, second: Number, least: Number = 13) -> tuple[Number, Number]:
+    """Two heights, moved apart if they are nearer than `least`."""
+    if abs(first - second) >= least:
+        return first, second
+    middle, side = (first + second) / 2, least / 2 if first >= second else -least / 2
+    return middle + side, middle - side
+
+
+def _draw_rates(rates: Sequence[Number], epochs: int) -> Figure:
+    x = Scale(0, max(epochs, 1), 46, WIDTH - 20)
+    y = scale((0, *rates), 170, 30)
+    marks = upwards(y, 46, WIDTH - 20, "learning rate", show=_short) + across(x, 30, 170, "epochs done", show=_whole)
+    points = [(x(epochs * i / (len(rates) - 1)), y(rate)) for i, rate in enumerate(rates)]
+    marks.append(line(points, "main stroke"))
+    alt = f"Learning rate over {epochs} epochs: {rates[0]:.3g} first, {max(rates):.3g} at most, {rates[-1]:.3g} last"
+    return Figure(alt, "The learning rate of Adam over the training.", 204, "".join(marks))
+
+
+def error_opacity(rate: Number) -> float:
+    """How opaque a cell of errors is, in [0, 1], for the share `rate` of its row.
+
+    The square root keeps an error of 1 % visible, as a tenth of the full colour, and leaves the full colour to classes
+    of which all images are read as one other.
+    """
+    return float(np.sqrt(rate))
+
+
+def _draw_confusion(evaluation: Evaluation, name_of: Callable[[int], str], whose: str) -> Figure:
     matrix = np.array(evaluation.confusion)
-    errors = np.where(np.eye(len(matrix), dtype=bool), 0, matrix)
-    # on a logarithmic scale, a single error stays visible beside a hundred of another kind
-    depth = np.log1p(errors) / np.log1p(max(errors.max(), 1))
-    figure, axes = _blank(5.0, 5.0)
-    axes.imshow(_shades(depth), interpolation="nearest")
-    axes.set(xlabel="predicted class", ylabel="true class")
-    if len(matrix) <= LEGIBLE_CLASSES:
-        ticks = range(len(matrix))
-        names = [_shown(name_of(label)) for label in ticks]
-        axes.set(xticks=ticks, yticks=ticks, xticklabels=names, yticklabels=names)
-        if max(map(len, names)) > 3:
-            axes.tick_params(axis="x", labelrotation=90)
-        for i, j in np.argwhere(matrix):
-            color = "white" if depth[i, j] > 0.6 else INK
-            axes.text(j, i, str(matrix[i, j]), ha="center", va="center", color=color, fontsize=min(9, 80 / len(matrix)))
+    shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     often = ", ".join(f"{name_of(i)} as {name_of(j)} ({count})" for i, j, count in frequent_errors(evaluation)[:3])
     alt = f"Confusion matrix of {len(matrix)} classes; most frequent errors, with counts: {often or 'none'}"
-    return Figure(alt, _png(figure))
+    caption = f"{whose}: percent of each true class (row) that is read as each class (column)."
+    draw = _draw_cells if len(matrix) <= LEGIBLE_CLASSES else _draw_pixels
+    return Figure(alt, caption, WIDTH, "".join(draw(matrix, shares, name_of)))
+
+
+def _draw_cells(matrix: np.ndarray, shares: np.ndarray, name_of: Callable[[int], str]) -> list[str]:
+    """A cell for each pair of classes. The diagonal has a colour of its own."""
+    names = [_shown(name_of(label)) for label in range(len(matrix))]
+    longest = max(map(len, names))
+    left = 22 + 6.2 * longest
+    size = (WIDTH - left) / len(names)
+    is_turned = 6.5 * longest > size
+    top = left if is_turned else 34.0
+    height = (WIDTH - top) / len(names)
+    marks = [text((left + WIDTH) / 2, 11, "read as", anchor="middle", kind="soft")]
+    marks.append(text(11, (top + WIDTH) / 2, "true class", anchor="middle", kind="soft", more=_turned(11, top)))
+    for i, name in enumerate(names):
+        x, y = left + size * (i + 0.5), top + height * (i + 0.5)
+        marks.append(text(left - 5, y + 4, name, anchor="end"))
+        turn = f' transform="rotate(-90 {number(x + 4)} {number(top - 6)})"' if is_turned else ""
+        marks.append(text(x + 4 * is_turned, top - 6, name, anchor="start" if is_turned else "middle", more=turn))
+    small = f' style="font-size:{number(min(11, size / 3))}px"'
+    for i, j in np.argwhere(matrix):
+        opacity = 0.16 if i == j else error_opacity(shares[i, j])
+        x, y, title = left + size * j, top + height * i, f"{names[i]} as {names[j]}: {matrix[i, j]:,} images"
+        marks.append(
+            rect(x, y, size - 1, height - 1, "main fill" if i == j else "bad fill", opacity=opacity, title=title)
+        )
+        kind = "on" if i != j and opacity > 0.6 else ""
+        words = _cell(shares[i, j])
+        marks.append(text(x + size / 2 - 0.5, y + height / 2 + 3.5, words, anchor="middle", kind=kind, more=small))
+    return [*marks, line([(left, WIDTH), (left, top), (WIDTH, top)], "axis")]
+
+
+def _turned(x: Number, top: Number) -> str:
+    return f' transform="rotate(-90 {number(x)} {number((top + WIDTH) / 2)})"'
+
+
+def _draw_pixels(matrix: np.ndarray, shares: np.ndarray, name_of: Callable[[int], str]) -> list[str]:
+    """A pixel for each pair of classes, without numbers."""
+    pixels = np.zeros((*matrix.shape, 4), np.uint8)
+    pixels[..., :3] = ORANGE
+    pixels[..., 3] = 17 * np.rint(15 * np.sqrt(shares))  # sixteen shades, which keep the page small
+    diagonal = np.arange(len(matrix))
+    pixels[diagonal, diagonal] = (90, 150, 220, 110)
+    side = WIDTH - 24
+    picture = image(data_url(pixels), 20, 20, side, side)
+    first, last = _shown(name_of(0)), _shown(name_of(len(matrix) - 1))
+    marks = [text(20, 14, first), text(WIDTH, 14, last, anchor="end"), picture]
+    marks.append(text(WIDTH / 2, 14, "read as", anchor="middle", kind="soft"))
+    return [*marks, text(11, WIDTH / 2, "true class", anchor="middle", kind="soft", more=_turned(11, 0))]
+
+
+def _cell(share: Number) -> str:
+    """A share of a row as percent: as many digits as fit a cell."""
+    return "<0.1" if share < 0.0005 else f"{100 * share:.1f}".removesuffix(".0")
 
 
 def _shown(name: str) -> str:
-    """A name as the text of a figure: cut to 16 characters, without the marks that begin a formula."""
-    return (name if len(name) <= 16 else f"{name[:15]}…").replace("$", r"\$")
+    """A name as the text of a figure: cut to 12 characters."""
+    return name if len(name) <= 12 else f"{name[:11]}…"
 
 
-def _shades(depth: np.ndarray) -> np.ndarray:
-    """RGB in [0, 1]: errors from pale to deep red by `depth`, the diagonal light blue, empty cells white."""
-    deep, pale = np.array([0.55, 0.05, 0.05]), np.array([1.0, 0.82, 0.75])
-    colors: np.ndarray = pale + depth[..., np.newaxis] * (deep - pale)
-    colors[depth == 0] = 1
-    colors[np.eye(len(depth), dtype=bool)] = (0.82, 0.9, 0.97)
-    return colors
+def _draw_reliability(card: ModelCard) -> Figure:
+    """Accuracy by confidence, and below how many images have which confidence."""
+    bins = card.reliability
+    x, y = Scale(0, 100, 46, WIDTH - 12), Scale(0, 100, 220, 24)
+    marks = upwards(y, 46, WIDTH - 12, "accuracy in percent", show=_whole)
+    marks.append(line([(x(0), y(0)), (x(100), y(100))], "other stroke dashed"))
+    for b in bins:
+        at = x(100 * b.confidence)
+        marks.append(line([(at, y(100 * b.confidence)), (at, y(100 * b.accuracy))], "main stroke"))
+    for b in bins:
+        title = f"{b.images:,} images: {percent(b.accuracy)} right at {percent(b.confidence)} confidence"
+        marks.append(circle(x(100 * b.confidence), y(100 * b.accuracy), 4, "main fill", title=title))
+    counts = Scale(1, max([*(b.images for b in bins), 10]) * 1.6, 300, 250, is_log=True)
+    marks.append(text(0, 240, "images, on a logarithmic scale", kind="soft"))
+    for b in bins:
+        top = counts(b.images) - 2
+        left = x(100 * (math.ceil(BINS * b.confidence) - 1) / BINS)
+        width = x(100 / BINS) - x(0)
+        marks.append(rect(left + 1, top, width - 2, 300 - top, "main fill", opacity=0.45))
+        few = f"{b.images:,}" if b.images < 10_000 else f"{b.images / 1000:.0f}k"
+        marks.append(text(left + width / 2, top - 2, few, anchor="middle", more=' style="font-size:9px"'))
+    marks += across(x, 300, 300, "confidence in percent", show=_whole)
+    words = ", ".join(f"{percent(b.accuracy, 0)} at {percent(b.confidence, 0)} ({b.images:,} images)" for b in bins)
+    caption = (
+        f"On the dashed line, confidence equals accuracy. The expected calibration error, the mean distance from "
+        f"it over all images, is {percent(card.calibration_error)}."
+    )
+    return Figure(f"Accuracy by confidence: {words}", caption, 334, "".join(marks))
 
 
-def _draw_mistakes(mistakes: Sequence[Mistake]) -> Figure:
-    """All images on a single pair of axes: a pair for each image would take ten times as long."""
-    from matplotlib.figure import Figure as Canvas
-
-    rows = -(-len(mistakes) // COLUMNS)
-    figure = Canvas(figsize=(4.6, 1.15 * 1.45 * rows))
-    axes = figure.add_axes((0, 0, 1, 1))
-    for i, mistake in enumerate(mistakes):
-        x, y = i % COLUMNS + 0.5, 1.45 * (i // COLUMNS) + 0.05
-        image = mistake.image[:: max(1, len(mistake.image) // 64), :: max(1, mistake.image.shape[1] // 64)]
-        height, width = (0.9 * side / max(mistake.image.shape) for side in mistake.image.shape)
-        extent = (x - width / 2, x + width / 2, y + height, y)
-        axes.imshow(image, extent=extent, aspect="auto", cmap="gray", vmin=0, vmax=255)
-        caption = mistake.caption.replace(", ", ",\n").replace(" (", "\n(")
-        axes.text(x, y + 0.92, caption, ha="center", va="top", fontsize=8, color=INK)
-    axes.set(xlim=(0, COLUMNS), ylim=(1.45 * rows, 0))
-    axes.set_axis_off()
-    return Figure(f"{len(mistakes)} mistakes, the most confident first, listed below in words", _png(figure))
+def _draw_classes(card: ModelCard) -> Figure | None:
+    """The share of each class in both splits."""
+    splits = [(name, counts) for name in ("train", "test") if (counts := card.class_counts(name))]
+    if not splits:
+        return None
+    shares = {name: [100 * n / max(sum(counts), 1) for n in counts] for name, counts in splits}
+    classes = max(map(len, shares.values()))
+    highest = max(map(max, shares.values()))
+    y, width = Scale(0, highest * 1.1 or 1, 160, 30), (WIDTH - 46) / classes
+    marks = upwards(y, 46, WIDTH, "share of the images in percent", show=_short)
+    for offset, (name, kind) in enumerate((("train", "main fill"), ("test", "other fill"))):
+        for label, share in enumerate(shares.get(name, ())):
+            left = 46 + width * (label + 0.1 + 0.4 * offset)
+            title = f"{card.name_of(label)}: {share:.2f} % of the {name} images"
+            marks.append(rect(left, y(share), 0.38 * width, 160 - y(share), kind, title=title))
+    every = -(-classes // LEGIBLE_CLASSES)
+    is_turned = max(len(_shown(card.name_of(label))) for label in range(classes)) * 6.5 > width * every
+    for label in range(0, classes, every):
+        x = 46 + width * (label + 0.5)
+        turn = f' transform="rotate(-60 {number(x)} 170)"' if is_turned else ""
+        anchor = "end" if is_turned else "middle"
+        marks.append(text(x, 173, _shown(card.name_of(label)), anchor=anchor, more=turn))
+    legend = [rect(250, 4, 10, 10, "main fill"), text(264, 13, "training"), rect(330, 4, 10, 10, "other fill")]
+    legend.append(text(344, 13, "test"))
+    words = "; ".join(f"{name}: {min(of):.1f} to {max(of):.1f} %" for name, of in shares.items())
+    caption = "The share of each class in the training and in the test images."
+    height = 240 if is_turned else 182
+    return Figure(
+        f"Share of each class, from the rarest to the most frequent: {words}", caption, height, "".join(marks + legend)
+    )
 
 
 class CostPoint(NamedTuple):
@@ -165,39 +314,87 @@ class CostPoint(NamedTuple):
     cost: float
 
 
-def draw_cost(points: Sequence[CostPoint], cost: str, is_log: bool = False) -> Figure:
-    """Plot accuracy against a cost, and label each point with its number."""
-    figure, axes = _blank(4.6, 3.4)
-    for point in points:
-        low, high = point.interval or (point.accuracy, point.accuracy)
-        axes.vlines(point.cost, 100 * low, 100 * high, color=BLUE, alpha=0.35, linewidth=3)
-        axes.plot([point.cost], [100 * point.accuracy], "o", color=RED if point.number == 1 else BLUE, markersize=4)
-        place = (point.cost, 100 * point.accuracy)
-        axes.annotate(str(point.number), place, (4, 2), textcoords="offset points", fontsize=8, color=INK)
-    if is_log:
-        axes.set_xscale("log")
-    axes.set(xlabel=cost, ylabel="accuracy in percent")
-    axes.grid(alpha=0.3)
+def draw_cost(points: Sequence[CostPoint], cost: str) -> Figure:
+    """Accuracy against a cost on a logarithmic scale: numbered means with their intervals, side by side."""
+    bottom, right = 250, WIDTH - 12
+    costs = [max(p.cost, 1e-3) for p in points]
+    x = scale(costs, 46, right, is_log=True, margin=0.1)
+    y = scale([100 * a for p in points for a in (p.accuracy, *(p.interval or ()))], bottom, 36)
+    marks = upwards(y, 46, right, "accuracy in percent", show=_short)
+    marks += across(x, 36, bottom, f"{cost}, on a logarithmic scale", show=_thousands)
+    for p, middle in zip(points, spread([x(c) for c in costs], 13), strict=True):
+        kind = "good" if p.number == 1 else "main"
+        low, high = p.interval or (p.accuracy, p.accuracy)
+        marks.append(line([(middle, y(100 * low)), (middle, y(100 * high))], f"{kind} stroke"))
+        marks.append(circle(middle, y(100 * p.accuracy), 4, f"{kind} hollow"))
+        marks.append(text(middle, y(100 * high) - 7, str(p.number), anchor="middle"))
     words = ", ".join(f"{p.number}: {percent(p.accuracy)} for {p.cost:,.6g}" for p in points)
-    return Figure(f"Accuracy by {cost}: {words}", _png(figure))
+    caption = (
+        f"Accuracy by {cost}: means, numbered by rank, with 95\u00a0% intervals. Points of nearly equal cost are moved "
+        "apart sideways."
+    )
+    return Figure(f"Accuracy by {cost}: {words}", caption, 284, "".join(marks))
 
 
-def _blank(width: float, height: float) -> "tuple[Canvas, Axes]":
-    """An empty figure of this size in inches, without pyplot, whose state is global."""
-    from matplotlib.figure import Figure as Canvas
+class SeedRow(NamedTuple):
+    """A variant in a plot of seeds: its number and name, its mean accuracy in [0, 1] with an interval if there is one,
+    and the accuracy of each seed.
+    """
 
-    figure = Canvas(figsize=(width, height), layout="constrained")
-    axes = figure.subplots()
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.tick_params(labelsize=8)
-    return figure, axes
+    number: int
+    name: str
+    accuracy: float
+    interval: tuple[float, float] | None
+    seeds: tuple[float, ...]
 
 
-def _png(figure: "Canvas", limit: int = PNG_LIMIT) -> bytes:
-    """The figure as PNG without date and version, at a lower resolution if it would exceed `limit` bytes."""
-    for dpi in (128, 96, 64, 32):
-        buffer = io.BytesIO()
-        figure.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
-        if buffer.tell() <= limit:
-            break
-    return buffer.getvalue()
+def draw_seeds(rows: Sequence[SeedRow]) -> Figure:
+    """A row for each variant, the best first: every seed as a point beside those it would hide, mean and interval."""
+    x = scale([100 * a for r in rows for a in (r.accuracy, *(r.interval or ()), *r.seeds)], 12, WIDTH - 12)
+    top, bottom, marks = 6.0, 6.0, list[str]()
+    for r in rows:
+        kind = "good" if r.number == 1 else "main"
+        places = [x(100 * accuracy) for accuracy in r.seeds]
+        offsets = swarm(places, 3, 6 * len(places))
+        half = max(7.0, *(abs(offset) + 3 for offset in offsets))
+        name = r.name if len(r.name) <= 60 else f"{r.name[:59]}…"
+        marks.append(text(2, bottom + 12, f"{r.number}. {name}"))
+        y, bottom = bottom + 18 + half, bottom + 24 + 2 * half
+        low, high = (x(100 * end) for end in r.interval or (r.accuracy, r.accuracy))
+        marks.append(rect(low, y - 7, high - low, 14, f"{kind} fill", opacity=0.18))
+        marks.append(line([(x(100 * r.accuracy), y - half), (x(100 * r.accuracy), y + half)], f"{kind} stroke"))
+        for place, offset, seed in zip(places, offsets, r.seeds, strict=True):
+            marks.append(circle(place, y + offset, 3, f"{kind} hollow", title=percent(seed)))
+    marks = across(x, top, bottom, "accuracy on held-out training images, in percent", show=_short) + marks
+    words = "; ".join(f"{r.number}. {r.name}: {', '.join(map(percent, r.seeds))}" for r in rows)
+    caption = "Each point is a seed, each line a mean, each band the 95\u00a0% interval of the mean."
+    return Figure(f"Accuracy of each seed by variant: {words}", caption, bottom + 34, "".join(marks))
+
+
+def draw_gallery(sources: Sequence[str], lines: Sequence[Sequence[str]]) -> Figure:
+    """Small pictures, given as data URLs, in rows of COLUMNS, each with its lines of text below."""
+    side, marks = WIDTH / COLUMNS, []
+    height = side + 42
+    for i, (source, words) in enumerate(zip(sources, lines, strict=True)):
+        x, y = side * (i % COLUMNS), height * (i // COLUMNS)
+        marks.append(image(source, x + 4, y, side - 8, side - 8))
+        small = ' style="font-size:8px"'
+        marks += [text(x + 4, y + side + 3 + 9 * j, part, more=small) for j, part in enumerate(words)]
+    alt = f"{len(lines)} images, listed below in words"
+    return Figure(alt, "", height * -(-len(lines) // COLUMNS), "".join(marks))
+
+
+def _short(value: Number) -> str:
+    return f"{value:.6g}".replace("-", "\u2212")
+
+
+def _thousands(value: Number) -> str:
+    return f"{value / 1e6:g}M" if value >= 1e6 else f"{value / 1e3:g}k" if value >= 1e4 else f"{value:g}"
+
+
+def _whole(value: Number) -> str:
+    return f"{value:,.0f}" if value == int(value) else ""
+
+
+def _signed(value: Number) -> str:
+    return f"{value:+.3g}".replace("-", "\u2212") if value else "0"

@@ -1,5 +1,6 @@
-"""The content of a report, the mistakes that it shows, and numbers as text."""
+"""The content of a report, the images that it shows, and numbers as text."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -8,50 +9,84 @@ from jaxtyping import UInt8
 
 from artifacts.storage.arrays import Labels, Probabilities, RawImages
 from tasks.data.datasets import name_of
-from tasks.evaluation.gate import Verdict
+from tasks.evaluation.gate import SmokeTest, Verdict
 from tasks.evaluation.metrics import Bin, Evaluation
+from tasks.evaluation.paired_tests import PairedCounts
 
 LEGIBLE_CLASSES = 20
 """Most classes for which a figure shows numbers and a table is open."""
+BINS = 15
+"""Bins of confidence, of equal width."""
+MISTAKES, CHANGED, SAMPLES = 24, 12, 8
+"""Most images of the mistakes, most that changed to one side, and samples of each class."""
 
 
-class Mistake(NamedTuple):
-    """A test image that was predicted as another class, with the probability in [0, 1] of the prediction."""
+class Answer(NamedTuple):
+    """A class that a model reads in an image, and its probability in [0, 1]."""
+
+    label: int
+    probability: float
+
+
+class Example(NamedTuple):
+    """A test image with its true class, and what the model and the champion, if there is one, read in it."""
 
     index: int  # type: ignore[assignment]  # hides tuple.index, which is not used
     image: UInt8[np.ndarray, "height width"]
     truth: int
-    predicted: int
-    probability: float
-    class_names: tuple[str, ...] = ()
+    model: Answer
+    champion: Answer | None = None
 
-    @property
-    def caption(self) -> str:
-        truth, predicted = (name_of(label, self.class_names) for label in (self.truth, self.predicted))
-        return f"true {truth}, predicted {predicted} ({percent(self.probability, 1)})"
+
+class Changes(NamedTuple):
+    """The test images that only one model got right: how many, and some that were lost and gained."""
+
+    counts: PairedCounts
+    lost: list[Example]
+    gained: list[Example]
+
+
+class Champion(NamedTuple):
+    """The champion on the same images, and which images changed sides."""
+
+    evaluation: Evaluation
+    calibration_error: float
+    hyperparameters: Mapping[str, object]
+    changes: Changes
+
+
+class Sample(NamedTuple):
+    """Some images of a class, side by side."""
+
+    label: int
+    images: UInt8[np.ndarray, "height width"]
 
 
 @dataclass(frozen=True)
 class ModelCard:
     """The request and the results of a run. `history` has one value per epoch; `lineage` are digests by label.
 
-    `champion` is its evaluation on the same images, and `lost` are images that only the champion got right; both are
-    empty without a champion.
+    `learning_rates` are equally spaced over the training. `parameters` is the number of the network's weights.
     """
 
     dataset: str
     recipe: str
     seed: int
-    hyperparameters: dict[str, object]
+    hyperparameters: Mapping[str, object]
+    recipe_hyperparameters: Mapping[str, object]
     evaluation: Evaluation
-    champion: Evaluation | None
+    champion: Champion | None
     reliability: list[Bin]
+    calibration_error: float
     history: dict[str, list[float]]
+    learning_rates: list[float]
     verdict: Verdict
+    smoke_test: SmokeTest
+    parameters: int
     data_report: dict[str, object]
     lineage: dict[str, str]
-    mistakes: list[Mistake]
-    lost: list[Mistake]
+    mistakes: list[Example]
+    samples: list[Sample]
     class_names: tuple[str, ...] = ()
     """By label; empty where classes are called by their numbers."""
 
@@ -59,33 +94,66 @@ class ModelCard:
         """What people call a class."""
         return name_of(label, self.class_names)
 
+    def class_counts(self, split: str) -> list[int]:
+        """The number of images of each class in the split "train" or "test"; empty if it was not counted."""
+        summary = self.data_report.get(split)
+        return list(summary.get("classes", ())) if isinstance(summary, Mapping) else []
+
+    def readings(self, example: Example) -> list[str]:
+        """What an image shows and what the models read in it, a clause for each."""
+        answers = [("model", example.model), ("champion", example.champion)]
+        clauses = [f"{who} {self.name_of(of.label)}, {percent(of.probability, 1)}" for who, of in answers if of]
+        return [f"true {self.name_of(example.truth)}", *clauses, f"test image {example.index}"]
+
 
 def worst_mistakes(
+    images: RawImages, labels: Labels, probabilities: Probabilities, champion: Probabilities | None = None
+) -> list[Example]:
+    """The most confident wrong predictions, most confident first; equally confident ones in the order of the images."""
+    wrong = probabilities.argmax(axis=1) != labels
+    return _examples(images, labels, probabilities, champion, which=wrong, by=probabilities)[:MISTAKES]
+
+
+def changed_sides(images: RawImages, labels: Labels, probabilities: Probabilities, champion: Probabilities) -> Changes:
+    """The images that only one of two models got right; first those in which the other was most confident."""
+    right, was_right = probabilities.argmax(axis=1) == labels, champion.argmax(axis=1) == labels
+    lost = _examples(images, labels, probabilities, champion, which=was_right & ~right, by=probabilities)
+    gained = _examples(images, labels, probabilities, champion, which=right & ~was_right, by=champion)
+    return Changes(PairedCounts(len(gained), len(lost), len(labels)), lost[:CHANGED], gained[:CHANGED])
+
+
+def _examples(
     images: RawImages,
     labels: Labels,
     probabilities: Probabilities,
+    champion: Probabilities | None,
     *,
-    among: np.ndarray | None = None,
-    class_names: tuple[str, ...] = (),
-) -> list[Mistake]:
-    """The 24 most confident wrong predictions, most confident first; equally confident ones in the order of the images.
+    which: np.ndarray,
+    by: Probabilities,
+) -> list[Example]:
+    """The images selected by `which` (n,) bool, first those with the highest probability of `by`."""
+    chosen = np.flatnonzero(which)
+    order = chosen[np.argsort(-by[chosen].max(axis=1), kind="stable")]
 
-    `among` (n,) bool selects the images to consider.
-    """
-    predicted = probabilities.argmax(axis=1)
-    wrong = np.flatnonzero((predicted != labels) & (True if among is None else among))
-    worst = wrong[np.argsort(-probabilities[wrong, predicted[wrong]], kind="stable")[:24]]
+    def answer(of: Probabilities, i: int) -> Answer:
+        return Answer(int(of[i].argmax()), float(of[i].max()))
+
     return [
-        Mistake(
-            int(i),
+        Example(
+            i,
             images[i],
             int(labels[i]),
-            int(predicted[i]),
-            probability=float(probabilities[i].max()),
-            class_names=class_names,
+            answer(probabilities, i),
+            None if champion is None else answer(champion, i),
         )
-        for i in worst
+        for i in order.tolist()
     ]
+
+
+def class_samples(images: RawImages, labels: Labels) -> list[Sample]:
+    """The first SAMPLES images of each class, side by side; of at most LEGIBLE_CLASSES classes."""
+    found = [(int(label), images[np.flatnonzero(labels == label)[:SAMPLES]]) for label in np.unique(labels)]
+    return [Sample(label, np.concatenate(list(of), axis=1)) for label, of in found[:LEGIBLE_CLASSES]]
 
 
 def frequent_errors(evaluation: Evaluation) -> list[tuple[int, int, int]]:
@@ -99,6 +167,11 @@ def frequent_errors(evaluation: Evaluation) -> list[tuple[int, int, int]]:
 def percent(share: float, digits: int = 2) -> str:
     """A share in [0, 1] as percent, with a no-break space before the sign."""
     return f"{100 * share:.{digits}f}\u00a0%"
+
+
+def signed(value: float | int, digits: int = 2) -> str:
+    """A number with its sign."""
+    return f"{value:+.{digits}f}".replace("-", "\u2212")
 
 
 def span(interval: tuple[float, float]) -> str:

@@ -7,8 +7,19 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tasks.evaluation.gate import Check, Verdict
-from tasks.reporting.figures import Figure, Figures
-from tasks.reporting.model_card import LEGIBLE_CLASSES, Mistake, ModelCard, frequent_errors, percent, span
+from tasks.reporting.figures import Figures, draw_gallery
+from tasks.reporting.model_card import (
+    LEGIBLE_CLASSES,
+    Champion,
+    Example,
+    ModelCard,
+    frequent_errors,
+    percent,
+    signed,
+    span,
+)
+from tasks.reporting.svg import STYLE, Figure
+from tasks.reporting.thumbnails import thumbnails
 
 
 class Table(NamedTuple):
@@ -18,20 +29,52 @@ class Table(NamedTuple):
     rows: Sequence[Sequence[str]]
 
 
+class Tile(NamedTuple):
+    """A number that matters, with its one unit and what it refers to."""
+
+    label: str
+    value: str
+    unit: str
+    note: str = ""
+
+
+class Picture(NamedTuple):
+    """A small picture: its data URL, and what it shows in words, a line for each clause."""
+
+    source: str
+    lines: Sequence[str]
+
+
+class Galleries(NamedTuple):
+    """The images of a report."""
+
+    lost: list[Picture]
+    gained: list[Picture]
+    mistakes: list[Picture]
+    samples: list[Picture]
+
+
 def report_html(card: ModelCard, figures: Figures) -> str:
-    """The report as one page. Equal arguments give equal bytes."""
+    """The report as one page of at most 300 kB. Equal arguments give equal bytes."""
+    champion = card.champion
+    changed, others = _hyperparameters(card)
     return render_page(
         "report.html.j2",
         card=card,
         figures=figures,
-        headline=headline(card),
+        summary=summary(card),
+        tiles=_tiles(card),
+        galleries=_galleries(card),
         checks=_checks(card.verdict),
+        differences=_differences(card, champion) if champion else None,
         classes=_classes(card),
         confusions=frequent_errors(card.evaluation),
         epochs=_epochs(card.history),
-        problems=_problems(card.data_report),
+        bins=_bins(card),
+        problems={kind: table for kind, table in _problems(card.data_report).items() if table.rows},
         statistics=_statistics(card),
-        hyperparameters=Table(("name", "value"), [(k, format_value(v)) for k, v in card.hyperparameters.items()]),
+        changed=changed,
+        others=others,
         lineage=Table(("what", "SHA-256"), list(card.lineage.items())),
         few_classes=len(card.evaluation.per_class) <= LEGIBLE_CLASSES,
     )
@@ -45,6 +88,8 @@ def render_page(template: str, **values: object) -> str:
     environment = Environment(
         loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
+    environment.globals["colours"] = STYLE
+    environment.filters["capitalize_first"] = lambda text: text[:1].upper() + text[1:]
     return environment.get_template(template).render(values, parts="page.html.j2")
 
 
@@ -60,18 +105,24 @@ def report_markdown(card: ModelCard, figures: Figures) -> dict[str, str]:
         ],
         "learning-curves": [_image(figure) for figure in figures.curves] or ["No epoch was recorded."],
         "confusion-matrix": [_image(figures.confusion), _image(figures.reliability)],
-        "mistakes": _gallery(figures.mistakes, card.mistakes),
+        "mistakes": _gallery(card, card.mistakes),
         "validation": [
             *(
                 f"### {name.capitalize()}\n\n{as_markdown(table)}"
                 for name, table in _problems(card.data_report).items()
             ),
             f"### Statistics\n\n{as_markdown(_statistics(card))}",
+            as_markdown(_class_counts(card)),
         ],
     }
-    if figures.champions:
-        pieces["champion"] = [_escaped(card.verdict.comparison), "Its confusion matrix:", _image(figures.champions)]
-        pieces["lost-to-champion"] = _gallery(figures.lost, card.lost)
+    if card.champion and figures.champions:
+        pieces["champion"] = [
+            _escaped(card.verdict.comparison),
+            as_markdown(_differences(card, card.champion)),
+            "Its confusion matrix:",
+            _image(figures.champions),
+        ]
+        pieces["lost-to-champion"] = _gallery(card, card.champion.changes.lost)
     return {
         key: "\n\n".join([f"## {key.replace('-', ' ').capitalize()}: {title}", *piece]) + "\n"
         for key, piece in pieces.items()
@@ -79,12 +130,17 @@ def report_markdown(card: ModelCard, figures: Figures) -> dict[str, str]:
 
 
 def headline(card: ModelCard) -> str:
-    """The verdict, the accuracy and its interval in one line."""
-    evaluation, word = card.evaluation, "Passed" if card.verdict.passed else "Rejected"
+    """The verdict, the accuracy and its interval, and what the model was held against, in one line."""
+    return f"{'Passed' if card.verdict.passed else 'Rejected'}: {summary(card)} {card.verdict.comparison}."
+
+
+def summary(card: ModelCard) -> str:
+    """Why the model passed or was rejected, and its accuracy."""
+    evaluation, verdict = card.evaluation, card.verdict
     return (
-        f"{word}: {card.verdict.reason}. Accuracy {percent(evaluation.accuracy)} (95\u00a0% interval "
-        f"{span(evaluation.interval)}): {evaluation.correct:,} of {evaluation.count:,} test images. "
-        f"{card.verdict.comparison}."
+        f"{'every check of the gate holds' if verdict.passed else verdict.reason}. Accuracy "
+        f"{percent(evaluation.accuracy)} (95\u00a0% interval {span(evaluation.interval)}): "
+        f"{evaluation.correct:,} of {evaluation.count:,} test images."
     )
 
 
@@ -100,16 +156,115 @@ def format_value(value: object) -> str:
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
+def _tiles(card: ModelCard) -> list[Tile]:
+    """The numbers that matter, the most asked for first."""
+    evaluation, tried = card.evaluation, card.smoke_test
+    low, high = evaluation.interval
+    worst = min((c for c in evaluation.per_class if c.support), key=lambda c: c.recall)
+    wrong = evaluation.count - evaluation.correct
+    weight, unit = _size(tried.weights_bytes)
+    first = [
+        Tile(
+            "Accuracy",
+            f"{100 * evaluation.accuracy:.2f}",
+            "%",
+            f"95\u00a0% interval {100 * low:.2f} to {100 * high:.2f}",
+        )
+    ]
+    if card.champion:
+        gap = 100 * (evaluation.accuracy - card.champion.evaluation.accuracy)
+        first.append(Tile("To champion", signed(gap), "points", _gap_interval(card)))
+    return [
+        *first,
+        Tile("Mistakes", f"{wrong:,}", "image" if wrong == 1 else "images", f"of {evaluation.count:,} test images"),
+        Tile("Lowest recall", f"{100 * worst.recall:.2f}", "%", f"class {card.name_of(worst.label)}"),
+        Tile("Loss", f"{evaluation.loss:.4f}", "nats", "mean cross-entropy"),
+        Tile("Calibration error", f"{100 * card.calibration_error:.2f}", "%", "expected, over 15 bins"),
+        Tile("Network", f"{card.parameters:,}", "parameters"),
+        Tile("Weights file", weight, unit),
+        Tile("Latency", f"{tried.latency_ms:.2f}", "ms", "median of one image"),
+        Tile("Throughput", f"{tried.throughput:,.0f}", "images/s", "in batches"),
+    ]
+
+
+def _gap_interval(card: ModelCard) -> str:
+    version = f"version {card.verdict.baseline.version}"
+    for check in card.verdict.checks:
+        if check.quantity == "difference to the champion" and check.interval:
+            low, high = (100 * end for end in check.interval)
+            return f"{version}; 95\u00a0% interval {signed(low)} to {signed(high)}"
+    return version
+
+
+def _size(count: int) -> tuple[str, str]:
+    """A number of bytes, with its unit."""
+    for limit, unit in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
+        if count >= limit:
+            return f"{count / limit:.3g}", unit
+    return str(count), "bytes"
+
+
+def _differences(card: ModelCard, champion: Champion) -> Table:
+    """The measures of both models on the same images, and how they differ."""
+    ours, theirs = card.evaluation, champion.evaluation
+    a, b = (e.count - e.correct for e in (ours, theirs))
+    rows = [
+        _shares("accuracy", ours.accuracy, theirs.accuracy),
+        ("mistakes", f"{a:,}", f"{b:,}", f"{signed(a - b, 0)} images"),
+        _shares("lowest recall", *(min(c.recall for c in e.per_class if c.support) for e in (ours, theirs))),
+        _shares("expected calibration error", card.calibration_error, champion.calibration_error),
+        ("loss", f"{ours.loss:.4f}", f"{theirs.loss:.4f}", f"{signed(ours.loss - theirs.loss, 4)} nats"),
+    ]
+    return Table(("measure", "this model", "champion", "difference"), rows)
+
+
+def _shares(name: str, ours: float, theirs: float) -> tuple[str, str, str, str]:
+    return name, percent(ours), percent(theirs), f"{signed(100 * (ours - theirs))} points"
+
+
+def _hyperparameters(card: ModelCard) -> tuple[Table, Table]:
+    """The hyperparameters that differ from the recipe or the champion, and the others."""
+    columns = {"this model": card.hyperparameters, "recipe": card.recipe_hyperparameters}
+    if card.champion and card.champion.hyperparameters:
+        columns["champion"] = card.champion.hyperparameters
+    changed, others = list[Sequence[str]](), list[Sequence[str]]()
+    for name in card.hyperparameters:
+        cells = [format_value(values.get(name)) for values in columns.values()]
+        label = name.replace("_", " ")
+        if len(set(cells)) > 1:
+            changed.append((label, *cells))
+        else:
+            others.append((label, cells[0]))
+    return Table(("name", *columns), changed), Table(("name", "value"), others)
+
+
+def _galleries(card: ModelCard) -> Galleries:
+    """All images of a report, at a scale at which they fit the page."""
+    changes = card.champion.changes if card.champion else None
+    groups = [changes.lost if changes else [], changes.gained if changes else [], card.mistakes]
+    lines = [[card.readings(example) for example in group] for group in groups]
+    small = thumbnails([example.image for group in groups for example in group])
+    wide = iter(thumbnails([sample.images for sample in card.samples], budget=60_000))
+    urls = iter(small)
+    lost, gained, mistakes = ([Picture(next(urls), words) for words in group] for group in lines)
+    names = [[f"class {card.name_of(sample.label)}"] for sample in card.samples]
+    return Galleries(lost, gained, mistakes, samples=[Picture(next(wide), name) for name in names])
+
+
 def _checks(verdict: Verdict) -> Table:
-    return Table(
-        ("check", "value", "threshold", "estimate (95\u00a0% interval)", "verdict"), [_check(c) for c in verdict.checks]
-    )
+    return Table(("check", "value", "threshold", "verdict"), [_check(c) for c in verdict.checks])
 
 
 def _check(check: Check) -> tuple[str, ...]:
-    word = "passed" if check.passed else "rejected"
-    interval = "none" if check.interval is None else f"{percent(check.estimate or 0.0)} ({span(check.interval)})"
-    return check.name, format_value(check.value), f"{check.asked} {format_value(check.threshold)}", interval, word
+    value, threshold = (_quantity(check, n) for n in (check.value, check.threshold))
+    return check.name, value, f"{check.asked} {threshold}", "passed" if check.passed else "rejected"
+
+
+def _quantity(check: Check, value: float) -> str:
+    """The value of a check as text: shares in percent, tiny p-values by their bound."""
+    if check.name.startswith(("accuracy", "recall")):
+        return percent(value)
+    return "less than 0.0001" if check.name.startswith("p-value") and value < 1e-4 else f"{value:.4g}"
 
 
 def _classes(card: ModelCard) -> Table:
@@ -117,7 +272,12 @@ def _classes(card: ModelCard) -> Table:
         (card.name_of(c.label), percent(c.precision), percent(c.recall), percent(c.f1), f"{c.support:,}")
         for c in card.evaluation.per_class
     ]
-    return Table(("class", "precision", "recall", "F1", "support"), rows)
+    return Table(("class", "precision", "recall", "F1", "test images"), rows)
+
+
+def _bins(card: ModelCard) -> Table:
+    rows = [(percent(b.confidence, 1), percent(b.accuracy, 1), f"{b.images:,}") for b in card.reliability]
+    return Table(("mean confidence", "accuracy", "images"), rows)
 
 
 def _epochs(history: Mapping[str, Sequence[float]]) -> Table:
@@ -140,20 +300,43 @@ def _problems(report: Mapping[str, Any]) -> dict[str, Table]:
     return tables
 
 
+STATISTICS = {
+    "images": "images",
+    "height": "height, pixels",
+    "width": "width, pixels",
+    "mean_ink": "mean brightness, 0 to 1",
+    "coverage": "share of pixels above 0",
+    "contrast": "contrast, 0 to 1",
+    "blank": "blank images",
+    "constant": "images of one grey",
+    "duplicates": "copies of another image",
+}
+"""What people call the statistics of a split, in the order in which they are shown."""
+
+
 def _statistics(card: ModelCard) -> Table:
-    """The statistics of a data report, one column per split. A list has one value per class."""
-    splits = {name: value for name, value in card.data_report.items() if isinstance(value, Mapping)}
-    names = dict.fromkeys(name for values in splits.values() for name in values)
+    """The statistics of a data report, one column per split."""
+    splits = [(name, value) for name in ("train", "test") if isinstance(value := card.data_report.get(name), Mapping)]
     rows = [
-        (name.replace("_", " "), *(_statistic(values.get(name), card) for values in splits.values())) for name in names
+        (label, *(_statistic(values[key]) if key in values else "" for _, values in splits))
+        for key, label in STATISTICS.items()
+        if any(key in values for _, values in splits)
     ]
-    return Table(("statistic", *splits), rows)
+    return Table(("statistic", *(name for name, _ in splits)), rows)
 
 
-def _statistic(value: object, card: ModelCard) -> str:
-    if isinstance(value, list | tuple):
-        return format_value({card.name_of(label): item for label, item in enumerate(value)})
-    return format_value(value)
+def _statistic(value: object) -> str:
+    return f"{value:,}" if isinstance(value, int) else f"{value:.3f}" if isinstance(value, float) else str(value)
+
+
+def _class_counts(card: ModelCard) -> Table:
+    counts = {name: of for name in ("train", "test") if (of := card.class_counts(name))}
+    classes = max(map(len, counts.values()), default=0)
+    rows = [
+        (card.name_of(label), *(f"{of[label]:,}" if label < len(of) else "0" for of in counts.values()))
+        for label in range(classes)
+    ]
+    return Table(("class", *counts), rows)
 
 
 def as_markdown(table: Table) -> str:
@@ -162,10 +345,12 @@ def as_markdown(table: Table) -> str:
     return "\n".join(f"| {' | '.join(map(_escaped, line))} |" for line in lines) if table.rows else "None."
 
 
-def _gallery(figure: Figure | None, mistakes: Sequence[Mistake]) -> list[str]:
-    if figure is None:
+def _gallery(card: ModelCard, examples: Sequence[Example]) -> list[str]:
+    if not examples:
         return ["None."]
-    return [_image(figure), "\n".join(f"- test image {mistake.index}: {mistake.caption}" for mistake in mistakes)]
+    lines = [card.readings(example) for example in examples]
+    figure = draw_gallery(thumbnails([example.image for example in examples]), lines)
+    return [_image(figure), "\n".join(f"- {_escaped('; '.join(words))}" for words in lines)]
 
 
 def _image(figure: Figure) -> str:

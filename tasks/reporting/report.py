@@ -1,18 +1,28 @@
 """Report a training run to people: how the model did, and why it passed or was rejected."""
 
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
 from pydantic import BaseModel
 
 from artifacts.storage.store import Ref, Store
 from tasks.caching import step
 from tasks.data.validate import Validated
 from tasks.evaluation.evaluate import Scored
-from tasks.evaluation.gate import Verdict
-from tasks.evaluation.metrics import Evaluation, measure, reliability_bins
+from tasks.evaluation.gate import SmokeTest, Verdict
+from tasks.evaluation.metrics import Evaluation, calibration_error, measure, reliability_bins
+from tasks.evaluation.save_weights import Saved
 from tasks.model.hyperparameters import Hyperparameters
+from tasks.model.schedule import learning_rate
 from tasks.reporting.figures import draw_figures
-from tasks.reporting.model_card import Mistake, ModelCard, worst_mistakes
+from tasks.reporting.model_card import BINS, Champion, ModelCard, changed_sides, class_samples, worst_mistakes
 from tasks.reporting.page import report_html, report_markdown
 from tasks.training.train import Trained
+
+RATES = 100
+"""Parts of a training at whose ends the learning rate is drawn."""
 
 
 class Reported(BaseModel, frozen=True):
@@ -22,49 +32,81 @@ class Reported(BaseModel, frozen=True):
     markdown: Ref
 
 
-@step("report", shaped_by=("matplotlib", "jinja2"))
+@step("report", shaped_by=("jinja2", "pillow"))
 def report(
     title: tuple[str, str, int],
     hyperparameters: Hyperparameters,
     validated: Validated,
     *,
+    recipe_hyperparameters: Hyperparameters,
     trained: Trained,
     scored: Scored,
+    saved: Saved,
     baseline_probabilities: Ref | None,
     verdict: Ref,
     store: Store,
 ) -> Reported:
     """Compose the report of a run. `title` is its data set, recipe and seed.
 
-    `baseline_probabilities` (n, classes) are the champion's for the test images, if there is one.
+    `recipe_hyperparameters` are the recipe's own for the data set. `baseline_probabilities` (n, classes) are the
+    champion's for the test images, if there is one.
     """
     dataset, recipe, seed = title
-    test = validated.data.test
+    train, test = validated.data.train, validated.data.test
     images, labels, probabilities = store.get(test.images), store.get(test.labels), store.get(scored.probabilities)
-    baseline = store.get(baseline_probabilities) if baseline_probabilities else None
-    names, lost = validated.data.class_names, list[Mistake]()
-    if baseline is not None:
-        right = baseline.argmax(axis=1) == labels
-        lost = worst_mistakes(images, labels, probabilities, among=right, class_names=names)
+    theirs = store.get(baseline_probabilities) if baseline_probabilities else None
+    judged, hp = Verdict.model_validate(store.get_json(verdict)), hyperparameters
+    champion = None
+    if theirs is not None:
+        champion = Champion(
+            evaluation=measure(theirs, labels),
+            calibration_error=calibration_error(theirs, labels),
+            hyperparameters=_plain(judged.baseline.hyperparameters),
+            changes=changed_sides(images, labels, probabilities, theirs),
+        )
     card = ModelCard(
         dataset=dataset,
         recipe=recipe,
         seed=seed,
-        hyperparameters=hyperparameters.model_dump(mode="json"),
+        hyperparameters=_plain(hp),
+        recipe_hyperparameters=_plain(recipe_hyperparameters),
         evaluation=Evaluation.model_validate(store.get_json(scored.evaluation)),
-        champion=None if baseline is None else measure(baseline, labels),
-        reliability=reliability_bins(probabilities, labels),
+        champion=champion,
+        reliability=reliability_bins(probabilities, labels, BINS),
+        calibration_error=calibration_error(probabilities, labels),
         history=store.get_json(trained.history),
-        verdict=Verdict.model_validate(store.get_json(verdict)),
+        learning_rates=[learning_rate(hp, i / RATES) for i in range(RATES + 1)],
+        verdict=judged,
+        smoke_test=SmokeTest.model_validate(store.get_json(saved.smoke_test)),
+        parameters=count_parameters(store.path(trained.weights)),
         data_report=store.get_json(validated.report),
         lineage=_lineage(validated, trained, scored),
-        mistakes=worst_mistakes(images, labels, probabilities, class_names=names),
-        lost=lost,
-        class_names=names,
+        mistakes=worst_mistakes(images, labels, probabilities, theirs),
+        samples=class_samples(store.get(train.images), store.get(train.labels)),
+        class_names=validated.data.class_names,
     )
     figures = draw_figures(card)
     html = store.put_bytes(report_html(card, figures).encode(), "html")
     return Reported(html=html, markdown=store.put_json(report_markdown(card, figures)))
+
+
+def count_parameters(weights: Path) -> int:
+    """The number of parameters in a `.weights.h5` file."""
+    import h5py
+
+    sizes: list[int] = []
+
+    def note(_: str, item: Any) -> None:
+        if isinstance(item, h5py.Dataset):
+            sizes.append(math.prod(item.shape))
+
+    with h5py.File(weights) as file:
+        file.visititems(note)
+    return sum(sizes)
+
+
+def _plain(hyperparameters: Hyperparameters | None) -> Mapping[str, object]:
+    return hyperparameters.model_dump(mode="json") if hyperparameters else {}
 
 
 def _lineage(validated: Validated, trained: Trained, scored: Scored) -> dict[str, str]:

@@ -10,9 +10,9 @@ from artifacts.storage.store import Store
 from tasks.caching import step
 from tasks.data.datasets import Splits
 from tasks.registry.versions import Version
-from tasks.retraining import feedback
-from tasks.retraining.inbox import fetch_batches, inbox_lock, move_batch, owner, waiting_batches
-from tasks.retraining.judgement.batch_judge import BatchJudge, OnDrift, Refusal, Repeat
+from tasks.retraining.batch_judge import BatchJudge, OnDrift, Refusal, Repeat
+from tasks.retraining.incoming import feedback
+from tasks.retraining.incoming.inbox import fetch_batches, inbox_lock, move_batch, owner, waiting_batches
 from tasks.retraining.ledger import Batch, read_ledger, restore_arrays, write_ledger
 from tasks.retraining.quarantine import Place, set_aside
 

@@ -16,10 +16,10 @@ from artifacts.storage.home import BATCHES, FITTED_BATCHES, KEPT_BATCHES
 from artifacts.storage.store import Store
 from tasks.data.datasets import Split
 from tasks.monitoring.drift import Drift
-from tasks.retraining.batch_formats import read_batch
-from tasks.retraining.inbox import inbox_lock
+from tasks.retraining.incoming.batch_formats import read_batch
+from tasks.retraining.incoming.inbox import inbox_lock
+from tasks.retraining.incoming.notes import Decision, Note
 from tasks.retraining.judgement.label_check import LabelCheck
-from tasks.retraining.notes import Decision, Note
 
 
 class Batch(BaseModel, frozen=True):

@@ -10,8 +10,8 @@ from typing import Any, Literal, NamedTuple
 from artifacts.errors import UsageError
 from artifacts.storage.home import APPROVAL, INBOX, QUARANTINE
 from artifacts.storage.store import Store
-from tasks.retraining.inbox import inbox_lock, move_batch
-from tasks.retraining.notes import Decision, read_note, write_note
+from tasks.retraining.incoming.inbox import inbox_lock, move_batch
+from tasks.retraining.incoming.notes import Decision, read_note, write_note
 
 Place = Literal["approval", "quarantine"]
 """A batch in `approval` waits for a person. One in `quarantine` breaks a contract, or drifted where that is refused."""

@@ -15,10 +15,10 @@ from tasks.data.datasets import Split
 from tasks.monitoring.drift import Drift
 from tasks.registry.registry import Registry
 from tasks.registry.versions import Version
-from tasks.retraining import feedback
-from tasks.retraining.inbox import owner, waiting_batches
+from tasks.retraining.incoming import feedback
+from tasks.retraining.incoming.inbox import owner, waiting_batches
+from tasks.retraining.incoming.notes import read_note
 from tasks.retraining.ledger import all_batches, content_digest
-from tasks.retraining.notes import read_note
 from tasks.retraining.quarantine import SetAside, batches_aside
 
 

@@ -1,9 +1,11 @@
 """What a run does without Prefect: the same functions, called in one process, and the model registered."""
 
+import time
+
 from artifacts.lineage.manifest import Run
 from artifacts.storage.settings import Settings
 from flows.plan import Plan
-from flows.publication import decide
+from flows.publication import decide, write_report
 from flows.steps import train_and_judge
 from tasks.caching import replaced_by
 from tasks.evaluation.gate import Gate
@@ -11,7 +13,7 @@ from tasks.model.hyperparameters import Overrides
 
 if __name__ == "__main__":
     settings = Settings.load()
-    store = settings.artifacts
+    store, started = settings.artifacts, time.monotonic()
     plan = Plan.of("mnist", "tutorial", 0, hyperparameters=Overrides(), gate=Gate(), settings=settings)
     request = plan.model_dump(mode="json", include={"recipe", "seed", "hyperparameters", "gate"})
     with (
@@ -19,5 +21,6 @@ if __name__ == "__main__":
         replaced_by(lambda step, arguments: step.fn(**arguments)),
     ):
         results = train_and_judge(plan, settings)
+        write_report(results, run, started)
         decide(plan, results, run)
         run.finish("passed")

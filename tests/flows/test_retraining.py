@@ -23,9 +23,9 @@ from tasks.model.recipes import choose
 from tasks.registry.registry import Registry
 from tasks.registry.versions import Version
 from tasks.retraining.collect import Arrivals
-from tasks.retraining.inbox import add_batch
+from tasks.retraining.incoming.inbox import add_batch
+from tasks.retraining.incoming.notes import Decision, Note
 from tasks.retraining.ledger import withdraw_batch
-from tasks.retraining.notes import Decision, Note
 from tasks.retraining.states import versions_by_batch
 from tests.command import ROOT
 from tests.conftest import Arrays, write_idx

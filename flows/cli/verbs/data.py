@@ -18,8 +18,8 @@ from tasks.data.datasets import BATCH_FORMATS, NAMES
 if TYPE_CHECKING:
     from tasks.registry.registry import Registry
     from tasks.registry.versions import UnreadableVersion, Version
-    from tasks.retraining.batch_formats import Target
-    from tasks.retraining.notes import Decision
+    from tasks.retraining.incoming.batch_formats import Target
+    from tasks.retraining.incoming.notes import Decision
     from tasks.retraining.states import BatchState
 
 data = App(name="data", help="Check your own data, add labelled batches for retraining, and list their states.")
@@ -71,9 +71,9 @@ def add(
     settings, has_server, path = Settings.load(), is_server_configured(), path.expanduser()
     if not path.exists():
         raise UsageError(f"there is no batch {path}; give {BATCH_FORMATS}")
-    from tasks.retraining.batch_formats import check_batch, dataset_named_in
-    from tasks.retraining.inbox import add_batch
-    from tasks.retraining.notes import Note, user_name
+    from tasks.retraining.incoming.batch_formats import check_batch, dataset_named_in
+    from tasks.retraining.incoming.inbox import add_batch
+    from tasks.retraining.incoming.notes import Note, user_name
 
     aim = _aim(path, dataset, dataset_named_in(path), settings)
     with settings.artifacts.scratch() as folder:
@@ -180,7 +180,7 @@ def _find(batch: str, settings: Settings) -> "BatchState":
 
 
 def _decision(reason: str) -> "Decision":
-    from tasks.retraining.notes import Decision
+    from tasks.retraining.incoming.notes import Decision
 
     if not reason.strip():
         raise UsageError("the reason is empty; say why, for the record")
@@ -245,7 +245,7 @@ def _reason(name: str, known: list[str], *, asked: str | None, named: str | None
 def _targets(versions: "list[Version | UnreadableVersion]", dataset: str) -> "list[Target]":
     """What the images of a batch must fit: those of the champion of the data set, if it has one."""
     from tasks.registry.versions import CHAMPION, Version
-    from tasks.retraining.batch_formats import Target
+    from tasks.retraining.incoming.batch_formats import Target
 
     champions = [v for v in versions if isinstance(v, Version) and CHAMPION in v.aliases and v.dataset == dataset]
     return [
@@ -257,7 +257,7 @@ def announce_batch(name: str) -> None:
     """Emit the event of a new batch to Prefect's server, so that its automations can start a retraining."""
     from prefect.events import emit_event
 
-    from tasks.retraining.notes import read_note
+    from tasks.retraining.incoming.notes import read_note
 
     dataset = read_note(name, Settings.load().home).dataset
     kind = "named" if dataset in NAMES else "unnamed"  # people's own data are found by a path, not by their name

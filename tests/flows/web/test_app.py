@@ -24,8 +24,9 @@ from artifacts.storage.store import Store
 from flows.web.request_guard import MAX_BODY
 from tasks.registry.registry import Registry
 from tasks.registry.versions import Candidate, Package
-from tasks.retraining import feedback
-from tasks.retraining.batch_formats import read_batch
+from tasks.retraining.incoming import feedback
+from tasks.retraining.incoming.batch_formats import read_batch
+from tests.browser import browser, draw
 from tests.command import COMMAND, digitflow, environment
 
 pytestmark = pytest.mark.prefect
@@ -286,31 +287,3 @@ def test_named_classes_on_the_page(in_use: Path, tmp_path: Path) -> None:
         wait.until(lambda _: "kept as one" in page.find_element(By.ID, "kept").text)
         assert page.get_log("browser") == []
     assert app.end(signal.SIGINT) == 0
-
-
-def browser(profile: Path) -> Any:
-    from selenium import webdriver
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = str(shutil.which("chromium"))
-    for flag in (
-        *("headless", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run", "disable-background-networking"),
-        *("disable-component-update", "disable-sync", f"user-data-dir={profile}"),
-    ):
-        options.add_argument(f"--{flag}")
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    return webdriver.Chrome(options, webdriver.ChromeService(shutil.which("chromedriver")))
-
-
-def draw(page: Any, points: list[tuple[float, float]]) -> None:
-    """Move the pressed mouse through points of the board, in shares of its side."""
-    from selenium.webdriver.common.action_chains import ActionChains
-    from selenium.webdriver.common.by import By
-
-    board = page.find_element(By.ID, "board")
-    hand = ActionChains(page, duration=20)
-    for i, point in enumerate(points):
-        hand.move_to_element_with_offset(board, *(int((share - 0.5) * board.size["width"]) for share in point))
-        if i == 0:
-            hand.click_and_hold()
-    hand.release().perform()

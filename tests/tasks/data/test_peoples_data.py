@@ -24,8 +24,8 @@ from tasks.data.reader.labels import read_names
 from tasks.data.reader.layouts import find_data
 from tasks.data.reader.place import locate_data
 from tasks.prediction.sources import list_files, read_images
-from tasks.retraining.batch_formats import Target, check_batch, read_batch
-from tasks.retraining.inbox import add_batch
+from tasks.retraining.incoming.batch_formats import Target, check_batch, read_batch
+from tasks.retraining.incoming.inbox import add_batch
 from tests.conftest import Arrays, write_idx
 from tests.pictures import seven
 from tests.tasks.data.inspection.test_inspect import faulty, framed

@@ -9,12 +9,15 @@ import pytest
 
 from tasks.evaluation.checks import apply_gate
 from tasks.evaluation.gate import Baseline, Gate, SmokeTest
-from tasks.evaluation.metrics import measure, reliability_bins
+from tasks.evaluation.metrics import calibration_error, measure, reliability_bins
 from tasks.reporting.figures import Figures, draw_figures
-from tasks.reporting.model_card import ModelCard, worst_mistakes
+from tasks.reporting.model_card import Champion, ModelCard, changed_sides, class_samples, worst_mistakes
 from tasks.reporting.page import report_html, report_markdown
+from tasks.reporting.run_facts import MARK
+from tasks.reporting.svg import Figure
 
 HOSTILE = "<script src='https://evil.example/x.js'></script>\n# [a](http://evil.example) | `b`"
+SMOKE_TEST = SmokeTest(weights_bytes=100, latency_ms=1.0, throughput=100.0)
 VOID = {"meta", "img", "br", "hr", "link", "input"}
 
 
@@ -37,17 +40,18 @@ class Page(HTMLParser):
         assert self.open.pop() == tag
 
 
-def named(card: ModelCard, names: tuple[str, ...]) -> ModelCard:
-    mistakes = [mistake._replace(class_names=names) for mistake in card.mistakes]
-    return replace(card, class_names=names, mistakes=mistakes)
-
-
 def run(
-    classes: int = 3, errors: int = 4, threshold: float = 0.5, dataset: str = "tiny", side: int = 28
+    classes: int = 3,
+    errors: int = 4,
+    threshold: float = 0.5,
+    dataset: str = "tiny",
+    side: int = 28,
+    names: tuple[str, ...] = (),
+    champion: bool = True,
 ) -> tuple[ModelCard, Figures]:
     """A run on noise with 40 images, or two per class if that is more; the first `errors` predictions are wrong.
 
-    The champion, version 7, predicts all images correctly.
+    The champion, version 7, if there is one, predicts all images correctly.
     """
     generator = np.random.default_rng(0)
     labels = np.resize(np.arange(classes), max(40, 2 * classes)).astype(np.uint8)
@@ -59,41 +63,104 @@ def run(
     problem = {"split": "train", "check": "duplicate", "message": "one image twice", "count": 1, "images": [7]}
     split = {"images": len(labels), "height": side, "width": side, "classes": np.bincount(labels).tolist()}
     images = generator.integers(0, 256, (len(labels), side, side), np.uint8)
+    verdict = apply_gate(
+        Gate(min_accuracy=threshold, margin=0.5),
+        evaluation,
+        probabilities,
+        labels=labels,
+        smoke_test=SMOKE_TEST,
+        baseline=Baseline(version=7) if champion else Baseline(absence="no champion yet"),
+        baseline_probabilities=perfect if champion else None,
+    )
+    changes = changed_sides(images, labels, probabilities, perfect)
     card = ModelCard(
         dataset=dataset,
         recipe="tutorial",
         seed=42,
         hyperparameters={"epochs": 2, "layers": [32, 10], "augment": False},
+        recipe_hyperparameters={"epochs": 3, "layers": [32, 10], "augment": False},
         evaluation=evaluation,
-        history={"loss": [1.2, 0.4], "accuracy": [0.6, 0.9], "learning_rate": [0.01, 0.01], "seconds": [3.1, 3.0]},
-        champion=measure(perfect, labels),
+        champion=Champion(measure(perfect, labels), 0.0, {"epochs": 2, "layers": [8]}, changes) if champion else None,
         reliability=reliability_bins(probabilities, labels),
-        verdict=apply_gate(
-            Gate(min_accuracy=threshold, margin=0.5),
-            evaluation,
-            probabilities,
-            labels=labels,
-            smoke_test=SmokeTest(weights_bytes=100, latency_ms=1.0, throughput=100.0),
-            baseline=Baseline(version=7),
-            baseline_probabilities=perfect,
-        ),
+        calibration_error=calibration_error(probabilities, labels),
+        history={"loss": [1.2, 0.4], "accuracy": [0.6, 0.9]},
+        learning_rates=[0.001, 0.01, 0.0],
+        verdict=verdict,
+        smoke_test=SMOKE_TEST,
+        parameters=13_610,
         data_report={"errors": [], "warnings": [problem], "train": split, "test": None},
         lineage={"weights": "ab" * 32},
-        mistakes=worst_mistakes(images, labels, probabilities),
-        lost=worst_mistakes(images, labels, probabilities, among=np.ones(len(labels), bool)),
+        mistakes=worst_mistakes(images, labels, probabilities, perfect if champion else None),
+        samples=class_samples(images, labels),
+        class_names=names,
     )
     return card, draw_figures(card)
 
 
 def test_page_loads_nothing() -> None:
-    """The tags of the page nest; it runs no script and loads nothing; each figure is in it, with a description."""
+    """The tags of the page nest; it runs no script and loads nothing; its pictures are in it."""
     text = report_html(*run())
     page = Page(text)
-    figures = [attributes for tag, attributes in page.tags if tag == "img"]
-    assert len(figures) == 11
-    assert all(str(figure["src"]).startswith("data:image/png;base64,") and figure["alt"] for figure in figures)
+    assert all(
+        str(attributes["src"]).startswith("data:image/png;base64,") for tag, attributes in page.tags if tag == "img"
+    )
     assert not {"script", "link", "iframe", "object"} & {tag for tag, _ in page.tags}
     assert not re.search(r"https?:|url\(|@import", text)
+
+
+def test_figures_are_described() -> None:
+    """Each figure is in the page as one image with a description in words, and with a caption."""
+    card, figures = run()
+    drawn = [
+        figure
+        for group in figures
+        for figure in (group if isinstance(group, tuple) and group and isinstance(group[0], Figure) else [group])
+    ]
+    images = [attributes["aria-label"] for tag, attributes in Page(report_html(card, figures)).tags if tag == "svg"]
+    assert sorted(map(str, images)) == sorted(figure.alt for figure in drawn) and len(images) == 10
+    assert all(figure.caption for figure in drawn)
+
+
+@pytest.mark.parametrize("champion", [False, True])
+def test_champion_comes_first(champion: bool) -> None:
+    """With a champion, the first section is about the differences to it; without one, nothing speaks of it."""
+    page = report_html(*run(champion=champion))
+    sections = [attributes["id"] for tag, attributes in Page(page).tags if tag == "section"]
+    linked = [str(attributes["href"])[1:] for tag, attributes in Page(page).tags if tag == "a"]
+    assert sections == linked and (sections[0] == "champion") == champion
+    assert ("Now wrong: 4 images" in page) == champion and ("Now right: 0 images" in page) == champion
+    assert champion or "champion" not in page.replace("no champion yet", "").replace("No champion yet", "")
+
+
+def test_tiles_have_one_unit() -> None:
+    """Each tile has a label, a number and exactly one unit, which the number does not repeat."""
+    items = re.findall(r"<li>([^<]+) <b>([^<]+) <span class=\"unit\">([^<]+)</span></b>", report_html(*run()))
+    assert [label for label, _, _ in items] == [
+        *("Accuracy", "To champion", "Mistakes", "Lowest recall", "Loss", "Calibration error"),
+        *("Network", "Weights file", "Latency", "Throughput"),
+    ]
+    assert all(re.fullmatch(r"[+\u2212]?[\d,.]+", value) and unit.strip() for _, value, unit in items)
+
+
+@pytest.mark.parametrize(("classes", "side"), [(3, 28), (20, 300), (256, 300)])
+def test_page_is_small(classes: int, side: int) -> None:
+    """The page has at most 300 kB, even with large images of pure noise that are all misread."""
+    text = report_html(
+        *run(classes, errors=1000, side=side, names=tuple(f"a class with a long name {i}" for i in range(classes)))
+    )
+    assert len(text.encode()) <= 300_000
+
+
+def test_changed_hyperparameters_come_first() -> None:
+    """What differs from the recipe or the champion is in a table with their values; the rest is folded."""
+    page = report_html(*run())
+    shown, folded = page.split("These differ from the recipe or the champion.")[1].split("<details>")[:2]
+    assert re.findall(r"<th scope=\"row\">(\w+)</th><td>([^<]*)</td><td>([^<]*)</td><td>([^<]*)</td>", shown) == [
+        ("epochs", "2", "3", "2"),
+        ("layers", "32, 10", "32, 10", "8"),
+        ("augment", "no", "no", "none"),
+    ]
+    assert "The other 0" in folded
 
 
 def test_table_headers_have_scope() -> None:
@@ -103,8 +170,9 @@ def test_table_headers_have_scope() -> None:
 
 
 def test_hostile_names_stay_text() -> None:
-    """The name of a data set is shown as text; it is neither HTML nor Markdown."""
-    card, figures = run(dataset=HOSTILE)
+    """The names of a data set and its classes are shown as text; they are neither HTML nor Markdown."""
+    card, figures = run(dataset=HOSTILE, names=(HOSTILE, f"{MARK}2", "]]>"))
+    assert report_html(card, figures).count(MARK) == 1
     assert "script" not in {tag for tag, _ in Page(report_html(card, figures)).tags}
     for piece in report_markdown(card, figures).values():
         assert "<script" not in piece and "[a](" not in piece and "\n# " not in piece
@@ -132,7 +200,7 @@ def test_verdict_is_in_words(threshold: float, word: str) -> None:
     """The page and the metrics say the verdict in a word, and the accuracy and its interval in percent."""
     card, figures = run(threshold=threshold)
     for text in report_html(card, figures), report_markdown(card, figures)["metrics"]:
-        assert f"{word}: " in text
+        assert word in text and (word == "Passed" or card.verdict.reason[1:].split(",")[0] in text)
         assert "Accuracy 90.00\u00a0% (95\u00a0% interval 76.95\u00a0% to 96.04\u00a0%)" in text
 
 
@@ -166,11 +234,9 @@ def test_nothing_to_draw_is_said() -> None:
 
 def test_classes_have_their_names() -> None:
     """Classes with names are called by them in tables, errors, mistakes and figures, in the page and in the pieces."""
-    card, _ = run()
-    card = named(card, ("cat", "<dog>", "$5"))
-    figures = draw_figures(card)
+    card, figures = run(names=("cat", "<dog>", "$5"))
     page, pieces = report_html(card, figures), report_markdown(card, figures)
-    assert "cat predicted as &lt;dog&gt;: 2 images" in page and "true cat, predicted &lt;dog&gt;" in page
+    assert "cat read as &lt;dog&gt;: 2 images" in page and "model &lt;dog&gt;, 93.3\u00a0%" in page
+    assert "<dog>" not in page
     assert "cat as <dog>" in figures.confusion.alt
     assert "| cat |" in pieces["metrics"] and "true cat" in pieces["mistakes"]
-    assert draw_figures(card).confusion.png == figures.confusion.png

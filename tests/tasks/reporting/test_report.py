@@ -6,8 +6,20 @@ from tasks.data.validate import Validated
 from tasks.evaluation.checks import apply_gate
 from tasks.evaluation.gate import Baseline, Gate, SmokeTest
 from tasks.evaluation.metrics import Evaluation
-from tasks.reporting.report import report
+from tasks.evaluation.save_weights import Saved
+from tasks.model.hyperparameters import Hyperparameters
+from tasks.reporting.report import count_parameters, report
 from tests.tasks.conftest import Lesson
+
+SMOKE_TEST = SmokeTest(weights_bytes=1, latency_ms=1.0, throughput=1.0)
+
+
+def test_parameters_are_counted(lesson: Lesson) -> None:
+    """The parameters of a file of weights are as many as Keras counts in the network."""
+    from tasks.model.network import build_network
+
+    network = build_network(lesson.hyperparameters, lesson.images.train.shape[1:], lesson.targets.train.shape[1])
+    assert count_parameters(lesson.store.path(lesson.trained.weights)) == network.count_params()
 
 
 @pytest.mark.parametrize("has_champion", [False, True])
@@ -20,7 +32,7 @@ def test_report_of_a_run(has_champion: bool, lesson: Lesson) -> None:
         Evaluation.model_validate(store.get_json(scored.evaluation)),
         store.get(scored.probabilities),
         labels=store.get(lesson.data.test.labels),
-        smoke_test=SmokeTest(weights_bytes=1, latency_ms=1.0, throughput=1.0),
+        smoke_test=SMOKE_TEST,
         baseline=Baseline(version=7) if has_champion else Baseline(absence="no champion yet"),
     )
     reported = report.fn(
@@ -30,13 +42,15 @@ def test_report_of_a_run(has_champion: bool, lesson: Lesson) -> None:
             data=lesson.data.model_copy(update={"class_names": ("cat",)}),
             report=store.put_json({"errors": [], "warnings": [], "train": {"classes": [5, 6]}}),
         ),
+        recipe_hyperparameters=Hyperparameters(),
         trained=lesson.trained,
+        saved=Saved(weights=lesson.trained.weights, smoke_test=store.put_json(SMOKE_TEST.model_dump(mode="json"))),
         scored=scored,
         baseline_probabilities=champion,
         verdict=store.put_json(verdict.model_dump(mode="json")),
         store=store,
     )
     page, pieces = store.path(reported.html).read_text(), store.get_json(reported.markdown)
-    assert "<td>cat: 5; 1: 6</td>" in page
-    assert verdict.reason in page and lesson.trained.weights.sha256 in page
-    assert ("champion" in pieces, "the champion, version 7" in page) == (has_champion, has_champion)
+    assert "cat: 45.45 % of the train images" in page and "| cat | 5 |" in pieces["validation"]
+    assert "Every check of the gate holds." in page and lesson.trained.weights.sha256 in page
+    assert ("champion" in pieces, "Against the champion, version 7" in page) == (has_champion, has_champion)

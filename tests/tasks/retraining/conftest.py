@@ -12,8 +12,8 @@ from tasks.data.datasets import Splits
 from tasks.data.images import rescale
 from tasks.model.hyperparameters import Hyperparameters
 from tasks.registry.versions import Version
+from tasks.retraining.batch_judge import OnDrift
 from tasks.retraining.collect import Arrivals, collect
-from tasks.retraining.judgement.batch_judge import OnDrift
 from tests.conftest import Arrays
 from tests.tasks.registry.conftest import candidate
 

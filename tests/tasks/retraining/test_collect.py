@@ -14,17 +14,17 @@ from artifacts.storage.store import Ref, Store
 from tasks.data.datasets import Splits
 from tasks.registry.registry import Registry
 from tasks.registry.versions import Version
-from tasks.retraining import feedback
 from tasks.retraining.collect import Arrivals, collect
-from tasks.retraining.inbox import add_batch
+from tasks.retraining.incoming import feedback
+from tasks.retraining.incoming.inbox import add_batch
+from tasks.retraining.incoming.notes import Decision, Note, write_note
 from tasks.retraining.ledger import accepted_batches, read_ledger, withdraw_batch
-from tasks.retraining.notes import Decision, Note, write_note
 from tasks.retraining.quarantine import batches_aside, release_batch
 from tasks.retraining.states import find_batch, list_batches
 from tests.command import ROOT
 from tests.pictures import seven
 from tests.tasks.retraining.conftest import LIMIT, Batch, judge, npz
-from tests.tasks.retraining.test_batch_formats import pictures
+from tests.tasks.retraining.incoming.test_batch_formats import pictures
 
 
 def test_all_ways_in(store: Store, base: Splits, tmp_path: Path, new_digits: Batch) -> None:

@@ -8,9 +8,9 @@ import pytest
 from artifacts.errors import DigitflowError, UsageError
 from artifacts.storage.store import Store
 from tasks.data.datasets import Splits
-from tasks.retraining.inbox import add_batch
+from tasks.retraining.incoming.inbox import add_batch
+from tasks.retraining.incoming.notes import Decision
 from tasks.retraining.ledger import accepted_batches, read_ledger, withdraw_batch
-from tasks.retraining.notes import Decision
 from tests.tasks.retraining.conftest import Batch, judge, npz
 
 

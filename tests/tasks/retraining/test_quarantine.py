@@ -7,7 +7,7 @@ import pytest
 
 from artifacts.errors import UsageError
 from artifacts.storage.store import Store
-from tasks.retraining.notes import Decision, read_note
+from tasks.retraining.incoming.notes import Decision, read_note
 from tasks.retraining.quarantine import batches_aside, release_batch, set_aside
 
 

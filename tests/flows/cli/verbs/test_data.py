@@ -14,10 +14,10 @@ from artifacts.storage.store import Store
 from flows.cli.verbs.data import announce_batch
 from tasks.data.datasets import Split
 from tasks.registry.registry import Registry
-from tasks.retraining import feedback
-from tasks.retraining.inbox import add_batch
+from tasks.retraining.incoming import feedback
+from tasks.retraining.incoming.inbox import add_batch
+from tasks.retraining.incoming.notes import Note, read_note
 from tasks.retraining.ledger import Batch, content_digest, read_ledger, write_ledger
-from tasks.retraining.notes import Note, read_note
 from tasks.retraining.quarantine import set_aside
 from tests.flows.cli.conftest import Called
 from tests.tasks.registry.conftest import register

@@ -16,8 +16,8 @@ from flows.cli.verbs.train import _left_out
 from flows.plan import Plan
 from tasks.data.datasets import FILES
 from tasks.registry.registry import Registry
+from tasks.retraining.incoming.notes import Decision
 from tasks.retraining.ledger import withdraw_batch
-from tasks.retraining.notes import Decision
 from tests.command import Finished, assert_refused, digitflow
 from tests.conftest import Arrays, serve, write_idx
 from tests.flows.cli.conftest import TINY, assert_whole

@@ -17,9 +17,9 @@ import pytest
 from artifacts.errors import DigitflowError
 from artifacts.storage.store import Store
 from tasks.data.datasets import Splits
-from tasks.retraining import feedback
-from tasks.retraining.batch_formats import read_batch
-from tasks.retraining.feedback import hand_in, is_due, keep, waiting
+from tasks.retraining.incoming import feedback
+from tasks.retraining.incoming.batch_formats import read_batch
+from tasks.retraining.incoming.feedback import hand_in, is_due, keep, waiting
 from tests.command import environment
 from tests.conftest import Arrays
 from tests.tasks.retraining.conftest import LIMIT, judge
@@ -74,7 +74,7 @@ def test_when_due(home: Path, digits: Arrays, monkeypatch: pytest.MonkeyPatch) -
 
 
 KEEPER = """
-import os, sys; from pathlib import Path; import numpy as np; from tasks.retraining.feedback import keep
+import os, sys; from pathlib import Path; import numpy as np; from tasks.retraining.incoming.feedback import keep
 for i in range(5):
     keep(np.full((4, 4), 10 * int(sys.argv[2]) + i, np.uint8), int(sys.argv[2]), "digits", Path(sys.argv[1]))
 os.kill(os.getpid(), 9)

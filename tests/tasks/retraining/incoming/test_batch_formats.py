@@ -12,7 +12,7 @@ from artifacts.errors import BadSource, UsageError
 from artifacts.storage.store import Store
 from tasks.data import idx
 from tasks.pictures.conventions import MNIST
-from tasks.retraining.batch_formats import Target, check_batch, load_batch, read_batch
+from tasks.retraining.incoming.batch_formats import Target, check_batch, load_batch, read_batch
 from tests.pictures import seven
 from tests.tasks.data.reader.conftest import class_folders, pixel_table
 from tests.tasks.retraining.conftest import LIMIT, Batch, npz

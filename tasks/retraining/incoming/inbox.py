@@ -12,8 +12,8 @@ from artifacts.errors import DigitflowError, UsageError
 from artifacts.storage.home import APPROVAL, BATCHES, INBOX, KEPT_BATCHES, QUARANTINE, disk_errors, locked
 from tasks.data.datasets import BATCH_FORMATS
 from tasks.data.reader.files import is_system_file, walk
-from tasks.retraining.batch_formats import dataset_named_in, may_be_batch
-from tasks.retraining.notes import Note, read_note, write_note
+from tasks.retraining.incoming.batch_formats import dataset_named_in, may_be_batch
+from tasks.retraining.incoming.notes import Note, read_note, write_note
 
 
 def add_batch(path: Path, home: Path, note: Note | None = None) -> Path:

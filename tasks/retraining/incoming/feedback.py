@@ -16,8 +16,8 @@ from pydantic import Base64Bytes, BaseModel, Field, PositiveInt, ValidationError
 from artifacts.errors import DigitflowError
 from artifacts.storage.home import CORRECTIONS, disk_errors, locked
 from tasks.data.images import Grey
-from tasks.retraining.inbox import add_batch
-from tasks.retraining.notes import Note
+from tasks.retraining.incoming.inbox import add_batch
+from tasks.retraining.incoming.notes import Note
 
 DUE_COUNT = 100
 """Corrections that make a batch due."""

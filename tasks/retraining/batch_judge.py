@@ -12,11 +12,11 @@ from tasks.data.datasets import Split, Splits
 from tasks.monitoring.drift import measure_drift
 from tasks.pictures.training_layout import measure_conventions
 from tasks.registry.versions import Version
-from tasks.retraining.batch_formats import BatchData, Target, load_batch
+from tasks.retraining.incoming.batch_formats import BatchData, Target, load_batch
+from tasks.retraining.incoming.notes import Note, read_note
 from tasks.retraining.judgement.label_check import LabelCheck
 from tasks.retraining.judgement.label_judge import LabelJudge, why_not_judged
 from tasks.retraining.ledger import Batch, content_digest, keep_fitted, store_batch
-from tasks.retraining.notes import Note, read_note
 from tasks.retraining.quarantine import Place, batches_aside
 
 OnDrift = Literal["accept", "refuse"]

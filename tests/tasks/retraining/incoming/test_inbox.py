@@ -7,9 +7,9 @@ import pytest
 from artifacts.errors import DigitflowError, UsageError
 from artifacts.storage.store import Store
 from tasks.data.datasets import Splits
-from tasks.retraining.inbox import add_batch, fetch_batches
+from tasks.retraining.incoming.inbox import add_batch, fetch_batches
 from tests.tasks.retraining.conftest import Batch, judge, npz
-from tests.tasks.retraining.test_batch_formats import pictures
+from tests.tasks.retraining.incoming.test_batch_formats import pictures
 
 
 def test_only_batches_are_added(store: Store, tmp_path: Path) -> None:

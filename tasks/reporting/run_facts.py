@@ -1,0 +1,45 @@
+"""Which run a report is of. The step `report` cannot know it, so it is written into the page when the run ends."""
+
+import hashlib
+import html
+
+from artifacts.lineage.manifest import Manifest
+from artifacts.storage.store import canonical_json
+
+MARK = "<!-- the run -->"
+"""Where a page takes the facts. Nothing that users name can contain it, since the page escapes their texts."""
+LIBRARIES = ("python", "keras", "tensorflow", "jax", "numpy", "prefect")
+
+
+def with_run_facts(page: bytes, manifest: Manifest, *, version: int | None, seconds: float) -> bytes:
+    """The page of a report with the facts of its run, which took `seconds`, and the model's version, if registered."""
+    facts = run_facts(manifest, version=version, seconds=seconds)
+    rows = [f"<div><dt>{html.escape(name)}</dt><dd>{html.escape(value)}</dd></div>" for name, value in facts.items()]
+    return page.replace(MARK.encode(), "\n".join(rows).encode(), 1)
+
+
+def run_facts(manifest: Manifest, *, version: int | None, seconds: float) -> dict[str, str]:
+    """Version, run, date, duration, machine, code and libraries, in words by their names."""
+    machine = manifest.machine
+    system = str(machine.get("platform")).partition("-")[0]
+    facts = {"Version": str(version)} if version else {}
+    return facts | {
+        "Run": manifest.run,
+        "Date": f"{manifest.started:%Y-%m-%d %H:%M} UTC",
+        "Duration": _duration(manifest, seconds),
+        "Machine": f"{system} on {machine.get('processor')}, {machine.get('cores')} cores",
+        "Libraries": ", ".join(f"{name} {machine[name]}" for name in LIBRARIES if name in machine),
+        "Code": f"{_code(manifest)} (equal for equal code of all steps)",
+    }
+
+
+def _duration(manifest: Manifest, seconds: float) -> str:
+    trained = next((step for step in manifest.steps if step.name == "train"), None)
+    if trained is None or trained.cached:
+        return f"{seconds:.1f} s; an earlier run trained the model"
+    return f"{seconds:.1f} s, of these {trained.seconds:.1f} s training"
+
+
+def _code(manifest: Manifest) -> str:
+    """A digest of the code that the steps of a run reach."""
+    return hashlib.sha256(canonical_json([sorted(step.call.code.values()) for step in manifest.steps])).hexdigest()[:12]

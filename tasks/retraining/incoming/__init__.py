@@ -1,0 +1,1 @@
+"""How do labelled batches arrive: in which forms, from whom, and where do they wait?"""
