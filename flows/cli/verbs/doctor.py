@@ -15,13 +15,13 @@ def doctor(*, json: Switch = False) -> int:
         Print one JSON list on stdout.
     """
     from artifacts.storage.settings import Settings
-    from flows.cli.checks import check_all
+    from flows.cli.checks.all_checks import check_all
 
-    checks = check_all(Settings.load())
+    found = check_all(Settings.load())
     if json:
-        show_json([check._asdict() for check in checks])
+        show_json([check._asdict() for check in found])
     else:
-        show_table([("CHECK", "STATE", "FOUND"), *((check.what, check.state, check.found) for check in checks)])
-        if remedies := [(check.what, check.remedy) for check in checks if check.remedy]:
+        show_table([("CHECK", "STATE", "FOUND"), *((check.what, check.state, check.found) for check in found)])
+        if remedies := [(check.what, check.remedy) for check in found if check.remedy]:
             show_table([("", ""), ("CHECK", "WHAT TO DO"), *remedies])
-    return int(any(check.state == "problem" for check in checks))
+    return int(any(check.state == "problem" for check in found))

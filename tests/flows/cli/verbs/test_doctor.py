@@ -14,8 +14,9 @@ import pytest
 
 from artifacts.storage.settings import Settings
 from artifacts.storage.store import Store
-from flows.cli import checks
-from flows.cli.checks import Check, check_all
+from flows.cli.checks import machine, models
+from flows.cli.checks.all_checks import check_all
+from flows.cli.checks.check import Check
 from tasks.registry.registry import Registry
 from tests.command import digitflow
 from tests.tasks.registry.conftest import register
@@ -75,7 +76,7 @@ def test_remedies_are_shown(home: Path) -> None:
 def test_packages_that_are_not_the_locked_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another version than the locked one is named with both; a package that is not installed is none."""
     (tmp_path / "lock").write_text(f"numpy==0.1 \\\nkeras=={version('keras')} \\\nnot-installed==1.0 \\\n")
-    monkeypatch.setattr(checks, "LOCK", tmp_path / "lock")
+    monkeypatch.setattr(machine, "LOCK", tmp_path / "lock")
     assert found("packages") == ("packages", "problem", f"numpy {version('numpy')}, not 0.1", "make setup")
 
 
@@ -125,10 +126,42 @@ def test_stale_champion(days: int, state: str, home: Path, monkeypatch: pytest.M
     registry = Registry(home)
     registry.promote(register(Store(home), 1), "the first", None)
     monkeypatch.setenv("DIGITFLOW_STALE_DAYS", "3")
-    monkeypatch.setattr(checks, "time", lambda: time() + days * 24 * 3600)
+    monkeypatch.setattr(models, "time", lambda: time() + days * 24 * 3600)
     check = found("model registry")
     assert check.state == state and ("version 1 of digits, last 4 d ago" in check.found) == (state == "note")
     assert ("retrain" in check.remedy) == (state == "note")
+
+
+@pytest.mark.parametrize(
+    ("what", "variables"),
+    [
+        ("nightly", {"DIGITFLOW_CRON": "0 30 * * *"}),
+        ("nightly", {"DIGITFLOW_TIMEZONE": "Europe/Atlantis"}),
+        ("nightly", {"DIGITFLOW_NIGHTLY": "sometimes"}),
+        ("shared inbox", {"DIGITFLOW_INBOX": "file:///no/such/folder"}),
+        ("home", {"DIGITFLOW_HOME": "/proc/home"}),
+    ],
+)
+def test_variables_that_will_not_do(what: str, variables: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A variable whose value cannot serve is a problem, with the value and the variable."""
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+        assert found(what).state == "problem"
+        assert value in found(what).found and name in found(what).found + found(what).remedy
+
+
+def test_nightly_schedule(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A schedule that Prefect understands is sound."""
+    monkeypatch.setenv("DIGITFLOW_CRON", "30 2 * * *")
+    monkeypatch.setenv("DIGITFLOW_TIMEZONE", "Europe/Berlin")
+    assert found("nightly").state == "ok"
+
+
+def test_damaged_ledger(home: Path) -> None:
+    """A ledger of batches that cannot be read is a problem: every retraining would end."""
+    (home / "batches").mkdir(parents=True)
+    (home / "batches" / "mnist.json").write_text("[{")
+    assert found("batches").state == "problem" and "mnist.json" in found("batches").found
 
 
 def test_server_that_is_none(late: int, monkeypatch: pytest.MonkeyPatch) -> None:
