@@ -153,3 +153,8 @@ def test_settings_are_documented_once() -> None:
     rows = [name for page in PAGES for name in row.findall(page.read_text())]
     settings = [f"DIGITFLOW_{field.upper()}" for field in Settings.model_fields]
     assert [name for name in settings if rows.count(name) != 1] == []
+
+
+def test_readme_is_short() -> None:
+    """The first page has at most 900 words; the rest is in docs/."""
+    assert len((ROOT / "README.md").read_text().split()) <= 900
