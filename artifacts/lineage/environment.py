@@ -1,12 +1,19 @@
 """The backend of Keras, the versions of libraries, and the machine."""
 
+import contextlib
 import os
 import platform
+import re
 import sys
 from functools import cache
 from importlib.util import find_spec
+from pathlib import Path
 
 from artifacts.errors import UsageError
+
+INSTRUCTIONS = ("amx_tile", "avx512_bf16", "avx512_vnni", "avx512f", "avx2", "avx", "sse4_1", "sve", "asimd")
+"""Sets of vector instructions, the widest first."""
+CPUINFO = Path("/proc/cpuinfo")
 
 
 def backend() -> str:
@@ -16,7 +23,7 @@ def backend() -> str:
         raise UsageError(f"KERAS_BACKEND is {name!r}; the networks train with tensorflow or jax")
     if name == "jax" and not find_spec(name):
         raise UsageError(
-            f"KERAS_BACKEND is {name!r}, which is not installed; README.md says how to add the extra {name}"
+            f"KERAS_BACKEND is {name!r}, which is not installed; docs/operations.md says how to add the extra {name}"
         )
     return name
 
@@ -47,6 +54,20 @@ def tensorflow_settings() -> dict[str, str]:
     return {name: os.environ.get(name) or default for name, default in defaults.items()}
 
 
+def instruction_set() -> str:
+    """The widest vector instructions of this processor that oneDNN has code for, as Linux calls them; "" elsewhere.
+
+    They decide the order of sums in convolutions, and so the last bits of the weights. ONEDNN_MAX_CPU_ISA narrows them.
+    """
+    if limit := os.environ.get("ONEDNN_MAX_CPU_ISA"):
+        return limit.lower()
+    with contextlib.suppress(OSError):
+        told = re.search(r"^(?:flags|Features)\s*:(.*)$", CPUINFO.read_text(errors="replace"), re.MULTILINE)
+        flags = told[1].split() if told else []
+        return next((name for name in INSTRUCTIONS if name in flags), "")
+    return ""
+
+
 def machine() -> dict[str, str | int]:
     """The parts of the machine that a result may depend on besides code and data."""
     return {
@@ -55,6 +76,7 @@ def machine() -> dict[str, str | int]:
         "cores": os.cpu_count() or 1,
         "python": sys.version.split()[0],
         "threads": tensorflow_settings()["TF_NUM_INTRAOP_THREADS"],
+        "instructions": instruction_set(),
         "onednn": tensorflow_settings()["TF_ENABLE_ONEDNN_OPTS"],
         **versions(("keras", "backend", "numpy", "prefect")),
     }

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from artifacts.storage.arrays import Labels, Probabilities
 from tasks.data.datasets import name_of
 from tasks.evaluation.gate import Baseline, Check, Gate, SmokeTest, Verdict
-from tasks.evaluation.metrics import Evaluation, calibration_error
+from tasks.evaluation.metrics import Evaluation, calibration_error, measure
 from tasks.evaluation.paired_tests import PairedCounts, difference_interval, discordant, non_inferiority, superiority
 
 
@@ -31,6 +31,9 @@ def apply_gate(
     champion = f"version {baseline.version}"
     if baseline_probabilities is not None:
         checks.append(_against(gate, champion, discordant(probabilities, baseline_probabilities, labels)))
+        if gate.max_recall_loss is not None:
+            theirs = measure(baseline_probabilities, labels)
+            checks.append(_worst_class(gate.max_recall_loss, champion, evaluation, theirs, class_names=class_names))
     if counts_on_new_images is not None:
         checks.append(_on_new_images(gate, champion, counts_on_new_images))
     checks += _operational(gate, smoke_test)
@@ -79,6 +82,16 @@ def _against(gate: Gate, champion: str, counts: PairedCounts) -> Check:
         margin = gate.margin or max(0.005, min(20 / counts.total, 0.5))
         p, limit, relation = non_inferiority(*counts, margin), -margin, f"worse by {100 * margin:.3g} points"
     return _of_difference(_at_most(f"p-value of being {relation} than {champion}", p, gate.significance), limit, counts)
+
+
+def _worst_class(
+    limit: float, champion: str, ours: Evaluation, theirs: Evaluation, *, class_names: tuple[str, ...]
+) -> Check:
+    """The class whose recall falls most against the champion's; a gain counts as a negative loss."""
+    lost = {now.label: was.recall - now.recall for now, was in zip(ours.per_class, theirs.per_class, strict=True)}
+    label = max(lost, key=lambda label: lost[label])
+    name = f"loss of recall of class {name_of(label, class_names)} against {champion}, the greatest,"
+    return _at_most(name, lost[label], limit)
 
 
 def _on_new_images(gate: Gate, champion: str, counts: PairedCounts) -> Check:

@@ -55,6 +55,9 @@ class Gate(BaseModel, frozen=True, extra="forbid"):
         description="Loss of accuracy that non-inferiority tolerates; unset: half a point, or 20 test "
         "images if that is more, since a small test set cannot show less",
     )
+    max_recall_loss: float | None = Field(
+        None, ge=0, le=1, description="Greatest loss of recall of any class against the champion, on the same images"
+    )
     significance: float = Field(0.05, gt=0, lt=0.5, description="Level of the one-sided test against the champion")
     max_weights_bytes: int | None = Field(None, gt=0, description="Greatest size of the weights file")
     max_latency_ms: float | None = Field(None, gt=0, description="Greatest median latency of one image, in ms")
@@ -96,7 +99,7 @@ class Check(BaseModel, frozen=True):
 
     def _numbers(self, digits: int) -> tuple[str, str]:
         """Value and threshold with so many digits."""
-        is_share = self.name.startswith(("accuracy", "recall"))
+        is_share = self.name.startswith(("accuracy", "recall", "loss of recall"))
         value, threshold = (
             f"{100 * n:.{digits}g}%" if is_share else f"{n:.{digits + 2}g}" for n in (self.value, self.threshold)
         )

@@ -141,9 +141,9 @@ def judged_before(
     registry: ModelRegistry, manifests: Iterable[Manifest], *, dataset: str, weights: Ref, test: Digest, gate: Gate
 ) -> Manifest | None:
     """The latest finished run that judged these weights on these raw test images by the same gate."""
-    asked = gate.model_dump(mode="json")
-    for run in manifests:
-        is_same = (run.dataset, run.gate, run.weights) == (dataset, asked, weights)
+    asked, unset = gate.model_dump(mode="json"), Gate().model_dump(mode="json")
+    for run in manifests:  # a limit that older code did not have was not set
+        is_same = (run.dataset, unset | run.gate, run.weights) == (dataset, asked, weights)
         if is_same and run.test is not None and run.test.sha256 == test and run.version is not None:
             return run if registry.contains(run.registry, run.version, weights) else None
     return None

@@ -98,6 +98,27 @@ def test_each_limit(limit: dict[str, Any], too_strict: dict[str, Any]) -> None:
     assert [check.passed for check in result.checks] == [True, False]
 
 
+@pytest.mark.parametrize(("limit", "passed"), [(0.25, True), (0.24, False), (None, True)])
+def test_worst_class_against_the_champion(limit: float | None, passed: bool) -> None:
+    """A model that loses more recall of a class than the limit is rejected, although its accuracy is the champion's."""
+    labels = np.repeat(np.arange(2), 20).astype(np.uint8)
+    ours, theirs = labels.copy(), labels.copy()
+    ours[:5], theirs[20:25] = 1, 0
+    result = apply_gate(
+        Gate(min_accuracy=0.5, max_recall_loss=limit, margin=0.3),
+        measure(np.eye(2, dtype=np.float32)[ours], labels),
+        np.eye(2, dtype=np.float32)[ours],
+        labels=labels,
+        smoke_test=MEASURED,
+        baseline=Baseline(version=7),
+        baseline_probabilities=np.eye(2, dtype=np.float32)[theirs],
+        class_names=("cat", "dog"),
+    )
+    assert result.passed == passed
+    words = "loss of recall of class cat against version 7, the greatest, is 25%"
+    assert (words in result.reason) == (limit is not None)
+
+
 @pytest.mark.parametrize(
     ("correct", "champion", "kind", "passed"),
     [
