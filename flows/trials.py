@@ -80,7 +80,7 @@ def _cluster(address: str) -> "Iterator[TaskRunner[Any]]":
     try:
         from prefect_dask.task_runners import DaskTaskRunner
     except ImportError:
-        raise UsageError("the runner dask needs the extra dask; README.md says how to add it") from None
+        raise UsageError("the runner dask needs the extra dask; docs/operations.md says how to add it") from None
     with DaskTaskRunner(address=address, client_kwargs={"timeout": 10}) as runner:
         try:
             _ = runner.client  # connects

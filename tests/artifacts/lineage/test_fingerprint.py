@@ -183,6 +183,7 @@ def test_swapped_definitions_count(swaps: dict[str, tuple[str, str]], tmp_path: 
         tree = tmp_path / str(len(seen))
         shutil.copytree(ROOT / "artifacts", tree / "artifacts", ignore=shutil.ignore_patterns("home", "__pycache__"))
         (tree / "tasks").mkdir()
+        (tree / "tasks/__init__.py").touch()  # a folder without it is looked for last
         for name, text in modules.items():
             (tree / f"tasks/{name}.py").write_text(text)
         (print_,) = printed("fingerprint", tree, "tasks.root.root").values()
