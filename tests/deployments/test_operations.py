@@ -1,17 +1,14 @@
 """After a kill of any process, no work is lost or done twice; approval and a password are asked for where set."""
 
-import contextlib
-from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
-from prefect.automations import Automation
 from prefect.client.orchestration import get_client
 from prefect.states import Pending
 
 from deployments.automations import dead_runs, stuck_runs
 from tests.command import eventually
-from tests.deployments.live import Live, ending_of, on_sqlite, state_of
+from tests.deployments.live import Live, ending_of, impatient, on_sqlite, state_of
 
 pytestmark = [pytest.mark.prefect, on_sqlite]
 
@@ -75,17 +72,6 @@ def test_a_run_never_starts(live: Live) -> None:
         run = client.create_flow_run_from_deployment(deployment.id, state=Pending())
         assert ending_of(run) == "Crashed"
         assert "never started" in str(state_of(run).message)
-
-
-@contextlib.contextmanager
-def impatient(automation: Automation) -> Iterator[None]:
-    """Create an automation with a shorter timeout beside the deployed one."""
-    automation.name = "impatient"
-    automation.create()
-    try:
-        yield
-    finally:
-        automation.delete()
 
 
 @pytest.mark.parametrize(("seed", "promote", "ending"), [(9, True, "Promoted"), (10, False, "Declined")])
