@@ -84,7 +84,7 @@ test-all: setup-dev
 	$(BIN)/pytest $(PARALLEL)
 
 PARALLEL = --numprocesses=logical --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
-LONG = prefect or browser or full_mnist or postgres or redis or slow
+LONG = prefect or browser or full_mnist or postgres or redis or namespaces or slow
 
 lint: setup-dev
 	$(BIN)/ruff check .

@@ -6,6 +6,7 @@ import http.server
 import json
 import os
 import shutil
+import subprocess
 import sys
 import threading
 import warnings
@@ -197,6 +198,15 @@ def in_use(api: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return home
 
 
+@functools.cache
+def _can_make_networks() -> bool:
+    """Whether a network namespace with a bridge can be made; this one is gone at once."""
+    if not (shutil.which("unshare") and shutil.which("ip")):
+        return False
+    command = ["unshare", "--net", "ip", "link", "add", "name", "switch", "type", "bridge"]
+    return subprocess.run(command, capture_output=True).returncode == 0
+
+
 NEEDS = {
     "full_mnist": (
         lambda: bool(os.environ.get("DIGITFLOW_TEST_MNIST")),
@@ -206,6 +216,7 @@ NEEDS = {
         lambda: bool(os.environ.get("DIGITFLOW_TEST_POSTGRES")),
         "DIGITFLOW_TEST_POSTGRES names no folder with PostgreSQL's programs",
     ),
+    "namespaces": (_can_make_networks, "no network can be made: that needs root's rights, and ip from iproute2"),
     "redis": (lambda: bool(shutil.which("redis-server")), "redis-server is not installed"),
     "browser": (
         lambda: bool(shutil.which("chromium") and shutil.which("chromedriver")),

@@ -14,7 +14,7 @@ from artifacts.errors import DigitflowError, UsageError, hide_passwords
 from artifacts.lineage.environment import versions
 from artifacts.storage.database_template import DatabaseTemplate
 from artifacts.storage.home import MLFLOW, locked
-from artifacts.storage.leases import leased
+from artifacts.storage.leases import leased, require_lease
 from artifacts.storage.settings import Settings
 from artifacts.storage.store import Store
 from tasks.registry.local_reads import LocalDatabase
@@ -198,8 +198,16 @@ class Tracking:
     def locked(self) -> Iterator[None]:
         """One writer at a time: on this machine, and on all that share DIGITFLOW_LOCKS. It may take the lock again."""
         url = "" if self.is_local else Settings.load().locks
-        with locked(self._home, f"{MLFLOW}/writing.lock"), leased(url, f"registry {self.key}"):
+        with locked(self._home, f"{MLFLOW}/writing.lock"), leased(url, self._lock):
             yield
+
+    def require_lock(self) -> None:
+        """Raises LeaseLost if another machine may write meanwhile, since this one was cut off with the lock."""
+        require_lease(self._lock)
+
+    @property
+    def _lock(self) -> str:
+        return f"registry {self.key}"
 
     @contextlib.contextmanager
     def errors(self) -> Iterator[None]:

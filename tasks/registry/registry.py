@@ -121,6 +121,7 @@ class Registry:
     def _create(self, candidate: Candidate, package: Package, store: Store) -> int:
         """Register a version in MLflow; returns its number."""
         run = self.tracking.log_candidate(candidate, package, store)
+        self.tracking.require_lock()  # files take seconds
         client, name = self.tracking.client, _name(candidate.dataset)
         if not self._models(candidate.dataset):
             client.create_registered_model(name)
@@ -161,6 +162,7 @@ class Registry:
             if model.aliases.get(CHAMPION) != expected:
                 raise ChampionChanged(f"the champion of {version.dataset} changed meanwhile; run again")
             change = Change(version.dataset, version.version, replaced=expected, kind=kind, reason=reason, run=run)
+            self.tracking.require_lock()
             note = self._record(model, change)
             client = self.tracking.client
             if model.aliases.get(CHALLENGER) == version.version:

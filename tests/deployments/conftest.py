@@ -4,10 +4,7 @@ import contextlib
 import http.server
 import json
 import os
-import socket
-import subprocess
 import sys
-import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +14,8 @@ import pytest
 from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary_settings
 
 from tests.command import eventually, processes_of
-from tests.deployments.live import Live
+from tests.deployments.hosts import postgres_server
+from tests.deployments.live import Live, free_port
 
 PASSWORD = "somebody:secret"
 
@@ -28,7 +26,7 @@ def live(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
     The scope is the package, not the session: they would take processor time from all later tests.
     """
-    home, port = tmp_path_factory.mktemp("live") / "home", _free_port()
+    home, port = tmp_path_factory.mktemp("live") / "home", free_port()
     url = f"http://127.0.0.1:{port}/api"
     live = Live(home, {
         **dict.fromkeys(("MAKEFLAGS", "MAKELEVEL", "MFLAGS")),  # this may be `make test`
@@ -65,22 +63,9 @@ def sqlite() -> None:
 
 @pytest.fixture(scope="package")
 def postgres() -> Iterator[str]:
-    """A PostgreSQL server on loopback; yields its URL. It refuses to run as root."""
-    programs, port = Path(os.environ["DIGITFLOW_TEST_POSTGRES"]), _free_port()
-    other: Any = {"user": "postgres", "group": "postgres", "extra_groups": []} if os.getuid() == 0 else {}
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name) / "data"
-
-        def call(program: str, *arguments: str) -> None:
-            command = [programs / program, "--pgdata", folder, *arguments]
-            subprocess.run(command, cwd="/", check=True, stdout=subprocess.DEVNULL, **other)
-
-        Path(name).chmod(0o777)
-        call("initdb", "--auth=trust", "--username=prefect")
-        options = f"-p {port} -k {name} -h 127.0.0.1"
-        call("pg_ctl", "start", "--wait", "--log", f"{name}/log", "--options", options)
-        yield f"postgresql+asyncpg://prefect@127.0.0.1:{port}/postgres"
-        call("pg_ctl", "stop", "--mode", "fast")
+    """A PostgreSQL server on loopback; yields its URL."""
+    with postgres_server() as url:
+        yield url
 
 
 @contextlib.contextmanager
@@ -100,8 +85,3 @@ def _receiver(received: list[dict[str, Any]]) -> Iterator[str]:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}/"
         server.shutdown()
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])

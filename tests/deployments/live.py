@@ -1,14 +1,18 @@
 """The server and the worker that `make up` and `make deploy` start, as tests use, watch and kill them."""
 
+import contextlib
 import os
 import signal
+import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
+from prefect.automations import Automation
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import DeploymentUpdate
 from prefect.client.schemas.objects import FlowRun, State
@@ -112,3 +116,19 @@ def ending_of(run: FlowRun) -> str:
     """The name of the state in which a run ends or waits for a person."""
     eventually(lambda: state_of(run).is_final() or state_of(run).is_paused())
     return str(state_of(run).name)
+
+
+@contextlib.contextmanager
+def impatient(automation: Automation) -> Iterator[None]:
+    """Create an automation with a shorter timeout beside the deployed one."""
+    automation.name = "impatient"
+    automation.create()
+    try:
+        yield
+    finally:
+        automation.delete()
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])

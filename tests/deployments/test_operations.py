@@ -1,11 +1,8 @@
 """After a kill of any process, no work is lost or done twice; approval and a password are asked for where set."""
 
-import contextlib
-from collections.abc import Iterator
 from datetime import date, timedelta
 
 import pytest
-from prefect.automations import Automation
 from prefect.client.orchestration import get_client
 from prefect.events import emit_event
 from prefect.states import Pending
@@ -15,7 +12,7 @@ from flows.publication import CONFIRMED, announce_drift
 from tasks.monitoring.compared_days import ComparedDay
 from tasks.monitoring.drift import Drift
 from tests.command import eventually
-from tests.deployments.live import Live, ending_of, on_sqlite, runs_of, state_of
+from tests.deployments.live import Live, ending_of, impatient, on_sqlite, runs_of, state_of
 
 pytestmark = [pytest.mark.prefect, on_sqlite]
 
@@ -135,17 +132,6 @@ def test_retraining_after_drift(live: Live) -> None:
     (run,) = runs_of("retraining/on-drift")
     assert run.parameters["dataset"] == "mnist-sample"
     assert ending_of(run) in ("Promoted", "Unchanged", "Rejected"), live.log("worker")
-
-
-@contextlib.contextmanager
-def impatient(automation: Automation) -> Iterator[None]:
-    """Create an automation with a shorter timeout beside the deployed one."""
-    automation.name = "impatient"
-    automation.create()
-    try:
-        yield
-    finally:
-        automation.delete()
 
 
 @pytest.mark.parametrize(("seed", "promote", "ending"), [(9, True, "Promoted"), (10, False, "Declined")])

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from artifacts.errors import DigitflowError, UsageError
+from artifacts.errors import DigitflowError, LeaseLost, UsageError
+from artifacts.storage import leases
+from artifacts.storage.leases import LeasedLock
 from artifacts.storage.store import Store
 from tasks.registry.registry import Registry
 from tasks.registry.versions import ChampionChanged, UnreadableVersion
@@ -55,6 +57,19 @@ def test_rollback_skips_withdrawn_data(registry: Registry) -> None:
     registry.mark_withdrawn(registry.find(1), "a.npz", "off by one")
     with pytest.raises(UsageError, match="no earlier champion"):
         registry.predecessor("digits")
+
+
+def test_lost_lock(registry: Registry, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine that may not have the registry's lock any more registers nothing and promotes nothing."""
+    before = registry.versions(), registry.history("digits")
+    lost = LeasedLock("redis://host", "registry local")
+    monkeypatch.setattr(lost, "_is_taken_over", True)
+    monkeypatch.setitem(leases._taken, "registry local", lost)
+    with pytest.raises(LeaseLost):
+        register(store, 4)
+    with pytest.raises(LeaseLost):
+        registry.promote(registry.find(2), "better", 1)
+    assert (registry.versions(), registry.history("digits")) == before
 
 
 def test_test_set_uses(registry: Registry, store: Store) -> None:
