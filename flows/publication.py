@@ -26,7 +26,7 @@ from flows.plan import Plan
 from flows.steps import Results
 from flows.upkeep import prune_home
 from tasks.data.datasets import NAMES, name_of
-from tasks.evaluation.gate import Verdict
+from tasks.evaluation.gate import SmokeTest, Verdict
 from tasks.evaluation.metrics import Evaluation
 from tasks.monitoring.compared_days import ComparedDay
 from tasks.monitoring.freshness import confirms
@@ -151,7 +151,8 @@ def publish(
 def write_report(results: Results, run: Run, started: float, version: int | None = None) -> Path:
     """Write the report, with the facts of its run, into the run's folder. `started` is monotonic, in seconds."""
     page = run.store.path(results.judged.report.html).read_bytes()
-    page = with_run_facts(page, run.manifest, version=version, seconds=time.monotonic() - started)
+    tried = SmokeTest.model_validate(run.store.get_json(results.learned.saved.smoke_test))
+    page = with_run_facts(page, run.manifest, tried, version=version, seconds=time.monotonic() - started)
     return run.write(page, "html", f"{run.folder}/report.html")
 
 

@@ -188,7 +188,6 @@ def judge(
         recipe_hyperparameters=choose(plan.recipe, plan.source.name),
         trained=trained,
         scored=scored,
-        saved=saved,
         baseline_probabilities=theirs,
         verdict=verdict,
         store=store,

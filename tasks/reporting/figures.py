@@ -73,7 +73,8 @@ def _draw_interval(check: Check) -> Figure:
         text(x(gate), 14, f"limit {_short(round(gate, 2))}", anchor=_anchor(x, gate)),
     ]
     alt = f"{check.quantity.capitalize()} {value:.2f}, 95 % interval {low:.2f} to {high:.2f}, limit {gate:.2f} {unit}"
-    caption = f"{check.quantity.capitalize()}, its 95\u00a0% interval, and the gate's limit (dashed)."
+    where = " on new images" if "on new images" in check.name else ""
+    caption = f"{check.quantity.capitalize()}{where}, its 95\u00a0% interval, and the gate's limit (dashed)."
     return Figure(alt, caption, 98, "".join(marks))
 
 

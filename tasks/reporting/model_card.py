@@ -9,7 +9,7 @@ from jaxtyping import UInt8
 
 from artifacts.storage.arrays import Labels, Probabilities, RawImages
 from tasks.data.datasets import name_of
-from tasks.evaluation.gate import SmokeTest, Verdict
+from tasks.evaluation.gate import Verdict
 from tasks.evaluation.metrics import Bin, Evaluation
 from tasks.evaluation.paired_tests import PairedCounts
 
@@ -66,7 +66,8 @@ class Sample(NamedTuple):
 class ModelCard:
     """The request and the results of a run. `history` has one value per epoch; `lineage` are digests by label.
 
-    `learning_rates` are equally spaced over the training. `parameters` is the number of the network's weights.
+    `learning_rates` are equally spaced over the training. `parameters` are those of the network,
+    and `weights_bytes` the size of their file.
     """
 
     dataset: str
@@ -81,8 +82,8 @@ class ModelCard:
     history: dict[str, list[float]]
     learning_rates: list[float]
     verdict: Verdict
-    smoke_test: SmokeTest
     parameters: int
+    weights_bytes: int
     data_report: dict[str, object]
     lineage: dict[str, str]
     mistakes: list[Example]

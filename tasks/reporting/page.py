@@ -158,11 +158,11 @@ def format_value(value: object) -> str:
 
 def _tiles(card: ModelCard) -> list[Tile]:
     """The numbers that matter, the most asked for first."""
-    evaluation, tried = card.evaluation, card.smoke_test
+    evaluation = card.evaluation
     low, high = evaluation.interval
     worst = min((c for c in evaluation.per_class if c.support), key=lambda c: c.recall)
     wrong = evaluation.count - evaluation.correct
-    weight, unit = _size(tried.weights_bytes)
+    weight, unit = _size(card.weights_bytes)
     first = [
         Tile(
             "Accuracy",
@@ -182,8 +182,6 @@ def _tiles(card: ModelCard) -> list[Tile]:
         Tile("Calibration error", f"{100 * card.calibration_error:.2f}", "%", "expected, over 15 bins"),
         Tile("Network", f"{card.parameters:,}", "parameters"),
         Tile("Weights file", weight, unit),
-        Tile("Latency", f"{tried.latency_ms:.2f}", "ms", "median of one image"),
-        Tile("Throughput", f"{tried.throughput:,.0f}", "images/s", "in batches"),
     ]
 
 

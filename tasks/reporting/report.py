@@ -11,9 +11,8 @@ from artifacts.storage.store import Ref, Store
 from tasks.caching import step
 from tasks.data.validate import Validated
 from tasks.evaluation.evaluate import Scored
-from tasks.evaluation.gate import SmokeTest, Verdict
+from tasks.evaluation.gate import Verdict
 from tasks.evaluation.metrics import Evaluation, calibration_error, measure, reliability_bins
-from tasks.evaluation.save_weights import Saved
 from tasks.model.hyperparameters import Hyperparameters
 from tasks.model.schedule import learning_rate
 from tasks.reporting.figures import draw_figures
@@ -41,7 +40,6 @@ def report(
     recipe_hyperparameters: Hyperparameters,
     trained: Trained,
     scored: Scored,
-    saved: Saved,
     baseline_probabilities: Ref | None,
     verdict: Ref,
     store: Store,
@@ -49,12 +47,13 @@ def report(
     """Compose the report of a run. `title` is its data set, recipe and seed.
 
     `recipe_hyperparameters` are the recipe's own for the data set. `baseline_probabilities` (n, classes) are the
-    champion's for the test images, if there is one.
+    champion's for the test images, if there is one. How fast the model is differs by run, so it is not an input.
     """
     dataset, recipe, seed = title
     train, test = validated.data.train, validated.data.test
     images, labels, probabilities = store.get(test.images), store.get(test.labels), store.get(scored.probabilities)
     theirs = store.get(baseline_probabilities) if baseline_probabilities else None
+    weights = store.path(trained.weights)
     judged, hp = Verdict.model_validate(store.get_json(verdict)), hyperparameters
     champion = None
     if theirs is not None:
@@ -77,8 +76,8 @@ def report(
         history=store.get_json(trained.history),
         learning_rates=[learning_rate(hp, i / RATES) for i in range(RATES + 1)],
         verdict=judged,
-        smoke_test=SmokeTest.model_validate(store.get_json(saved.smoke_test)),
-        parameters=count_parameters(store.path(trained.weights)),
+        parameters=count_parameters(weights),
+        weights_bytes=weights.stat().st_size,
         data_report=store.get_json(validated.report),
         lineage=_lineage(validated, trained, scored),
         mistakes=worst_mistakes(images, labels, probabilities, theirs),

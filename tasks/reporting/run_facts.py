@@ -5,21 +5,24 @@ import html
 
 from artifacts.lineage.manifest import Manifest
 from artifacts.storage.store import canonical_json
+from tasks.evaluation.gate import SmokeTest
 
 MARK = "<!-- the run -->"
 """Where a page takes the facts. Nothing that users name can contain it, since the page escapes their texts."""
 LIBRARIES = ("python", "keras", "tensorflow", "jax", "numpy", "prefect")
 
 
-def with_run_facts(page: bytes, manifest: Manifest, *, version: int | None, seconds: float) -> bytes:
+def with_run_facts(
+    page: bytes, manifest: Manifest, smoke_test: SmokeTest, *, version: int | None, seconds: float
+) -> bytes:
     """The page of a report with the facts of its run, which took `seconds`, and the model's version, if registered."""
-    facts = run_facts(manifest, version=version, seconds=seconds)
+    facts = run_facts(manifest, smoke_test, version=version, seconds=seconds)
     rows = [f"<div><dt>{html.escape(name)}</dt><dd>{html.escape(value)}</dd></div>" for name, value in facts.items()]
     return page.replace(MARK.encode(), "\n".join(rows).encode(), 1)
 
 
-def run_facts(manifest: Manifest, *, version: int | None, seconds: float) -> dict[str, str]:
-    """Version, run, date, duration, machine, code and libraries, in words by their names."""
+def run_facts(manifest: Manifest, smoke_test: SmokeTest, *, version: int | None, seconds: float) -> dict[str, str]:
+    """Version, run, date, duration, latency, throughput, machine, libraries and code, in words by their names."""
     machine = manifest.machine
     system = str(machine.get("platform")).partition("-")[0]
     facts = {"Version": str(version)} if version else {}
@@ -27,6 +30,8 @@ def run_facts(manifest: Manifest, *, version: int | None, seconds: float) -> dic
         "Run": manifest.run,
         "Date": f"{manifest.started:%Y-%m-%d %H:%M} UTC",
         "Duration": _duration(manifest, seconds),
+        "Latency": f"{smoke_test.latency_ms:.2f} ms, median of one image",
+        "Throughput": f"{smoke_test.throughput:,.0f} images/s, in batches",
         "Machine": f"{system} on {machine.get('processor')}, {machine.get('cores')} cores",
         "Libraries": ", ".join(f"{name} {machine[name]}" for name in LIBRARIES if name in machine),
         "Code": f"{_code(manifest)} (equal for equal code of all steps)",

@@ -10,6 +10,8 @@ Number: TypeAlias = int | float
 """Both, also for what checks types at run time."""
 WIDTH = 400
 """Width of every figure, in units of its view box; text is 11 units high."""
+ALONE = 560
+"""Width in pixels of a figure that is a picture of its own."""
 
 STYLE = """
 :root { color-scheme: light dark; --page: #fff; --text: #1b1f24; --soft: #57606a; --line: #d0d7de; --stripe: #f6f8fa;
@@ -51,12 +53,13 @@ class Figure(NamedTuple):
     @property
     def source(self) -> str:
         """A picture of its own, as a data URL."""
-        whole = self._element(f"<style>{STYLE}</style>", ' xmlns="http://www.w3.org/2000/svg"')
+        size = f' xmlns="http://www.w3.org/2000/svg" width="{ALONE}" height="{number(ALONE * self.height / WIDTH)}"'
+        whole = self._element(f"<style>{STYLE}svg {{ background: var(--page); }}</style>", size)
         return f"data:image/svg+xml;base64,{base64.b64encode(whole.encode()).decode()}"
 
-    def _element(self, style: str, namespace: str = "") -> str:
+    def _element(self, style: str, attributes: str = "") -> str:
         box, label = f"0 0 {WIDTH} {number(self.height)}", escape(self.alt)
-        return f'<svg{namespace} viewBox="{box}" role="img" aria-label="{label}">{style}{self.marks}</svg>'
+        return f'<svg{attributes} viewBox="{box}" role="img" aria-label="{label}">{style}{self.marks}</svg>'
 
 
 class Scale(NamedTuple):

@@ -17,7 +17,6 @@ from tasks.reporting.run_facts import MARK
 from tasks.reporting.svg import Figure
 
 HOSTILE = "<script src='https://evil.example/x.js'></script>\n# [a](http://evil.example) | `b`"
-SMOKE_TEST = SmokeTest(weights_bytes=100, latency_ms=1.0, throughput=100.0)
 VOID = {"meta", "img", "br", "hr", "link", "input"}
 
 
@@ -68,7 +67,7 @@ def run(
         evaluation,
         probabilities,
         labels=labels,
-        smoke_test=SMOKE_TEST,
+        smoke_test=SmokeTest(weights_bytes=100, latency_ms=1.0, throughput=100.0),
         baseline=Baseline(version=7) if champion else Baseline(absence="no champion yet"),
         baseline_probabilities=perfect if champion else None,
     )
@@ -86,8 +85,8 @@ def run(
         history={"loss": [1.2, 0.4], "accuracy": [0.6, 0.9]},
         learning_rates=[0.001, 0.01, 0.0],
         verdict=verdict,
-        smoke_test=SMOKE_TEST,
         parameters=13_610,
+        weights_bytes=70_000,
         data_report={"errors": [], "warnings": [problem], "train": split, "test": None},
         lineage={"weights": "ab" * 32},
         mistakes=worst_mistakes(images, labels, probabilities, perfect if champion else None),
@@ -137,7 +136,7 @@ def test_tiles_have_one_unit() -> None:
     items = re.findall(r"<li>([^<]+) <b>([^<]+) <span class=\"unit\">([^<]+)</span></b>", report_html(*run()))
     assert [label for label, _, _ in items] == [
         *("Accuracy", "To champion", "Mistakes", "Lowest recall", "Loss", "Calibration error"),
-        *("Network", "Weights file", "Latency", "Throughput"),
+        *("Network", "Weights file"),
     ]
     assert all(re.fullmatch(r"[+\u2212]?[\d,.]+", value) and unit.strip() for _, value, unit in items)
 

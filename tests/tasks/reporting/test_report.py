@@ -6,12 +6,9 @@ from tasks.data.validate import Validated
 from tasks.evaluation.checks import apply_gate
 from tasks.evaluation.gate import Baseline, Gate, SmokeTest
 from tasks.evaluation.metrics import Evaluation
-from tasks.evaluation.save_weights import Saved
 from tasks.model.hyperparameters import Hyperparameters
 from tasks.reporting.report import count_parameters, report
 from tests.tasks.conftest import Lesson
-
-SMOKE_TEST = SmokeTest(weights_bytes=1, latency_ms=1.0, throughput=1.0)
 
 
 def test_parameters_are_counted(lesson: Lesson) -> None:
@@ -32,7 +29,7 @@ def test_report_of_a_run(has_champion: bool, lesson: Lesson) -> None:
         Evaluation.model_validate(store.get_json(scored.evaluation)),
         store.get(scored.probabilities),
         labels=store.get(lesson.data.test.labels),
-        smoke_test=SMOKE_TEST,
+        smoke_test=SmokeTest(weights_bytes=1, latency_ms=1.0, throughput=1.0),
         baseline=Baseline(version=7) if has_champion else Baseline(absence="no champion yet"),
     )
     reported = report.fn(
@@ -44,7 +41,6 @@ def test_report_of_a_run(has_champion: bool, lesson: Lesson) -> None:
         ),
         recipe_hyperparameters=Hyperparameters(),
         trained=lesson.trained,
-        saved=Saved(weights=lesson.trained.weights, smoke_test=store.put_json(SMOKE_TEST.model_dump(mode="json"))),
         scored=scored,
         baseline_probabilities=champion,
         verdict=store.put_json(verdict.model_dump(mode="json")),
