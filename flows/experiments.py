@@ -14,7 +14,8 @@ from artifacts.lineage.manifest import Run
 from artifacts.storage.home import EXPERIMENTS
 from artifacts.storage.settings import Settings
 from flows.plan import TRIAL_STEPS, Execution, Plan
-from flows.publication import Outcome, recorded_run, slug
+from flows.publication import Outcome
+from flows.recorded_run import recorded_run, slug
 from flows.steps import prepare
 from flows.training import train_and_publish
 from flows.trials import Trials, workers
@@ -76,7 +77,7 @@ def experiments(
 ) -> Any:
     """Try variants of a recipe with several seeds, train the best on all training images, and propose it to the gate.
 
-    Returns an `Experiment`; if the gate rejects the winner, the run ends as Completed, named "Rejected".
+    Returns an `Experiment`. The run ends as `training` ends, if it trains the winner.
 
     Args:
         dataset: mnist, fashion-mnist, mnist-sample, or the path or URL of your own data
@@ -112,9 +113,10 @@ def experiments(
         winner = plan.model_copy(update={"hyperparameters": experiment.hyperparameters})
         experiment.outcome = train_and_publish(winner, settings, time.monotonic())
     experiment.seconds = round(time.monotonic() - started, 2)
-    if experiment.outcome and not experiment.outcome.gate.passed:
-        return Completed(name="Rejected", message=experiment.outcome.gate.reason, data=experiment)
-    return experiment
+    if experiment.outcome is None:
+        return experiment
+    name, message = experiment.outcome.ending
+    return Completed(name=name, message=message, data=experiment)
 
 
 keep_plain(experiments)

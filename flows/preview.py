@@ -15,7 +15,8 @@ from artifacts.storage import cache_entries
 from artifacts.storage.settings import Settings
 from artifacts.storage.store import Ref
 from flows.plan import PATIENCE, Plan
-from flows.publication import Outcome, Stopped, is_decided, publish, recorded_run, stop
+from flows.publication import Outcome, Stopped, is_decided, publish, stop
+from flows.recorded_run import recorded_run
 from flows.steps import Results, baseline_of, count_on_accepted, judge, prepare, refuse_incomparable, train_and_score
 from tasks.caching import Step, ending_after, replaced_by
 from tasks.data.datasets import SAMPLE

@@ -1,14 +1,10 @@
 """How a run ends: its manifest, the files for people, the registry, and what Prefect's page shows."""
 
-import contextlib
-import json
 import math
-import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -16,15 +12,14 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from artifacts.errors import DigitflowError, InvalidData, UsageError
+from artifacts.errors import UsageError
 from artifacts.lineage.manifest import Manifest, Run, manifests, parts
 from artifacts.lineage.notices import post
 from artifacts.storage.home import MODELS
-from artifacts.storage.settings import Settings
 from artifacts.storage.store import Ref, Store
 from flows.plan import Plan
+from flows.recorded_run import slug, while_running
 from flows.steps import Results
-from flows.upkeep import prune_home
 from tasks.data.datasets import NAMES, name_of
 from tasks.evaluation.gate import SmokeTest, Verdict
 from tasks.evaluation.metrics import Evaluation
@@ -33,7 +28,7 @@ from tasks.monitoring.freshness import confirms
 from tasks.registry.mlflow_runs import Tracking
 from tasks.registry.promotion import Consent, Decision, judged_before, register_and_promote
 from tasks.registry.registry import Registry
-from tasks.registry.versions import Candidate, Package, Version
+from tasks.registry.versions import Candidate, Package
 from tasks.reporting.run_facts import with_run_facts
 
 CONFIRMED = "digitflow.champion.confirmed"
@@ -66,6 +61,18 @@ class Outcome(BaseModel):
     tasks: list[dict[str, Any]]
     seconds: float
 
+    @property
+    def headline(self) -> str:
+        """What happened, in a few words, such as "mnist fast 99.30 % passed v7"."""
+        verdict = "passed" if self.gate.passed else "rejected"
+        return f"{self.dataset} {self.recipe} {100 * self.accuracy:.2f} % {verdict} v{self.version}"
+
+    @property
+    def ending(self) -> tuple[str, str]:
+        """The name of the state in which a flow run ends, and its message."""
+        name = "Promoted" if self.promoted else "Completed" if self.gate.passed else "Rejected"
+        return name, f"{self.headline}: {self.gate.reason}; report: {self.report}"
+
 
 class Stopped(BaseModel):
     """What a run leaves that ended after the step `until`: paths are absolute, `seconds` is wall time."""
@@ -81,22 +88,6 @@ class Stopped(BaseModel):
     seconds: float
 
 
-@contextlib.contextmanager
-def recorded_run(plan: Plan, settings: Settings, name: str, in_flow: bool = True) -> Iterator[Run]:
-    """A run of a plan with a manifest, called by its time and `name`. Invalid data leave their report in its folder."""
-    name = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{slug(name)}"
-    request = plan.model_dump(mode="json", include={"recipe", "seed", "hyperparameters", "gate"})
-    with Run.recording(settings.artifacts, run=name, dataset=plan.source.name, **request) as run:
-        try:
-            with _while_ours() if in_flow else contextlib.nullcontext():
-                yield run
-        except InvalidData as error:
-            path = run.store.write(f"{run.folder}/data-report.json", json.dumps(error.report, indent=1).encode())
-            raise InvalidData(f"{plan.source.name}: {error}; correct the data and run again, see {path}") from None
-    if settings.max_size is not None:
-        prune_home(settings, settings.max_size)
-
-
 def publish(
     plan: Plan, results: Results, run: Run, *, started: float, consent: Consent | None = None, in_flow: bool = True
 ) -> Outcome:
@@ -110,7 +101,7 @@ def publish(
     if in_flow:
         _show(plan, store.get_json(results.judged.report.markdown))
     write_report(results, run, started)  # before the decision, so that it can be read if that fails
-    decision = decide(plan, results, run, _while_running(consent) if in_flow else consent)
+    decision = decide(plan, results, run, while_running(consent) if in_flow else consent)
     page = write_report(results, run, started, decision.version)
     path = run.export(weights, _place(plan, weights, verdict, run))
     _finish(run, results, evaluation, verdict, version=decision.version)
@@ -123,7 +114,7 @@ def publish(
         _log(evaluation, verdict, decision.version)
         _confirm(run.manifest, champion)
     warnings, names = store.get_json(results.validated.report)["warnings"], results.validated.data.class_names
-    return Outcome(
+    outcome = Outcome(
         run=run.manifest.run,
         dataset=plan.source.name,
         recipe=plan.recipe,
@@ -146,6 +137,9 @@ def publish(
         tasks=_tasks(run),
         seconds=round(time.monotonic() - started, 2),
     )
+    if in_flow:
+        _rename(outcome.headline)
+    return outcome
 
 
 def write_report(results: Results, run: Run, started: float, version: int | None = None) -> Path:
@@ -240,68 +234,6 @@ def decide(plan: Plan, results: Results, run: Run, consent: Consent | None = Non
     )
 
 
-def _while_running(consent: Consent | None) -> Consent:
-    """As `consent`, of a run that the server has not ended: one that was stopped for minutes, such as by a laptop's
-    sleep, was declared dead, and people may have acted on that."""
-
-    def ask(version: Version) -> bool:
-        from prefect import runtime
-        from prefect.client.orchestration import get_client
-
-        _leave_if_taken_over()
-        with get_client(sync_client=True) as client:
-            state = client.read_flow_run(runtime.flow_run.id).state
-        if state is not None and state.is_final():
-            raise DigitflowError(
-                f"Prefect's server has set this run to {state.name} meanwhile, so version {version.version} was not "
-                "promoted; run it again"
-            )
-        return consent(version) if consent else True
-
-    return ask
-
-
-@contextlib.contextmanager
-def _while_ours() -> Iterator[None]:
-    """End this process without a word if its run is another's when the block ends.
-
-    A machine that was cut off is declared dead, and another takes its run. When the first comes back, its report would
-    replace the other's.
-    """
-    try:
-        yield
-    except Exception:
-        _leave_if_taken_over()
-        raise
-    _leave_if_taken_over()
-
-
-def _leave_if_taken_over() -> None:
-    """Raise Abort if the server has started this run again, or will.
-
-    Also if the server does not answer: then it cannot be told how the run ended either, and declares it dead.
-    """
-    import httpx
-    from prefect import get_run_logger, runtime
-    from prefect.client.orchestration import get_client
-    from prefect.exceptions import Abort
-
-    if runtime.deployment.id is None:  # only the run of a deployment can be started again
-        return
-    try:
-        with get_client(sync_client=True) as client:
-            run = client.read_flow_run(runtime.flow_run.id)
-    except httpx.HTTPError as error:
-        why = f"Prefect's server does not answer ({error})"
-    else:
-        is_waiting = run.state is not None and (run.state.is_scheduled() or run.state.is_pending())
-        if run.run_count == runtime.flow_run.run_count and not is_waiting:
-            return
-        why = "Prefect's server has started this run again meanwhile"
-    get_run_logger().warning("%s, so this process leaves it and reports nothing", why)
-    raise Abort(why)
-
-
 def _candidate(plan: Plan, results: Results, run: Run) -> Candidate:
     evaluation, verdict = read_scores(results, run.store)
     test = results.validated.data.test.images
@@ -357,6 +289,16 @@ def _show(plan: Plan, pieces: dict[str, str]) -> None:
             shown.result()
 
 
+def _rename(headline: str) -> None:
+    """Call the flow run by what happened, with its name of before, which the run's folder has."""
+    from prefect import runtime
+    from prefect.client.orchestration import get_client
+
+    if headline not in runtime.flow_run.name:  # it was renamed already
+        with get_client(sync_client=True) as client:
+            client.update_flow_run(runtime.flow_run.id, name=f"{headline} ({runtime.flow_run.name})")
+
+
 def announce(
     event: str, resource: str, payload: dict[str, Any], labels: Mapping[str, str] = MappingProxyType({})
 ) -> None:
@@ -396,8 +338,3 @@ def _place(plan: Plan, weights: Ref, verdict: Verdict, run: Run) -> str:
     if not verdict.passed:
         return f"{run.folder}/rejected.weights.h5"
     return f"{MODELS}/{slug(plan.source.name)}-{plan.recipe}-{weights.sha256[:12]}.weights.h5"
-
-
-def slug(name: str) -> str:
-    """A name as one part of a path: letters, digits and hyphens."""
-    return re.sub(r"[^a-zA-Z0-9]+", "-", name).strip("-")[:64] or "unnamed"

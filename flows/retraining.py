@@ -15,7 +15,8 @@ from artifacts.storage.home import SUSPENDED
 from artifacts.storage.settings import Settings
 from artifacts.storage.store import Store
 from flows.plan import Plan, locate
-from flows.publication import Outcome, announce, publish, recorded_run, slug
+from flows.publication import Outcome, announce, publish
+from flows.recorded_run import recorded_run, slug
 from flows.steps import Results, baseline_of, count_on_new_images, judge, prepare, refuse_incomparable, train_and_score
 from tasks.caching import refreshing
 from tasks.data.validate import Validated
@@ -240,12 +241,12 @@ class Approver:
 def _ending(outcome: Outcome, arrivals: Arrivals, answer: Approval | None) -> tuple[str, str]:
     said = f"; a person said: {answer.reason or 'nothing'}" if answer else ""
     if outcome.promoted:
-        return "Promoted", f"version {outcome.version} is champion: {outcome.gate.reason}{said}"
+        return "Promoted", f"{outcome.ending[1]}{said}"
     if answer is None and not arrivals.new and all(task["cached"] for task in outcome.tasks):
         verdict = "" if outcome.gate.passed else f"; the model was rejected before: {outcome.gate.reason}"
         return "Unchanged", f"neither data, code nor hyperparameters changed; nothing was trained{verdict}"
     if not outcome.gate.passed:
-        return "Rejected", outcome.gate.reason
+        return outcome.ending
     return ("Declined" if answer else "Completed"), f"version {outcome.version} is registered, not champion{said}"
 
 

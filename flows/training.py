@@ -10,7 +10,8 @@ from pydantic import Field
 from artifacts.storage.settings import Settings
 from flows.plan import Plan
 from flows.preview import warm_up
-from flows.publication import Outcome, publish, recorded_run, stop
+from flows.publication import Outcome, publish, stop
+from flows.recorded_run import recorded_run
 from flows.steps import train_and_judge
 from tasks.caching import ending_after, refreshing
 from tasks.evaluation.gate import Gate
@@ -33,8 +34,8 @@ def training(
 ) -> Any:
     """Download, validate, train, evaluate, save, check, and promote what passed.
 
-    Returns an `Outcome`; a model that the gate rejects ends the run as Completed, named "Rejected". With `until`, it
-    returns a `Stopped`, and the run is named so.
+    Returns an `Outcome`. The run ends as Completed, named "Promoted" if the model became champion, or "Rejected" if the
+    gate rejected it. With `until`, it returns a `Stopped`, and its name is that.
 
     Args:
         dataset: mnist, fashion-mnist, mnist-sample, or the path or URL of your own data
@@ -67,7 +68,8 @@ def training(
             stopped = stop(plan, run, started)
         return Completed(name="Stopped", message=f"ended after {until}, as asked", data=stopped)
     outcome = train_and_publish(plan, settings, started)
-    return outcome if outcome.gate.passed else Completed(name="Rejected", message=outcome.gate.reason, data=outcome)
+    name, message = outcome.ending
+    return Completed(name=name, message=message, data=outcome)
 
 
 def train_and_publish(plan: Plan, settings: Settings, started: float) -> Outcome:

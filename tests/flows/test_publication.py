@@ -5,7 +5,7 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flows.publication import slug
+from flows.recorded_run import slug
 
 
 @given(st.text(max_size=200))

@@ -8,6 +8,7 @@ from itertools import cycle, zip_longest
 from pathlib import Path
 
 import pytest
+from prefect.client.orchestration import get_client
 
 from artifacts.errors import UsageError
 from artifacts.lineage.manifest import Manifest, manifests
@@ -18,8 +19,8 @@ from artifacts.storage.store import Ref, references
 from flows.plan import Plan
 from flows.preview import preview
 from flows.publication import Outcome, Stopped
+from flows.recorded_run import prune_home
 from flows.training import training
-from flows.upkeep import prune_home
 from tasks.evaluation.gate import Gate
 from tasks.model.hyperparameters import Overrides
 from tests.conftest import Arrays, write_idx
@@ -96,6 +97,18 @@ def test_nothing_changed(world: Path) -> None:
     assert {name: cache for name, cache in _previewed(world).items() if cache[0] != "hit"} == {}
 
     assert _computed(_train(world)) == []
+
+
+def test_the_run_says_what_happened(world: Path) -> None:
+    """The flow run's name and the message of its state have data set, recipe, accuracy, verdict and version, and the
+    message where the report is."""
+    state = training(**_request(world), return_state=True)
+    outcome = state.result()
+    what = f"digits tutorial {100 * outcome.accuracy:.2f} % passed v1"
+    assert what in str(state.message) and outcome.report in str(state.message)
+    with get_client(sync_client=True) as client:
+        names = [run.name for run in client.read_flow_runs(limit=5)]
+    assert any(name.startswith(f"{what} (") and name[len(what) + 2 : -1] in outcome.run for name in names)
 
 
 def test_hyperparameter(world: Path) -> None:

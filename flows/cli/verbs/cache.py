@@ -64,7 +64,7 @@ def prune_cache(
     """
     if max_size is None and older_than is None:
         raise UsageError("nothing to do: give --max-size, such as 2GB, or --older-than, such as 30d")
-    from flows.upkeep import prune_home
+    from flows.recorded_run import prune_home
 
     age = None if older_than is None else older_than.total_seconds()
     pruned = prune_home(Settings.load(), max_size, age)

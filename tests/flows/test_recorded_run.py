@@ -13,7 +13,7 @@ from artifacts.lineage.manifest import Run, is_alive, manifests
 from artifacts.storage.eviction import survey
 from artifacts.storage.settings import Settings
 from artifacts.storage.store import Store
-from flows.upkeep import prune_home
+from flows.recorded_run import prune_home
 from tasks.data.datasets import Split
 from tasks.retraining.ledger import Batch, write_ledger
 from tests.artifacts.storage.test_eviction import aged, there
