@@ -6,6 +6,7 @@ variable, the server only keeps the events.
 """
 
 import os
+import sys
 from datetime import timedelta
 from typing import Any
 
@@ -15,6 +16,7 @@ from prefect.client.schemas.objects import StateType
 from prefect.events.actions import CallWebhook, ChangeFlowRunState, DoNothing
 from prefect.events.schemas.automations import EventTrigger, Posture
 
+from artifacts.errors import DigitflowError
 from artifacts.storage.settings import Settings
 from flows.publication import CONFIRMED
 
@@ -152,5 +154,15 @@ def _notification(
     return Automation(name=PREFIX + name, description="Send a notification", trigger=trigger, actions=[notify])
 
 
+def main() -> int:
+    """Apply the automations; an error that a user can cause is one line."""
+    try:
+        apply()
+    except DigitflowError as error:
+        print(f"digitflow: {error}", file=sys.stderr)  # noqa: T201
+        return error.exit_code
+    return 0
+
+
 if __name__ == "__main__":
-    apply()
+    sys.exit(main())

@@ -8,7 +8,8 @@ from prefect.events import emit_event
 from prefect.states import Pending
 
 from deployments.automations import dead_runs, stale_champions, stuck_runs, webhook
-from flows.publication import CONFIRMED, announce_drift
+from flows.cli.verbs.serve import tell_server
+from flows.publication import CONFIRMED
 from tasks.monitoring.compared_days import ComparedDay
 from tasks.monitoring.drift import Drift
 from tests.command import eventually
@@ -115,7 +116,7 @@ def test_retraining_after_drift(live: Live) -> None:
     def drift() -> None:
         worst = Drift(statistic="slant", index=0.5, threshold=0.25)
         day = ComparedDay(day=date.today(), dataset="mnist-sample", version=1, images=300, drift=(worst,))
-        announce_drift(day)
+        tell_server(day)
 
     drift()
     assert eventually(lambda: live.notifications("digitflow.drift.detected")), live.log("server")

@@ -60,7 +60,7 @@ def serve(
 
         has_server = is_server_configured()
         announce = announce_batch if has_server else lambda _: None
-        watch = Watch(settings, _tell_server if has_server else _tell_webhook)
+        watch = Watch(settings, tell_server if has_server else tell_webhook)
         app = build_app(follower, settings.home, announce, watch, unsure_below=unsure_below)
         config = uvicorn.Config(app, log_level="warning", limit_concurrency=64, timeout_graceful_shutdown=5)
         version, _ = follower.current
@@ -136,14 +136,16 @@ def _verdict(days: "list[ComparedDay]") -> str:
     )
 
 
-def _tell_server(day: "ComparedDay") -> None:
+def tell_server(day: "ComparedDay") -> None:
+    """Tell Prefect's server of drift."""
     from flows.publication import announce_drift
 
     announce_drift(day)
     flush_events()
 
 
-def _tell_webhook(day: "ComparedDay") -> None:
+def tell_webhook(day: "ComparedDay") -> None:
+    """Tell the webhook of drift, because there is no server."""
     from flows.publication import drift_event
 
     post(*drift_event(day))
