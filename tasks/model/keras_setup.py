@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from importlib.abc import MetaPathFinder
 
 from artifacts.lineage.environment import backend, tensorflow_settings
+from artifacts.storage.home import NATIVE_LOG
+from artifacts.storage.settings import Settings
 
 os.environ["KERAS_BACKEND"] = backend()  # overrides ~/.keras/keras.json
 os.environ |= tensorflow_settings()
@@ -48,7 +50,34 @@ def _fast_import() -> Iterator[None]:
         sys.meta_path.remove(hidden)
 
 
-with _fast_import():
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Inside, what native libraries write to stderr goes to the home's `native.log`, or nowhere if there is no home.
+
+    TensorFlow's banners would fill a worker's log, and no setting silences all of them.
+    """
+    home = Settings.load().home
+    try:
+        stderr = os.dup(2)
+    except OSError:  # the caller closed it
+        yield
+        return
+    log = os.open(home / NATIVE_LOG if home.is_dir() else os.devnull, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    os.dup2(log, 2)
+    try:
+        yield
+    finally:
+        os.dup2(stderr, 2)
+        os.close(stderr)
+        os.close(log)
+
+
+with _quiet(), _fast_import():
     import keras
+
+    if backend() == "tensorflow":
+        import tensorflow
+
+        tensorflow.config.list_physical_devices()  # what it says of devices, too
 
 __all__ = ["keras"]

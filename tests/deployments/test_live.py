@@ -122,8 +122,8 @@ def test_new_data(live: Live, tmp_path: Path) -> None:
 
 @on_sqlite
 def test_runs_pile_up(live: Live, tmp_path: Path) -> None:
-    """Runs that piled up while there was no worker learn once from all that arrived meanwhile; those that come after
-    find nothing to do, or are skipped."""
+    """Runs that piled up while there was no worker, which is told, learn once from all that arrived meanwhile; those
+    that come after find nothing to do, or are skipped."""
     images, labels = _rolled_sample()
     deployments = ("retraining/on-new-data", "retraining/nightly")
     for deployment in deployments:
@@ -141,6 +141,7 @@ def test_runs_pile_up(live: Live, tmp_path: Path) -> None:
     for _ in range(2):
         assert not live.prefect("deployment", "run", "retraining/nightly").returncode
     assert eventually(lambda: len(piled()) == 4), live.log("server")
+    assert eventually(lambda: live.notifications("prefect.flow-run.Late")), "nobody is told that no worker runs"
     live.supervise("start", "worker")
     endings = sorted(map(ending_of, piled()))
     steps = Counter(step.name for manifest in live.manifests(11) for step in manifest.steps if not step.cached)
