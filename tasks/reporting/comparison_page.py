@@ -3,10 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from tasks.reporting.figures import CostPoint, SeedRow, draw_cost, draw_seeds
+from tasks.reporting.comparison_figures import CostPoint, SeedRow, draw_cost, draw_seeds
 from tasks.reporting.model_card import percent, span
-from tasks.reporting.page import Table, as_markdown, format_value, render_page
+from tasks.reporting.page import render_page
 from tasks.reporting.svg import Figure
+from tasks.reporting.tables import Table, as_markdown, format_value
 
 DRAWN = 24
 """Most variants in a figure, the best of them."""

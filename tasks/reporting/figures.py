@@ -1,4 +1,4 @@
-"""The figures of a report and of an experiment. Equal arguments give equal figures."""
+"""The figures of a report. Equal arguments give equal figures."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -21,8 +21,7 @@ from tasks.reporting.svg import (
     number,
     rect,
     scale,
-    spread,
-    swarm,
+    short,
     text,
     upwards,
 )
@@ -64,13 +63,13 @@ def _draw_interval(check: Check) -> Figure:
     unit = "percent" if check.quantity == "accuracy" else "percent points"
     low, high, value, gate = (100 * x for x in (*(check.interval or (0, 0)), check.estimate or 0, check.limit or 0))
     x = scale((low, high, gate), 10, WIDTH - 10, margin=0.15)
-    marks = across(x, 22, 66, f"{check.quantity} in {unit}", show=_short)
+    marks = across(x, 22, 66, f"{check.quantity} in {unit}", show=short)
     marks += [
         line([(x(low), 44), (x(high), 44)], "main stroke"),
         circle(x(value), 44, 5, "main fill"),
         line([(x(gate), 22), (x(gate), 66)], "bad stroke dashed"),
-        text(*_beside(x, value, 36), _short(round(value, 2)), anchor="middle"),
-        text(x(gate), 14, f"limit {_short(round(gate, 2))}", anchor=_anchor(x, gate)),
+        text(*_beside(x, value, 36), short(round(value, 2)), anchor="middle"),
+        text(x(gate), 14, f"limit {short(round(gate, 2))}", anchor=_anchor(x, gate)),
     ]
     alt = f"{check.quantity.capitalize()} {value:.2f}, 95 % interval {low:.2f} to {high:.2f}, limit {gate:.2f} {unit}"
     where = " on new images" if "on new images" in check.name else ""
@@ -130,7 +129,7 @@ def _draw_curve(name: str, unit: str, values: Sequence[Number], on_test: Number)
     epochs = len(values)
     x = Scale(1, max(epochs, 2), 46, WIDTH - 60)
     y = scale((*values, on_test), 170, 30)
-    marks = upwards(y, 46, WIDTH - 60, f"{name} in {unit}", show=_short)
+    marks = upwards(y, 46, WIDTH - 60, f"{name} in {unit}", show=short)
     marks += across(x, 30, 170, "epoch", show=_whole)
     points = [(x(epoch), y(value)) for epoch, value in enumerate(values, 1)]
     marks.append(line([(46, y(on_test)), (WIDTH - 60, y(on_test))], "other stroke dashed"))
@@ -160,7 +159,7 @@ def _apart(first: Number, second: Number, least: Number = 13) -> tuple[Number, N
 def _draw_rates(rates: Sequence[Number], epochs: int) -> Figure:
     x = Scale(0, max(epochs, 1), 46, WIDTH - 20)
     y = scale((0, *rates), 170, 30)
-    marks = upwards(y, 46, WIDTH - 20, "learning rate", show=_short) + across(x, 30, 170, "epochs done", show=_whole)
+    marks = upwards(y, 46, WIDTH - 20, "learning rate", show=short) + across(x, 30, 170, "epochs done", show=_whole)
     points = [(x(epochs * i / (len(rates) - 1)), y(rate)) for i, rate in enumerate(rates)]
     marks.append(line(points, "main stroke"))
     alt = f"Learning rate over {epochs} epochs: {rates[0]:.3g} first, {max(rates):.3g} at most, {rates[-1]:.3g} last"
@@ -283,7 +282,7 @@ def _draw_classes(card: ModelCard) -> Figure | None:
     classes = max(map(len, shares.values()))
     highest = max(map(max, shares.values()))
     y, width = Scale(0, highest * 1.1 or 1, 160, 30), (WIDTH - 46) / classes
-    marks = upwards(y, 46, WIDTH, "share of the images in percent", show=_short)
+    marks = upwards(y, 46, WIDTH, "share of the images in percent", show=short)
     for offset, (name, kind) in enumerate((("train", "main fill"), ("test", "other fill"))):
         for label, share in enumerate(shares.get(name, ())):
             left = 46 + width * (label + 0.1 + 0.4 * offset)
@@ -306,72 +305,6 @@ def _draw_classes(card: ModelCard) -> Figure | None:
     )
 
 
-class CostPoint(NamedTuple):
-    """A variant in a plot: its number, its accuracy in [0, 1] with an interval if there is one, and its cost."""
-
-    number: int
-    accuracy: float
-    interval: tuple[float, float] | None
-    cost: float
-
-
-def draw_cost(points: Sequence[CostPoint], cost: str) -> Figure:
-    """Accuracy against a cost on a logarithmic scale: numbered means with their intervals, side by side."""
-    bottom, right = 250, WIDTH - 12
-    costs = [max(p.cost, 1e-3) for p in points]
-    x = scale(costs, 46, right, is_log=True, margin=0.1)
-    y = scale([100 * a for p in points for a in (p.accuracy, *(p.interval or ()))], bottom, 36)
-    marks = upwards(y, 46, right, "accuracy in percent", show=_short)
-    marks += across(x, 36, bottom, f"{cost}, on a logarithmic scale", show=_thousands)
-    for p, middle in zip(points, spread([x(c) for c in costs], 13), strict=True):
-        kind = "good" if p.number == 1 else "main"
-        low, high = p.interval or (p.accuracy, p.accuracy)
-        marks.append(line([(middle, y(100 * low)), (middle, y(100 * high))], f"{kind} stroke"))
-        marks.append(circle(middle, y(100 * p.accuracy), 4, f"{kind} hollow"))
-        marks.append(text(middle, y(100 * high) - 7, str(p.number), anchor="middle"))
-    words = ", ".join(f"{p.number}: {percent(p.accuracy)} for {p.cost:,.6g}" for p in points)
-    caption = (
-        f"Accuracy by {cost}: means, numbered by rank, with 95\u00a0% intervals. Points of nearly equal cost are moved "
-        "apart sideways."
-    )
-    return Figure(f"Accuracy by {cost}: {words}", caption, 284, "".join(marks))
-
-
-class SeedRow(NamedTuple):
-    """A variant in a plot of seeds: its number and name, its mean accuracy in [0, 1] with an interval if there is one,
-    and the accuracy of each seed.
-    """
-
-    number: int
-    name: str
-    accuracy: float
-    interval: tuple[float, float] | None
-    seeds: tuple[float, ...]
-
-
-def draw_seeds(rows: Sequence[SeedRow]) -> Figure:
-    """A row for each variant, the best first: every seed as a point beside those it would hide, mean and interval."""
-    x = scale([100 * a for r in rows for a in (r.accuracy, *(r.interval or ()), *r.seeds)], 12, WIDTH - 12)
-    top, bottom, marks = 6.0, 6.0, list[str]()
-    for r in rows:
-        kind = "good" if r.number == 1 else "main"
-        places = [x(100 * accuracy) for accuracy in r.seeds]
-        offsets = swarm(places, 3, 6 * len(places))
-        half = max(7.0, *(abs(offset) + 3 for offset in offsets))
-        name = r.name if len(r.name) <= 60 else f"{r.name[:59]}…"
-        marks.append(text(2, bottom + 12, f"{r.number}. {name}"))
-        y, bottom = bottom + 18 + half, bottom + 24 + 2 * half
-        low, high = (x(100 * end) for end in r.interval or (r.accuracy, r.accuracy))
-        marks.append(rect(low, y - 7, high - low, 14, f"{kind} fill", opacity=0.18))
-        marks.append(line([(x(100 * r.accuracy), y - half), (x(100 * r.accuracy), y + half)], f"{kind} stroke"))
-        for place, offset, seed in zip(places, offsets, r.seeds, strict=True):
-            marks.append(circle(place, y + offset, 3, f"{kind} hollow", title=percent(seed)))
-    marks = across(x, top, bottom, "accuracy on held-out training images, in percent", show=_short) + marks
-    words = "; ".join(f"{r.number}. {r.name}: {', '.join(map(percent, r.seeds))}" for r in rows)
-    caption = "Each point is a seed, each line a mean, each band the 95\u00a0% interval of the mean."
-    return Figure(f"Accuracy of each seed by variant: {words}", caption, bottom + 34, "".join(marks))
-
-
 def draw_gallery(sources: Sequence[str], lines: Sequence[Sequence[str]]) -> Figure:
     """Small pictures, given as data URLs, in rows of COLUMNS, each with its lines of text below."""
     side, marks = WIDTH / COLUMNS, []
@@ -383,14 +316,6 @@ def draw_gallery(sources: Sequence[str], lines: Sequence[Sequence[str]]) -> Figu
         marks += [text(x + 4, y + side + 3 + 9 * j, part, more=small) for j, part in enumerate(words)]
     alt = f"{len(lines)} images, listed below in words"
     return Figure(alt, "", height * -(-len(lines) // COLUMNS), "".join(marks))
-
-
-def _short(value: Number) -> str:
-    return f"{value:.6g}".replace("-", "\u2212")
-
-
-def _thousands(value: Number) -> str:
-    return f"{value / 1e6:g}M" if value >= 1e6 else f"{value / 1e3:g}k" if value >= 1e4 else f"{value:g}"
 
 
 def _whole(value: Number) -> str:

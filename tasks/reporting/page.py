@@ -1,41 +1,35 @@
 """The report of a training run, as an HTML page and as Markdown pieces for Prefect; and what all pages share."""
 
-import html
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from tasks.evaluation.gate import Check, Verdict
 from tasks.reporting.figures import Figures, draw_gallery
 from tasks.reporting.model_card import (
     LEGIBLE_CLASSES,
-    Champion,
     Example,
     ModelCard,
     frequent_errors,
     percent,
-    signed,
     span,
 )
 from tasks.reporting.svg import STYLE, Figure
+from tasks.reporting.tables import (
+    Table,
+    as_markdown,
+    bins,
+    checks,
+    class_counts,
+    classes,
+    differences,
+    epochs,
+    escaped,
+    hyperparameters,
+    problems,
+    statistics,
+    tiles,
+)
 from tasks.reporting.thumbnails import thumbnails
-
-
-class Table(NamedTuple):
-    """Cells as text. The first cell of a row names the row."""
-
-    head: Sequence[str]
-    rows: Sequence[Sequence[str]]
-
-
-class Tile(NamedTuple):
-    """A number that matters, with its one unit and what it refers to."""
-
-    label: str
-    value: str
-    unit: str
-    note: str = ""
 
 
 class Picture(NamedTuple):
@@ -57,22 +51,22 @@ class Galleries(NamedTuple):
 def report_html(card: ModelCard, figures: Figures) -> str:
     """The report as one page of at most 300 kB. Equal arguments give equal bytes."""
     champion = card.champion
-    changed, others = _hyperparameters(card)
+    changed, others = hyperparameters(card)
     return render_page(
         "report.html.j2",
         card=card,
         figures=figures,
         summary=summary(card),
-        tiles=_tiles(card),
+        tiles=tiles(card),
         galleries=_galleries(card),
-        checks=_checks(card.verdict),
-        differences=_differences(card, champion) if champion else None,
-        classes=_classes(card),
+        checks=checks(card.verdict),
+        differences=differences(card, champion) if champion else None,
+        classes=classes(card),
         confusions=frequent_errors(card.evaluation),
-        epochs=_epochs(card.history),
-        bins=_bins(card),
-        problems={kind: table for kind, table in _problems(card.data_report).items() if table.rows},
-        statistics=_statistics(card),
+        epochs=epochs(card.history),
+        bins=bins(card),
+        problems={kind: table for kind, table in problems(card.data_report).items() if table.rows},
+        statistics=statistics(card),
         changed=changed,
         others=others,
         lineage=Table(("what", "SHA-256"), list(card.lineage.items())),
@@ -95,30 +89,27 @@ def render_page(template: str, **values: object) -> str:
 
 def report_markdown(card: ModelCard, figures: Figures) -> dict[str, str]:
     """The report as pieces of less than 150 kB, by the keys of the Prefect artifacts that they become."""
-    title = f"{_escaped(card.dataset)}, recipe {_escaped(card.recipe)}, seed {card.seed}"
+    title = f"{escaped(card.dataset)}, recipe {escaped(card.recipe)}, seed {card.seed}"
     pieces = {
         "metrics": [
-            _escaped(headline(card)),
-            as_markdown(_checks(card.verdict)),
+            escaped(headline(card)),
+            as_markdown(checks(card.verdict)),
             *map(_image, figures.intervals),
-            as_markdown(_classes(card)),
+            as_markdown(classes(card)),
         ],
         "learning-curves": [_image(figure) for figure in figures.curves] or ["No epoch was recorded."],
         "confusion-matrix": [_image(figures.confusion), _image(figures.reliability)],
         "mistakes": _gallery(card, card.mistakes),
         "validation": [
-            *(
-                f"### {name.capitalize()}\n\n{as_markdown(table)}"
-                for name, table in _problems(card.data_report).items()
-            ),
-            f"### Statistics\n\n{as_markdown(_statistics(card))}",
-            as_markdown(_class_counts(card)),
+            *(f"### {name.capitalize()}\n\n{as_markdown(table)}" for name, table in problems(card.data_report).items()),
+            f"### Statistics\n\n{as_markdown(statistics(card))}",
+            as_markdown(class_counts(card)),
         ],
     }
     if card.champion and figures.champions:
         pieces["champion"] = [
-            _escaped(card.verdict.comparison),
-            as_markdown(_differences(card, card.champion)),
+            escaped(card.verdict.comparison),
+            as_markdown(differences(card, card.champion)),
             "Its confusion matrix:",
             _image(figures.champions),
         ]
@@ -144,98 +135,6 @@ def summary(card: ModelCard) -> str:
     )
 
 
-def format_value(value: object) -> str:
-    """A JSON value as the text of a table cell: at most 20 items of a list, fractions to six digits."""
-    if isinstance(value, Mapping):
-        return "; ".join(f"{key}: {format_value(item)}" for key, item in value.items()) or "none"
-    if isinstance(value, list | tuple):
-        shown = ", ".join(map(format_value, value[:20])) or "none"
-        return f"{shown} and {len(value) - 20} more" if len(value) > 20 else shown
-    if isinstance(value, bool) or value is None:
-        return {True: "yes", False: "no", None: "none"}[value]
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
-
-
-def _tiles(card: ModelCard) -> list[Tile]:
-    """The numbers that matter, the most asked for first."""
-    evaluation = card.evaluation
-    low, high = evaluation.interval
-    worst = min((c for c in evaluation.per_class if c.support), key=lambda c: c.recall)
-    wrong = evaluation.count - evaluation.correct
-    weight, unit = _size(card.weights_bytes)
-    first = [
-        Tile(
-            "Accuracy",
-            f"{100 * evaluation.accuracy:.2f}",
-            "%",
-            f"95\u00a0% interval {100 * low:.2f} to {100 * high:.2f}",
-        )
-    ]
-    if card.champion:
-        gap = 100 * (evaluation.accuracy - card.champion.evaluation.accuracy)
-        first.append(Tile("To champion", signed(gap), "points", _gap_interval(card)))
-    return [
-        *first,
-        Tile("Mistakes", f"{wrong:,}", "image" if wrong == 1 else "images", f"of {evaluation.count:,} test images"),
-        Tile("Lowest recall", f"{100 * worst.recall:.2f}", "%", f"class {card.name_of(worst.label)}"),
-        Tile("Loss", f"{evaluation.loss:.4f}", "nats", "mean cross-entropy"),
-        Tile("Calibration error", f"{100 * card.calibration_error:.2f}", "%", "expected, over 15 bins"),
-        Tile("Network", f"{card.parameters:,}", "parameters"),
-        Tile("Weights file", weight, unit),
-    ]
-
-
-def _gap_interval(card: ModelCard) -> str:
-    version = f"version {card.verdict.baseline.version}"
-    for check in card.verdict.checks:
-        if check.quantity == "difference to the champion" and check.interval:
-            low, high = (100 * end for end in check.interval)
-            return f"{version}; 95\u00a0% interval {signed(low)} to {signed(high)}"
-    return version
-
-
-def _size(count: int) -> tuple[str, str]:
-    """A number of bytes, with its unit."""
-    for limit, unit in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
-        if count >= limit:
-            return f"{count / limit:.3g}", unit
-    return str(count), "bytes"
-
-
-def _differences(card: ModelCard, champion: Champion) -> Table:
-    """The measures of both models on the same images, and how they differ."""
-    ours, theirs = card.evaluation, champion.evaluation
-    a, b = (e.count - e.correct for e in (ours, theirs))
-    rows = [
-        _shares("accuracy", ours.accuracy, theirs.accuracy),
-        ("mistakes", f"{a:,}", f"{b:,}", f"{signed(a - b, 0)} images"),
-        _shares("lowest recall", *(min(c.recall for c in e.per_class if c.support) for e in (ours, theirs))),
-        _shares("expected calibration error", card.calibration_error, champion.calibration_error),
-        ("loss", f"{ours.loss:.4f}", f"{theirs.loss:.4f}", f"{signed(ours.loss - theirs.loss, 4)} nats"),
-    ]
-    return Table(("measure", "this model", "champion", "difference"), rows)
-
-
-def _shares(name: str, ours: float, theirs: float) -> tuple[str, str, str, str]:
-    return name, percent(ours), percent(theirs), f"{signed(100 * (ours - theirs))} points"
-
-
-def _hyperparameters(card: ModelCard) -> tuple[Table, Table]:
-    """The hyperparameters that differ from the recipe or the champion, and the others."""
-    columns = {"this model": card.hyperparameters, "recipe": card.recipe_hyperparameters}
-    if card.champion and card.champion.hyperparameters:
-        columns["champion"] = card.champion.hyperparameters
-    changed, others = list[Sequence[str]](), list[Sequence[str]]()
-    for name in card.hyperparameters:
-        cells = [format_value(values.get(name)) for values in columns.values()]
-        label = name.replace("_", " ")
-        if len(set(cells)) > 1:
-            changed.append((label, *cells))
-        else:
-            others.append((label, cells[0]))
-    return Table(("name", *columns), changed), Table(("name", "value"), others)
-
-
 def _galleries(card: ModelCard) -> Galleries:
     """All images of a report, at a scale at which they fit the page."""
     changes = card.champion.changes if card.champion else None
@@ -249,112 +148,13 @@ def _galleries(card: ModelCard) -> Galleries:
     return Galleries(lost, gained, mistakes, samples=[Picture(next(wide), name) for name in names])
 
 
-def _checks(verdict: Verdict) -> Table:
-    return Table(("check", "value", "threshold", "verdict"), [_check(c) for c in verdict.checks])
-
-
-def _check(check: Check) -> tuple[str, ...]:
-    value, threshold = (_quantity(check, n) for n in (check.value, check.threshold))
-    return check.name, value, f"{check.asked} {threshold}", "passed" if check.passed else "rejected"
-
-
-def _quantity(check: Check, value: float) -> str:
-    """The value of a check as text: shares in percent, tiny p-values by their bound."""
-    if check.name.startswith(("accuracy", "recall")):
-        return percent(value)
-    return "less than 0.0001" if check.name.startswith("p-value") and value < 1e-4 else f"{value:.4g}"
-
-
-def _classes(card: ModelCard) -> Table:
-    rows = [
-        (card.name_of(c.label), percent(c.precision), percent(c.recall), percent(c.f1), f"{c.support:,}")
-        for c in card.evaluation.per_class
-    ]
-    return Table(("class", "precision", "recall", "F1", "test images"), rows)
-
-
-def _bins(card: ModelCard) -> Table:
-    rows = [(percent(b.confidence, 1), percent(b.accuracy, 1), f"{b.images:,}") for b in card.reliability]
-    return Table(("mean confidence", "accuracy", "images"), rows)
-
-
-def _epochs(history: Mapping[str, Sequence[float]]) -> Table:
-    rows = [
-        (str(epoch), *(f"{value:.4g}" for value in values))
-        for epoch, values in enumerate(zip(*history.values(), strict=False), 1)
-    ]
-    return Table(("epoch", *(name.replace("_", " ") for name in history)), rows)
-
-
-def _problems(report: Mapping[str, Any]) -> dict[str, Table]:
-    """The errors and the warnings of a data report, each with its first images."""
-    tables = {}
-    for kind in ("errors", "warnings"):
-        rows = [
-            (p["check"], p["split"], p["message"], format_value(p["count"]), format_value(p["images"]))
-            for p in report.get(kind, ())
-        ]
-        tables[kind] = Table(("check", "split", "problem", "count", "images"), rows)
-    return tables
-
-
-STATISTICS = {
-    "images": "images",
-    "height": "height, pixels",
-    "width": "width, pixels",
-    "mean_ink": "mean brightness, 0 to 1",
-    "coverage": "share of pixels above 0",
-    "contrast": "contrast, 0 to 1",
-    "blank": "blank images",
-    "constant": "images of one grey",
-    "duplicates": "copies of another image",
-}
-"""What people call the statistics of a split, in the order in which they are shown."""
-
-
-def _statistics(card: ModelCard) -> Table:
-    """The statistics of a data report, one column per split."""
-    splits = [(name, value) for name in ("train", "test") if isinstance(value := card.data_report.get(name), Mapping)]
-    rows = [
-        (label, *(_statistic(values[key]) if key in values else "" for _, values in splits))
-        for key, label in STATISTICS.items()
-        if any(key in values for _, values in splits)
-    ]
-    return Table(("statistic", *(name for name, _ in splits)), rows)
-
-
-def _statistic(value: object) -> str:
-    return f"{value:,}" if isinstance(value, int) else f"{value:.3f}" if isinstance(value, float) else str(value)
-
-
-def _class_counts(card: ModelCard) -> Table:
-    counts = {name: of for name in ("train", "test") if (of := card.class_counts(name))}
-    classes = max(map(len, counts.values()), default=0)
-    rows = [
-        (card.name_of(label), *(f"{of[label]:,}" if label < len(of) else "0" for of in counts.values()))
-        for label in range(classes)
-    ]
-    return Table(("class", *counts), rows)
-
-
-def as_markdown(table: Table) -> str:
-    """A Markdown table."""
-    lines = [table.head, ["---"] * len(table.head), *table.rows]
-    return "\n".join(f"| {' | '.join(map(_escaped, line))} |" for line in lines) if table.rows else "None."
-
-
 def _gallery(card: ModelCard, examples: Sequence[Example]) -> list[str]:
     if not examples:
         return ["None."]
     lines = [card.readings(example) for example in examples]
     figure = draw_gallery(thumbnails([example.image for example in examples]), lines)
-    return [_image(figure), "\n".join(f"- {_escaped('; '.join(words))}" for words in lines)]
+    return [_image(figure), "\n".join(f"- {escaped('; '.join(words))}" for words in lines)]
 
 
 def _image(figure: Figure) -> str:
-    return f"![{_escaped(figure.alt)}]({figure.source})"
-
-
-def _escaped(text: str) -> str:
-    """Text that Markdown shows unchanged, on one line."""
-    return re.sub(r"([\\`*_\[\]|~#!])", r"\\\1", html.escape(re.sub(r"[\r\n]+", " ", text)))
+    return f"![{escaped(figure.alt)}]({figure.source})"

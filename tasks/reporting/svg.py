@@ -108,6 +108,11 @@ def number(value: Number) -> str:
     return f"{value:.1f}".removesuffix(".0")
 
 
+def short(value: Number) -> str:
+    """A number as people write it, to six digits."""
+    return f"{value:.6g}".replace("-", "\u2212")
+
+
 def text(x: Number, y: Number, words: str, *, anchor: str = "start", kind: str = "", more: str = "") -> str:
     of_kind = f' class="{kind}"' if kind else ""
     place = f'x="{number(x)}" y="{number(y)}"'
