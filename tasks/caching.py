@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 R = TypeVar("R")
+T = TypeVar("T")
 StandIn = Callable[["Step[Any, Any]", dict[str, Any]], Any]
 
 _stand_in: ContextVar[StandIn | None] = ContextVar("stand_in", default=None)
@@ -137,45 +138,38 @@ def resume_folder() -> Path | None:
 
 
 @contextlib.contextmanager
-def _resumable(store: Store, key: str) -> Iterator[None]:
-    folder = store.home / CHECKPOINTS / key
-    token = _resume_folder.set(folder)
+def _within(variable: ContextVar[T], value: T) -> Iterator[None]:
+    """Inside, the variable has this value."""
+    token = variable.set(value)
     try:
         yield
     finally:
-        _resume_folder.reset(token)
+        variable.reset(token)
+
+
+@contextlib.contextmanager
+def _resumable(store: Store, key: str) -> Iterator[None]:
+    folder = store.home / CHECKPOINTS / key
+    with _within(_resume_folder, folder):
+        yield
     for path in folder.glob("*"):
         if store.remote:
             store.remote.remove(f"{CHECKPOINTS}/{key}/{path.name}")
     shutil.rmtree(folder, ignore_errors=True)
 
 
-@contextlib.contextmanager
-def refreshing(names: Collection[str]) -> Iterator[None]:
+def refreshing(names: Collection[str]) -> contextlib.AbstractContextManager[None]:
     """Inside, steps with these names are computed, once a run, although the cache has their results."""
-    token = _refreshed.set(names)
-    try:
-        yield
-    finally:
-        _refreshed.reset(token)
+    return _within(_refreshed, names)
 
 
 @contextlib.contextmanager
 def ending_after(name: str) -> Iterator[None]:
     """Leave the block as soon as the step with this name has ended; "": run it to its end."""
-    token = _last.set(name)
-    try:
-        with contextlib.suppress(_Reached):
-            yield
-    finally:
-        _last.reset(token)
-
-
-@contextlib.contextmanager
-def replaced_by(stand_in: StandIn) -> Iterator[None]:
-    """Inside, a step that is called does not run: `stand_in(step, arguments)` answers for it."""
-    token = _stand_in.set(stand_in)
-    try:
+    with _within(_last, name), contextlib.suppress(_Reached):
         yield
-    finally:
-        _stand_in.reset(token)
+
+
+def replaced_by(stand_in: StandIn) -> contextlib.AbstractContextManager[None]:
+    """Inside, a step that is called does not run: `stand_in(step, arguments)` answers for it."""
+    return _within(_stand_in, stand_in)

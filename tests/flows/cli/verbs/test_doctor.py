@@ -14,7 +14,7 @@ import pytest
 
 from artifacts.storage.settings import Settings
 from artifacts.storage.store import Store
-from flows.cli.checks import machine, models
+from flows.cli.checks import machine, models, services
 from flows.cli.checks.all_checks import check_all
 from flows.cli.checks.check import Check
 from tasks.registry.registry import Registry
@@ -173,6 +173,7 @@ def test_server_that_is_none(late: int, monkeypatch: pytest.MonkeyPatch) -> None
 def test_locks_that_nobody_gives(monkeypatch: pytest.MonkeyPatch) -> None:
     """Shared locks that cannot be had are a problem: every step would wait for them."""
     monkeypatch.setenv("DIGITFLOW_LOCKS", "redis://127.0.0.1:9")
+    monkeypatch.setattr(services, "PATIENCE", 0.5)
     check = found("shared locks")
     assert check.state == "problem" and "redis://127.0.0.1:9" in check.found
 
