@@ -46,8 +46,8 @@ DEV = $(findstring dev,$(1))
 UPDATE = updating .venv to $(1)
 INSTALLATION = installing $(1), up to $$(grep -c '^[a-z].*==' $(1)) packages, into .venv: $(COST), more on a slow line
 COST = $(if $(DEV),$(DEV_COST),$(RUN_COST))
-RUN_COST = 0.6 GB to download and 2.3 GB on disk, about half a minute
-DEV_COST = 0.9 GB to download and 3.9 GB on disk, about two minutes
+RUN_COST = 0.6 GB to download and 2.2 GB on disk, half a minute to two
+DEV_COST = 0.9 GB to download and 3.9 GB on disk, two minutes to four
 COMPILE = $(if $(DEV),--compile-bytecode)
 
 python:

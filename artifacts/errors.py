@@ -9,9 +9,15 @@ from pydantic import ValidationError
 
 
 class DigitflowError(Exception):
-    """The command line shows it as one line, without a traceback. Any other exception is a bug."""
+    """The command line shows it as one line, without a traceback. Any other exception is a bug.
+
+    Its message goes to logs, to Prefect's page and to webhooks, so what is secret in a URL is taken out of it.
+    """
 
     exit_code = 1
+
+    def __init__(self, *arguments: object):
+        super().__init__(*(hide_passwords(part) if isinstance(part, str) else part for part in arguments))
 
 
 class UsageError(DigitflowError):
@@ -74,8 +80,11 @@ def is_transient(error: BaseException | None) -> bool:
 
 
 def hide_passwords(text: str) -> str:
-    """The text with what stands between "//" and "@" taken out of the URLs in it."""
-    return re.sub(r"//[^/@\s]*@", "//", text)
+    """The text without the secrets of the URLs in it: what stands between "//" and the last "@", and what a query gives
+    as a password, token, key, secret or signature.
+    """
+    text = re.sub(r"//[^\s'\"<>]*@", "//", text)
+    return re.sub(r"([?&][^=&\s]*(?:passw|token|key|secret|sig)[^=&\s]*=)[^&\s'\"]+", r"\1…", text, flags=re.IGNORECASE)
 
 
 def suggest(name: str, known: Iterable[str]) -> str:

@@ -2,7 +2,8 @@
 
     make deploy    python -m deployments.deploy
 
-What a person switched or changed on the server stays: schedules, paused deployments, automations that are on or off.
+What a person switched or changed on the server stays: schedules, parameters, paused deployments,
+automations that are on or off.
 Only the variables DIGITFLOW_NIGHTLY, DIGITFLOW_CRON and DIGITFLOW_TIMEZONE, where they are set, change the nightly
 schedule.
 """
@@ -14,11 +15,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.actions import DeploymentUpdate
 
-from artifacts.errors import DigitflowError
+from artifacts.errors import DigitflowError, UsageError
 from artifacts.storage.settings import Settings
 from deployments import automations
 from deployments.stack import Stack, port
+from flows.cli.checks.services import check_nightly
 from flows.cli.loopback import bypass_proxies
 from flows.cli.prefect_server import ask_server
 
@@ -41,22 +44,26 @@ class Switches(NamedTuple):
 
     paused: bool
     schedules: Schedules
+    parameters: dict[str, Any]
 
 
 def deploy() -> list[str]:
     """Deploy all; returns a line for each deployment. Raises DigitflowError."""
     stack = Stack(Settings.load().home, port())
     stack.require_own()
+    state, found, remedy = check_nightly(Settings.load())
+    if state == "problem":
+        raise UsageError(f"{found}; {remedy}")
     if not ask_server(stack.url, "health")[0]:
         raise DigitflowError(f"no server answers at {stack.url}; start one: {stack.make('up')}")
     explicit = [name for name in DEFAULTS if name != "DIGITFLOW_POOL" and os.environ.get(name)]
     with get_client(sync_client=True) as client:
         before, were_enabled = _switches(client), _automations(client)
-        _prefect("work-pool", "create", os.environ.get("DIGITFLOW_POOL") or "local", "--type", "process", "--overwrite")
-        _prefect("deploy", "--all", "--prefect-file", str(FILE))
+        pool, unset = os.environ.get("DIGITFLOW_POOL") or "local", DEFAULTS | _nightly(before)
+        _prefect("work-pool", "create", pool, "--type", "process", "--overwrite", unset=unset)
+        _prefect("deploy", "--all", "--prefect-file", str(FILE), unset=unset)
         for name, switches in before.items():
-            if name != NIGHTLY or not explicit:
-                _restore(client, name, switches)
+            _restore(client, name, switches, with_schedules=name != NIGHTLY or not explicit)
         automations.apply()
         for automation in client.read_automations():
             if automation.enabled != were_enabled.get(automation.name, automation.enabled):
@@ -69,7 +76,9 @@ def _switches(client: SyncPrefectClient) -> dict[str, Switches]:
     ours = [deployment for deployment in client.read_deployments(limit=200) if "digitflow" in deployment.tags]
     return {
         f"{client.read_flow(each.flow_id).name}/{each.name}": Switches(
-            bool(each.paused), [(schedule.schedule, schedule.active) for schedule in each.schedules]
+            bool(each.paused),
+            [(schedule.schedule, schedule.active) for schedule in each.schedules],
+            each.parameters or {},
         )
         for each in ours
     }
@@ -80,11 +89,23 @@ def _automations(client: SyncPrefectClient) -> dict[str, bool]:
     return {automation.name: automation.enabled for automation in client.read_automations()}
 
 
-def _restore(client: SyncPrefectClient, name: str, before: Switches) -> None:
+def _nightly(before: dict[str, Switches]) -> dict[str, str]:
+    """The nightly schedule as it is on the server, for the variables that are not set."""
+    schedules = before[NIGHTLY].schedules if NIGHTLY in before else []
+    if len(schedules) != 1 or not (cron := getattr(schedules[0][0], "cron", None)):
+        return {}
+    schedule, active = schedules[0]
+    zone = schedule.timezone or "UTC"
+    return {"DIGITFLOW_NIGHTLY": str(active).lower(), "DIGITFLOW_CRON": cron, "DIGITFLOW_TIMEZONE": zone}
+
+
+def _restore(client: SyncPrefectClient, name: str, before: Switches, *, with_schedules: bool) -> None:
     """Set a deployment as it was before it was deployed again."""
     deployment = client.read_deployment_by_name(name)
+    if deployment.parameters != before.parameters:
+        client.update_deployment(deployment.id, DeploymentUpdate(parameters=before.parameters))
     now = [(schedule.schedule, schedule.active) for schedule in deployment.schedules]
-    if now != before.schedules:
+    if with_schedules and now != before.schedules:
         for schedule in deployment.schedules:
             client.delete_deployment_schedule(deployment.id, schedule.id)
         if before.schedules:
@@ -93,9 +114,12 @@ def _restore(client: SyncPrefectClient, name: str, before: Switches) -> None:
         (client.pause_deployment if before.paused else client.resume_deployment)(deployment.id)
 
 
-def _prefect(*arguments: str) -> None:
-    """Run Prefect's command line quietly. Raises DigitflowError with its last words."""
-    defaults = {name: os.environ.get(name) or value for name, value in DEFAULTS.items()}
+def _prefect(*arguments: str, unset: dict[str, str]) -> None:
+    """Run Prefect's command line quietly; `unset` are the values of variables that are not set.
+
+    Raises DigitflowError with its last words.
+    """
+    defaults = {name: os.environ.get(name) or value for name, value in unset.items()}
     command = [sys.executable, "-m", "prefect", "--no-prompt", *arguments]
     done = subprocess.run(command, env=os.environ | defaults, capture_output=True, text=True, check=False)  # noqa: S603
     if done.returncode:

@@ -41,7 +41,8 @@ class Stack:
         """Start what does not run yet, and wait until it answers; returns what to tell. Raises DigitflowError."""
         if self._is_running():
             running = Stack(self.home, self._running_port())
-            return f"the server already runs on {running.page}; next: {running.make('deploy')}"
+            elsewhere = f", not on port {self.port}: make down stops it" if running.port != self.port else ""
+            return f"the server already runs on {running.page}{elsewhere}; next: {running.make('deploy')}"
         self._require_free_port()
         for folder in (self.home / "logs", self.home / "server"):
             folder.mkdir(parents=True, exist_ok=True)

@@ -65,6 +65,8 @@ class Outcome(BaseModel):
     def headline(self) -> str:
         """What happened, in a few words, such as "mnist fast 99.30 % passed v7"."""
         verdict = "passed" if self.gate.passed else "rejected"
+        if not self.promoted and all(task["cached"] for task in self.tasks):
+            verdict = "unchanged"
         return f"{self.dataset} {self.recipe} {100 * self.accuracy:.2f} % {verdict} v{self.version}"
 
     @property

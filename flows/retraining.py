@@ -247,6 +247,8 @@ def _ending(outcome: Outcome, arrivals: Arrivals, answer: Approval | None) -> tu
         return "Unchanged", f"neither data, code nor hyperparameters changed; nothing was trained{verdict}"
     if not outcome.gate.passed:
         return outcome.ending
+    if outcome.champion == outcome.version:
+        return "Completed", f"version {outcome.version} is champion already"
     return ("Declined" if answer else "Completed"), f"version {outcome.version} is registered, not champion{said}"
 
 

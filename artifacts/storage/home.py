@@ -33,8 +33,8 @@ MLFLOW = "mlflow"  # the database and the files of MLflow
 PREFECT = "prefect"  # the database of Prefect's own server
 LOCKS = "locks"  # locks of cache keys and studies
 TEMPORARY = "tmp"  # scratch folders
-FOLDERS = (
-    *(OBJECTS, CHECKS, RECORDS, FINGERPRINTS, RUNS, CHECKPOINTS, MODELS, EXPERIMENTS, SUSPENDED, INBOX, BATCHES),
+FOLDERS = (  # the names above, without those of files
+    *(OBJECTS, CHECKS, RECORDS, RUNS, CHECKPOINTS, MODELS, EXPERIMENTS, SUSPENDED, INBOX, BATCHES),
     *(APPROVAL, QUARANTINE, CORRECTIONS, MONITORING, MLFLOW, PREFECT, LOCKS, TEMPORARY),
 )
 NATIVE_LOG = "native.log"  # what native libraries print

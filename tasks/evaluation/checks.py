@@ -1,6 +1,7 @@
 """The checks of the gate: on the model itself, on its comparison with a baseline, and on its size and speed."""
 
 from collections.abc import Iterator
+from fractions import Fraction
 
 from artifacts.storage.arrays import Labels, Probabilities
 from tasks.data.datasets import name_of
@@ -87,11 +88,20 @@ def _against(gate: Gate, champion: str, counts: PairedCounts) -> Check:
 def _worst_class(
     limit: float, champion: str, ours: Evaluation, theirs: Evaluation, *, class_names: tuple[str, ...]
 ) -> Check:
-    """The class whose recall falls most against the champion's; a gain counts as a negative loss."""
-    lost = {now.label: was.recall - now.recall for now, was in zip(ours.per_class, theirs.per_class, strict=True)}
+    """The class whose recall falls most against the champion's; a gain counts as a negative loss.
+
+    Counts are compared, since a difference of two shares is not exact.
+    """
+    lost = {
+        of.label: Fraction(
+            theirs.confusion[of.label][of.label] - ours.confusion[of.label][of.label], max(of.support, 1)
+        )
+        for of in ours.per_class
+    }
     label = max(lost, key=lambda label: lost[label])
     name = f"loss of recall of class {name_of(label, class_names)} against {champion}, the greatest,"
-    return _at_most(name, lost[label], limit)
+    check = _at_most(name, float(lost[label]), limit)
+    return check.model_copy(update={"passed": lost[label] <= Fraction(str(limit))})
 
 
 def _on_new_images(gate: Gate, champion: str, counts: PairedCounts) -> Check:

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, model_validator
 
 from artifacts.storage.store import Ref
 from tasks.model.hyperparameters import Hyperparameters
@@ -62,6 +62,12 @@ class Gate(BaseModel, frozen=True, extra="forbid"):
     max_weights_bytes: int | None = Field(None, gt=0, description="Greatest size of the weights file")
     max_latency_ms: float | None = Field(None, gt=0, description="Greatest median latency of one image, in ms")
     min_throughput: float | None = Field(None, gt=0, description="Least images per second in batches")
+
+    @model_validator(mode="after")
+    def _no_limit_that_nothing_checks(self) -> "Gate":
+        if self.max_recall_loss is not None and self.against_champion == "nothing":
+            raise ValueError("max_recall_loss needs the champion, but against_champion is nothing; leave one out")
+        return self
 
 
 class SmokeTest(BaseModel, frozen=True):

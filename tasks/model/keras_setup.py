@@ -2,6 +2,7 @@
 
 import contextlib
 import gc
+import logging
 import os
 import sys
 import threading
@@ -72,6 +73,7 @@ def _quiet() -> Iterator[None]:
         os.close(log)
 
 
+logging.getLogger("tensorflow").setLevel(logging.ERROR)  # its warnings are for its developers
 with _quiet(), _fast_import():
     import keras
 

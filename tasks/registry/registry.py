@@ -67,7 +67,8 @@ class Registry:
             raise UsageError(f"several data sets have a {what}: {names}; add --dataset (in Python: dataset=…)")
         if not versions:
             of = f" of {dataset}" if dataset else ""
-            remedy = "train one first, or see" if number is None else "see"
+            others = [v for v in self.versions(dataset) if number is None]
+            remedy = "promote a version, or see" if others else "train one first, or see" if number is None else "see"
             raise UsageError(f"there is no {what}{of}; {remedy}: digitflow models")
         return _readable(versions[0])
 

@@ -123,6 +123,8 @@ class BatchJudge:
         images = _image_digests(batch.data, self._store)
         found = []
         for record in self._records:
+            if not self._store.holds(record.data.images):  # it was withdrawn, and its files are gone
+                continue
             shared = int(images.isin(_image_digests(record.data, self._store)).sum())
             if record.digest != batch.digest and 2 * shared >= len(images):
                 gone = record.withdrawn

@@ -1,10 +1,12 @@
 """Judge the labelled batches that arrived: accept them, recognise them, or set them aside."""
 
+import contextlib
 from datetime import UTC, datetime
 from pathlib import Path
 
 from pydantic import BaseModel
 
+from artifacts.errors import DigitflowError
 from artifacts.storage.home import KEPT_BATCHES
 from artifacts.storage.store import Store
 from tasks.caching import step
@@ -57,8 +59,8 @@ def collect(
         feedback.hand_in(store.home)
         records = read_ledger(dataset, store)
         for batch in records:
-            if not batch.withdrawn:
-                restore_arrays(batch, store, max_bytes)
+            with contextlib.suppress(DigitflowError) if batch.withdrawn else contextlib.nullcontext():
+                restore_arrays(batch, store, max_bytes)  # also what was withdrawn, to know it when it comes again
         judge = BatchJudge(
             dataset, base, classes, records, champion=champion, on_drift=on_drift, store=store, max_bytes=max_bytes
         )

@@ -122,8 +122,7 @@ def restore_arrays(batch: Batch, store: Store, max_bytes: int) -> None:
     """
     if store.holds(batch.data.images) and store.holds(batch.data.labels):
         return
-    fitted = store.home / FITTED_BATCHES / f"{batch.digest}.npz"
-    path = fitted if fitted.exists() else store.home / KEPT_BATCHES / batch.name
+    path = _files(batch, store)
     try:
         if store_batch(*read_batch(path, store, max_bytes), store) == batch.data:
             return
@@ -133,8 +132,19 @@ def restore_arrays(batch: Batch, store: Store, max_bytes: int) -> None:
     raise DigitflowError(f"an accepted batch is lost: {path}: {what}; restore it from a backup")
 
 
+def is_there(batch: Batch, store: Store) -> bool:
+    """Whether the arrays of an accepted batch, or files to restore them from, are in this home."""
+    return (store.holds(batch.data.images) and store.holds(batch.data.labels)) or _files(batch, store).exists()
+
+
+def _files(batch: Batch, store: Store) -> Path:
+    fitted = store.home / FITTED_BATCHES / f"{batch.digest}.npz"
+    return fitted if fitted.exists() else store.home / KEPT_BATCHES / batch.name
+
+
 def _name(dataset: str) -> str:
-    return f"{BATCHES}/{dataset.replace('/', '_')}.json"
+    """One file for each data set: "/" is escaped."""
+    return f"{BATCHES}/{dataset.replace('%', '%25').replace('/', '%2F')}.json"
 
 
 def _read(path: Path) -> list[Batch]:

@@ -57,6 +57,17 @@ def batches_aside(store: Store) -> Iterator[SetAside]:
             yield SetAside(name, place, path, report)
 
 
+def withdraw_waiting(name: str, decision: Decision, store: Store) -> None:
+    """Take a batch out of the inbox, before anything learns from it. Raises UsageError if it is no longer there."""
+    with inbox_lock(store.home):
+        path = store.home / INBOX / name
+        if not path.exists():
+            raise UsageError(f"{name} is no longer in the inbox; see: digitflow data")
+        note = read_note(name, store.home)
+        report = {"reason": f"withdrawn: {decision.reason}", "dataset": note.dataset, "at": decision.at.isoformat()}
+        set_aside(path, "quarantine", report, store)
+
+
 def release_batch(batch: SetAside, decision: Decision, store: Store) -> None:
     """Put a batch back into the inbox, with a note that a person let it in. Its form is judged again, but no more.
 

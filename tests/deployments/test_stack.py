@@ -11,7 +11,7 @@ import pytest
 from prefect.client.orchestration import SyncPrefectClient, get_client
 
 from tests.command import ROOT, Finished, assert_refused, environment, eventually, processes_of
-from tests.deployments.live import Live, on_sqlite
+from tests.deployments.live import Live, on_sqlite, set_parameters
 
 
 def stack(verb: str, home: Path, port: int) -> Finished:
@@ -104,6 +104,7 @@ def test_deploying_again_keeps_switches(live: Live) -> None:
         retrain = "digitflow: retrain when predicted images drifted"
         assert not enabled(client)[retrain]
         client.update_deployment_schedule(nightly.id, nightly.schedules[0].id, active=False)
+        set_parameters("retraining/nightly", dataset_name="letters")
         client.pause_deployment(training.id)
         client.pause_automation(automation.id)
         client.resume_automation(next(a.id for a in client.read_automations() if a.name == retrain))
@@ -114,11 +115,18 @@ def test_deploying_again_keeps_switches(live: Live) -> None:
             assert "training/on-demand: on demand, paused" in again.stdout
             assert not client.read_automation(automation.id).enabled
             assert enabled(client)[retrain]
+            assert client.read_deployment(nightly.id).parameters == {"dataset_name": "letters"}
+            later = Live(live.home, plain.variables | {"DIGITFLOW_CRON": "0 4 * * *"}).run(*deploy)
+            assert "retraining/nightly: at 0 4 * * * UTC, switched off" in later.stdout
+            wrong = Live(live.home, plain.variables | {"DIGITFLOW_NIGHTLY": "maybe"}).run(*deploy)
+            assert wrong.returncode == 2 and "DIGITFLOW_NIGHTLY='maybe'" in wrong.stderr
         finally:
+            set_parameters("retraining/nightly")
             client.resume_deployment(training.id)
             client.resume_automation(automation.id)
             client.pause_automation(next(a.id for a in client.read_automations() if a.name == retrain))
-        assert "retraining/nightly: at 0 3 * * * UTC\n" in live.run(*deploy).stdout
+        third = Live(live.home, live.variables | {"DIGITFLOW_CRON": "0 3 * * *"}).run(*deploy)
+        assert "retraining/nightly: at 0 3 * * * UTC\n" in third.stdout
 
 
 def enabled(client: SyncPrefectClient) -> dict[str, bool]:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from time import monotonic
 from typing import Literal, NamedTuple
 
-from artifacts.errors import DigitflowError
+from artifacts.errors import DigitflowError, hide_passwords
 from artifacts.storage.settings import Settings
 
 PATIENCE = 5.0
@@ -46,8 +46,9 @@ def run_checks(checks: Mapping[str, Callable[[Settings], Result]], settings: Set
 
 def _run(what: str, check: "Callable[[Settings], Result]", settings: Settings, results: dict[str, Check]) -> None:
     try:
-        results[what] = Check(what, *check(settings))
+        state, *words = check(settings)
+        results[what] = Check(what, state, *map(hide_passwords, words))
     except DigitflowError as error:
         results[what] = Check(what, "problem", str(error))
     except Exception as error:  # what a check cannot cope with is no sound surrounding
-        results[what] = Check(what, "problem", f"the check ended with {type(error).__name__}: {error}")
+        results[what] = Check(what, "problem", hide_passwords(f"the check ended with {type(error).__name__}: {error}"))

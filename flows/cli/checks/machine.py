@@ -13,11 +13,11 @@ from time import time
 
 from artifacts.errors import DigitflowError
 from artifacts.lineage.environment import backend
-from artifacts.storage.home import FOLDERS, MLFLOW, PREFECT, locked
+from artifacts.storage.home import CORRECTIONS, FOLDERS, MLFLOW, MONITORING, PREFECT, locked
 from artifacts.storage.settings import Settings
 from flows.cli.checks.check import PATIENCE, Result
 from tasks.data.datasets import MIRRORS
-from tasks.retraining.ledger import all_batches
+from tasks.retraining.ledger import all_batches, is_there
 
 ENOUGH, SCARCE = 5e9, 5e8
 """Bytes that should be free on the disk of the home, and below which a run is likely to fail."""
@@ -53,7 +53,11 @@ def check_disk(settings: Settings) -> Result:
     words = f"{free / 1e9:.1f} GB free where {settings.home} is"
     if free >= ENOUGH:
         return "ok", words, ""
-    return "problem" if free < SCARCE else "note", words, "free some space: digitflow cache prune --max-size 2GB"
+    return (
+        "problem" if free < SCARCE else "note",
+        words,
+        "free some space; digitflow cache shows what the home takes, and cache prune --max-size evicts the rest",
+    )
 
 
 def check_home(settings: Settings) -> Result:
@@ -78,14 +82,23 @@ def check_home(settings: Settings) -> Result:
 
 
 def check_databases(settings: Settings) -> Result:
-    """SQLite's own check of Prefect's and MLflow's databases in the home."""
-    places = [settings.home / name for name in (f"{PREFECT}/prefect.db", "server/prefect.db", f"{MLFLOW}/mlflow.db")]
+    """SQLite's own check of the databases in the home."""
+    history, kept = (
+        (f"{PREFECT}/prefect.db", "server/prefect.db"),
+        (f"{CORRECTIONS}/corrections.db", f"{MLFLOW}/mlflow.db"),
+    )
+    places = [settings.home / name for name in (*history, f"{MONITORING}/days.db", *kept)]
     damaged = [path for path in places if path.exists() and not _is_sound(path)]
     if not damaged:
         return "ok", f"{sum(path.exists() for path in places)} in the home, sound", ""
     names = ", ".join(map(str, damaged))
-    if damaged[-1].name == "mlflow.db":
-        return "problem", f"{names} damaged", f"restore {damaged[-1]} from a backup: it holds the model registry"
+    lost = {
+        "corrections.db": "what people corrected",
+        "mlflow.db": "the model registry",
+        "days.db": "what was predicted",
+    }
+    if damaged[-1].name in lost:
+        return "problem", f"{names} damaged", f"restore {damaged[-1]} from a backup: it holds {lost[damaged[-1].name]}"
     return "note", f"{names} damaged", "nothing: it holds history only, and the next start sets it aside"
 
 
@@ -118,6 +131,8 @@ def _existing(path: Path) -> Path:
 
 
 def check_batches(settings: Settings) -> Result:
-    """Whether the ledgers of accepted batches can be read: without them every retraining ends."""
-    number = sum(1 for _ in all_batches(settings.artifacts))
-    return "ok", f"{number} in the ledgers", ""
+    """Whether the ledgers of accepted batches can be read, and their files are there: else every retraining ends."""
+    batches = [batch for batch in all_batches(settings.artifacts) if not batch.withdrawn]
+    if lost := [batch.name for batch in batches if not is_there(batch, settings.artifacts)]:
+        return "problem", f"lost: {', '.join(lost)}", "restore them from a backup, or: digitflow data withdraw"
+    return "ok", f"{len(batches)} are learned from", ""

@@ -17,6 +17,7 @@ from flows.cli.checks.check import PATIENCE, Result
 from flows.cli.prefect_server import UNAUTHORIZED, ask_server, is_server_configured, owner_of_port
 from tasks.data.datasets import MIRRORS, Mirrors
 
+UNKNOWN: Result = ("note", "not known: the server does not answer", "")
 NIGHTLY = ("DIGITFLOW_NIGHTLY", "DIGITFLOW_CRON", "DIGITFLOW_TIMEZONE")
 
 
@@ -126,6 +127,8 @@ def check_port(settings: Settings) -> Result:
 def check_worker(_: Settings) -> Result:
     if not is_server_configured():
         return "ok", "none is needed without a server", ""
+    if not _answers():
+        return UNKNOWN
     pool = os.environ.get("DIGITFLOW_POOL") or "local"
     workers = ask_server(_url(), f"work_pools/{pool}/workers/filter", {})[1]
     if not isinstance(workers, list):
@@ -139,6 +142,8 @@ def check_worker(_: Settings) -> Result:
 def check_schedules(_: Settings) -> Result:
     if not is_server_configured():
         return "ok", "none without a server", ""
+    if not _answers():
+        return UNKNOWN
     found = ask_server(_url(), "deployments/filter", {"deployments": {"tags": {"all_": ["digitflow"]}}})[1]
     if not isinstance(found, list) or not found:
         return "note", "nothing is deployed", "make deploy"
@@ -157,7 +162,11 @@ def check_webhook(_: Settings) -> Result:
         return "ok", "none is named, so nobody is told of failed runs", ""
     if url.startswith(("http://", "https://")) and urlsplit(url).netloc:
         return "ok", hide_passwords(re.sub(r"^(https?://[^/?]*).*", r"\1/…", url)), ""
-    return "problem", f"DIGITFLOW_WEBHOOK is {url!r}", "give an http:// or https:// URL"
+    return "problem", "DIGITFLOW_WEBHOOK is no http:// or https:// URL", "correct it, or unset it"
+
+
+def _answers() -> bool:
+    return isinstance(ask_server(_url(), "admin/version")[1], str)
 
 
 def _url() -> str:

@@ -95,7 +95,7 @@ def add(
 @data.command
 def withdraw(batch: BatchName, *, reason: Reason, json: AsJson = False) -> int:
     """Take an accepted batch out: the next retraining learns without it. The versions of the model that learned from it
-    are named, and marked for `digitflow models`.
+    are named, and marked for `digitflow models`. A batch that is still in the inbox goes into quarantine.
 
     Example: digitflow data withdraw 20261125-093000-000000-forms.npz --reason "labels off by one"
     """
@@ -104,6 +104,8 @@ def withdraw(batch: BatchName, *, reason: Reason, json: AsJson = False) -> int:
     batch = found.batch  # it may be known by the name of a repetition
     if found.state == "withdrawn":
         raise UsageError(f"{batch} was withdrawn already: {found.reason}")
+    if found.state == "waiting":
+        return _withdraw_waiting(found, decision, settings, json=json)
     if found.state != "accepted":
         raise UsageError(f"no model learns from {batch}; its state: {found.words}")
     from tasks.registry.registry import Registry
@@ -122,6 +124,20 @@ def withdraw(batch: BatchName, *, reason: Reason, json: AsJson = False) -> int:
         return 0
     rows = [("withdrawn", batch), ("learned by", _listed(numbers, champion) or "no model")]
     show_table([*rows, ("next", _after_withdrawal(found.dataset, champion in numbers))])
+    return 0
+
+
+def _withdraw_waiting(found: "BatchState", decision: "Decision", settings: Settings, *, json: bool) -> int:
+    """Take a batch out of the inbox."""
+    from tasks.retraining.quarantine import withdraw_waiting
+
+    withdraw_waiting(found.batch, decision, settings.artifacts)
+    if json:
+        told = {"batch": found.batch, "dataset": found.dataset} | decision.model_dump(mode="json")
+        show_json(told | {"versions": [], "champion": None})
+    else:
+        then = f"it is in quarantine; digitflow data release {found.batch} lets it in again"
+        show_table([("withdrawn", found.batch), ("learned by", "no model"), ("next", then)])
     return 0
 
 

@@ -144,4 +144,6 @@ def _write_table(images: tuple[str, ...], output: str, choices: dict[str, Any], 
         show_json(fields)
     else:
         show_table([(name, str(value)) for name, value in fields.items()])
+    if table.errors:
+        print_note(f"the column error of {output} says what is wrong with each of {table.errors:,} rows")
     return int(table.errors > 0)

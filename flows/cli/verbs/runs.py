@@ -60,4 +60,6 @@ def verify(run: str, *, json: Switch = False) -> int:
 
 
 def _status(manifest: Manifest, alive: bool) -> str:
-    return "killed" if manifest.status == "running" and not alive else manifest.status
+    if manifest.status == "running" and not alive:
+        return "killed"
+    return f"{manifest.status}: {manifest.error}" if manifest.error else manifest.status

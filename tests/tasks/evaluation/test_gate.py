@@ -98,6 +98,34 @@ def test_each_limit(limit: dict[str, Any], too_strict: dict[str, Any]) -> None:
     assert [check.passed for check in result.checks] == [True, False]
 
 
+def test_a_limit_that_nothing_would_check() -> None:
+    """A gate that limits what is lost against the champion, and asks not to compare, is refused."""
+    with pytest.raises(ValidationError, match="max_recall_loss needs the champion"):
+        Gate(max_recall_loss=0.1, against_champion="nothing")
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.integers(1, 100), st.data())
+def test_a_loss_at_the_limit_passes(support: int, data: st.DataObject) -> None:
+    """A loss of recall that is exactly the limit, as people write it, is kept: no rounding decides."""
+    percent = data.draw(st.integers(0, 100))
+    lost = data.draw(st.integers(0, support))
+    labels = np.repeat(np.arange(2), 100).astype(np.uint8)[: 100 + support]
+    ours = labels.copy()
+    ours[100 : 100 + lost] = 0
+    result = apply_gate(
+        Gate(min_accuracy=0.0, max_recall_loss=percent / 100, margin=0.99),
+        measure(np.eye(2, dtype=np.float32)[ours], labels),
+        np.eye(2, dtype=np.float32)[ours],
+        labels=labels,
+        smoke_test=MEASURED,
+        baseline=Baseline(version=7),
+        baseline_probabilities=np.eye(2, dtype=np.float32)[labels],
+    )
+    check = next(check for check in result.checks if check.name.startswith("loss of recall"))
+    assert check.passed == (100 * lost <= percent * support)
+
+
 @pytest.mark.parametrize(("limit", "passed"), [(0.25, True), (0.24, False), (None, True)])
 def test_worst_class_against_the_champion(limit: float | None, passed: bool) -> None:
     """A model that loses more recall of a class than the limit is rejected, although its accuracy is the champion's."""

@@ -60,6 +60,25 @@ def test_again_under_another_name(store: Store, base: Splits, tmp_path: Path, ne
     assert find_batch(again.name, [state]) == state
 
 
+@pytest.mark.parametrize("is_kept", [True, False])
+def test_withdrawn_and_pruned(store: Store, base: Splits, tmp_path: Path, new_digits: Batch, *, is_kept: bool) -> None:
+    """After a batch was withdrawn and the store has lost its arrays, another is judged. If its files are kept, the same
+    images in another order are known."""
+    images, labels = new_digits
+    first = add_batch(npz(tmp_path / "first.npz", images[:100], labels[:100]), store.home)
+    (accepted,) = judge(store, base).accepted
+    withdraw_batch("digits", first.name, Decision(reason="wrong"), store)
+    for ref in (accepted.data.images, accepted.data.labels):
+        store.path(ref).unlink()
+    if not is_kept:
+        (store.home / KEPT_BATCHES / first.name).unlink()
+    add_batch(npz(tmp_path / "again.npz", images[99::-1], labels[99::-1]), store.home)
+    add_batch(npz(tmp_path / "other.npz", images[100:200], labels[100:200]), store.home)
+    arrivals = judge(store, base)
+    assert any(name.endswith("again.npz") for name in arrivals.quarantined) == is_kept
+    assert any(batch.name.endswith("other.npz") for batch in arrivals.new)
+
+
 def test_bad_batches_go_to_quarantine(
     store: Store, base: Splits, tmp_path: Path, *, new_digits: Batch, digits: tuple[np.ndarray, ...]
 ) -> None:

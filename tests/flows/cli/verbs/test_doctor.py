@@ -167,7 +167,8 @@ def test_damaged_ledger(home: Path) -> None:
 def test_server_that_is_none(late: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """A named server that does not answer as Prefect does is a problem, and so are its worker and registry."""
     monkeypatch.setenv("PREFECT_API_URL", f"http://127.0.0.1:{late}/api")
-    assert found("Prefect's server").state == found("worker").state == "problem"
+    assert found("Prefect's server").state == "problem"
+    assert "not known" in found("worker").found and "not known" in found("deployments").found
 
 
 def test_locks_that_nobody_gives(monkeypatch: pytest.MonkeyPatch) -> None:
