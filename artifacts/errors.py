@@ -40,6 +40,14 @@ class BadSource(DigitflowError):
     """A source gave something other than the expected data."""
 
 
+class SeveralShapes(BadSource):
+    """A picture shows `count` separate shapes, and one was to be read."""
+
+    def __init__(self, count: int):
+        super().__init__(f"shows {count} separate shapes; crop it to one, or read each with --several")
+        self.count = count
+
+
 class InvalidData(DigitflowError):
     """The data break their contract; `report`, a JSON value, lists every problem with its images."""
 

@@ -1,23 +1,27 @@
-"""Which requests does the web app answer? Predictions for drawings, corrections, health and metrics."""
+"""Which requests does the web app answer? Predictions for drawings, corrections, pages, and questions of state."""
 
 import base64
 from collections.abc import Callable
 from io import BytesIO
-from pathlib import Path
+from pathlib import Path as Folder
+from typing import Annotated
 
 import numpy as np
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Path, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse, Response
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from starlette.exceptions import HTTPException
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
-from artifacts.errors import BadSource, DigitflowError
+from artifacts.errors import BadSource, DigitflowError, SeveralShapes
+from artifacts.storage.settings import Settings
+from flows.web.about import add_about
 from flows.web.background import background_work
-from flows.web.page import Page
+from flows.web.docs_page import docs_page
+from flows.web.metrics import Metrics
+from flows.web.page import drawing_page
 from flows.web.request_guard import RequestGuard
-from flows.web.schemas import Answer, Asked, Corrected, Drawing, Health, Kept
+from flows.web.schemas import Answer, Asked, Corrected, Drawing, Kept, Problem, TakenBack
 from tasks.data.images import GreyImage, decode
 from tasks.monitoring.watch import Watch
 from tasks.pictures.model_input import to_model_input
@@ -27,44 +31,13 @@ from tasks.registry.versions import Version
 from tasks.retraining.incoming import feedback
 
 MAX_PIXELS = 1 << 24
-PATHS = ("/", "/predict", "/corrections", "/health", "/metrics")
-
-
-class Metrics:
-    """The Prometheus metrics of one app. Each app has its own, so that a process can have several."""
-
-    def __init__(self) -> None:
-        self.registry = CollectorRegistry()
-        self.requests = Counter("digitflow_requests", "Answers", ["path", "status"], registry=self.registry)
-        self.predictions = Counter("digitflow_predictions", "Images read", ["label"], registry=self.registry)
-        self.seconds = Histogram("digitflow_prediction_seconds", "From file to answer", registry=self.registry)
-        self.corrections = Counter("digitflow_corrections", "Corrections kept", registry=self.registry)
-        self.version = Gauge("digitflow_model_version", "Version in use", ["dataset"], registry=self.registry)
-        what = "Population stability index of the version's images of today, by statistic"
-        self.drift = Gauge("digitflow_drift_index", what, ["statistic"], registry=self.registry)
-        what = "Index above which it is drift"
-        self.threshold = Gauge("digitflow_drift_threshold", what, ["statistic"], registry=self.registry)
-        what = "Images that the version read today"
-        self.images = Gauge("digitflow_drift_images", what, registry=self.registry)
-
-    def count_answer(self, path: str, status: int) -> None:
-        self.requests.labels(path if path in PATHS else "other", status).inc()
-
-    def show(self, version: Version, watch: Watch) -> None:
-        """Set the gauges: the version in use, and how far the images that it read today drifted."""
-        self.version.labels(version.dataset).set(version.version)
-        today = watch.today(version)
-        self.images.set(today.images if today else 0)
-        for gauge in (self.drift, self.threshold):
-            gauge.clear()  # a new day, or another version, has no index yet
-        for one in today.drift if today else ():
-            self.drift.labels(one.statistic).set(one.index)
-            self.threshold.labels(one.statistic).set(one.threshold)
+UNSURE_BELOW = 0.8
+"""Probability below which the page says that the model is unsure, unless the server was told another."""
 
 
 def build_app(
     follower: ChampionFollower,
-    home: Path,
+    settings: Settings,
     announce: Callable[[str], None],
     watch: Watch,
     *,
@@ -75,14 +48,21 @@ def build_app(
     `watch` counts what is read, but for drafts. Answers to requests that do not say it themselves are unsure below the
     probability `unsure_below`.
     """
-    metrics = Metrics()
+    metrics, home = Metrics(), settings.home
     lifespan = background_work(follower, home, announce, watch, metrics.show)
-    app = FastAPI(title="digitflow", docs_url=None, redoc_url=None, lifespan=lifespan)
+    app = FastAPI(
+        title="digitflow",
+        docs_url=None,  # FastAPI's page loads scripts from elsewhere
+        redoc_url=None,
+        lifespan=lifespan,
+        responses={"4XX": {"model": Problem, "description": "What is wrong with the request"}},
+    )
     app.add_middleware(RequestGuard, count=metrics.count_answer)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost"], www_redirect=False)
     _add_predictions(app, follower, metrics, watch, unsure_below=unsure_below)
     _add_corrections(app, follower, home, metrics)
-    _add_status(app, follower, metrics)
+    add_about(app, follower, settings, metrics, unsure_below=UNSURE_BELOW if unsure_below is None else unsure_below)
+    _add_pages(app)
     _answer_errors_as_json(app)
     return app
 
@@ -90,14 +70,9 @@ def build_app(
 def _add_predictions(
     app: FastAPI, follower: ChampionFollower, metrics: Metrics, watch: Watch, *, unsure_below: float | None
 ) -> None:
-    page = Page()
-
-    @app.get("/")
-    def index() -> HTMLResponse:
-        return HTMLResponse(page.html, headers=page.headers)
-
     @app.post("/predict")
     def predict(drawing: Asked) -> Answer:
+        """What the model reads in a picture."""
         version, classifier = follower.current
         with metrics.seconds.time():
             image = _model_input(drawing, version)
@@ -110,40 +85,45 @@ def _add_predictions(
         return answer
 
 
-def _add_corrections(app: FastAPI, follower: ChampionFollower, home: Path, metrics: Metrics) -> None:
+def _add_corrections(app: FastAPI, follower: ChampionFollower, home: Folder, metrics: Metrics) -> None:
     @app.post("/corrections", status_code=201)
     def correct(corrected: Corrected) -> Kept:
+        """Keep what a picture really shows, for the next training. It is on disk when the answer comes."""
         version, _ = follower.current
         if corrected.label >= version.classes:
             raise BadSource(
                 f"cannot be a {corrected.label}: the labels of {version.dataset} end at {version.classes - 1}"
             )
         image = _model_input(corrected, version)
-        waiting = feedback.keep(image.pixels, corrected.label, version.dataset, home)
+        kept = feedback.keep(image.pixels, corrected.label, version.dataset, home)
         metrics.corrections.inc()
-        return Kept(label=corrected.label, waiting=waiting)
+        return Kept(label=corrected.label, number=kept.number, waiting=kept.waiting)
+
+    @app.delete("/corrections/{number}")
+    def take_back(number: Annotated[int, Path(ge=0, lt=2**63, description="As the answer gave it")]) -> TakenBack:
+        """Take a correction back, as long as it is in no batch."""
+        waiting = feedback.take_back(number, home)
+        if waiting is None:
+            raise HTTPException(409, "it was taken back before, or is in a batch already; see: digitflow data")
+        metrics.taken_back.inc()
+        return TakenBack(waiting=waiting)
 
 
-def _add_status(app: FastAPI, follower: ChampionFollower, metrics: Metrics) -> None:
-    @app.get("/health")
-    def health() -> Health:
-        version, _ = follower.current
-        return Health(
-            status="degraded" if follower.trouble else "ok",
-            model=version.version,
-            dataset=version.dataset,
-            classes=version.classes,
-            class_names=list(version.class_names),
-            trouble=follower.trouble,
-        )
+def _add_pages(app: FastAPI) -> None:
+    drawing = drawing_page()
 
-    @app.get("/metrics")
-    def show_metrics() -> Response:
-        return Response(generate_latest(metrics.registry), media_type="text/plain; version=0.0.4")
+    @app.get("/", include_in_schema=False)
+    def index() -> HTMLResponse:
+        return HTMLResponse(drawing.html, headers=drawing.headers)
+
+    @app.get("/docs", include_in_schema=False)
+    def docs(request: Request) -> HTMLResponse:
+        page = docs_page(app.openapi(), str(request.base_url).rstrip("/"))
+        return HTMLResponse(page.html, headers=page.headers)
 
 
 def _answer_errors_as_json(app: FastAPI) -> None:
-    """Every error is an object with one member, `error`."""
+    """Every error is an object with the member `error`; that of several shapes has their number as well."""
 
     @app.exception_handler(RequestValidationError)
     def malformed(_: Request, error: RequestValidationError) -> Response:
@@ -152,6 +132,8 @@ def _answer_errors_as_json(app: FastAPI) -> None:
 
     @app.exception_handler(DigitflowError)
     def failed(_: Request, error: DigitflowError) -> Response:
+        if isinstance(error, SeveralShapes):
+            return JSONResponse({"error": f"the picture {error}", "shapes": error.count}, 422)
         if isinstance(error, BadSource):
             return JSONResponse({"error": f"the picture {error}"}, 422)
         return JSONResponse({"error": str(error)}, 500)

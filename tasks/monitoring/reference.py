@@ -12,7 +12,7 @@ from artifacts.errors import DigitflowError
 from artifacts.lineage.manifest import Manifest
 from artifacts.storage.home import MONITORING, RUNS
 from artifacts.storage.store import Digest, Store, canonical_json
-from tasks.data.datasets import Split
+from tasks.data.datasets import Splits
 from tasks.data.normalise import normalise_and_reshape
 from tasks.monitoring.drift import BINS, STATISTICS, Reference
 from tasks.registry.registry import Registry
@@ -31,7 +31,7 @@ def reference_of(version: Version, registry: Registry, store: Store) -> KeptRefe
 
     Raises DigitflowError if it is not known which images these are, ArtifactLost if they are gone.
     """
-    learned = _learned_from(version, registry, store)
+    learned = recorded_data(version, registry, store).train
     parts = [learned.images.sha256, learned.labels.sha256, *STATISTICS, BINS]
     digest = hashlib.sha256(canonical_json(parts)).hexdigest()
     if found := kept_reference(digest, store):
@@ -51,14 +51,17 @@ def kept_reference(digest: Digest, store: Store) -> Reference | None:
     return None
 
 
-def _learned_from(version: Version, registry: Registry, store: Store) -> Split:
-    """The training images and labels of a version, as its run recorded them, here or in MLflow."""
+def recorded_data(version: Version, registry: Registry, store: Store) -> Splits:
+    """The images and labels that a version learned from, and those that it was judged on, as its run recorded them.
+
+    The record is here or in MLflow. Raises DigitflowError if it is in neither.
+    """
     here = partial(store.read, f"{RUNS}/{version.run}/manifest.json")
     for source in (here, partial(_in_mlflow, version, registry, store)):
         with contextlib.suppress(ValidationError, KeyError, StopIteration):
             steps = Manifest.model_validate_json(source() or b"").steps
             data = next(step.call.inputs["data"] for step in steps if step.name == normalise_and_reshape.name)
-            return Split.model_validate(data["train"])
+            return Splits.model_validate(data)
     raise DigitflowError(
         f"it is not known which images version {version.version} of {version.dataset} learned from: the record of its "
         f"run, {version.run}, is gone; train again, and the next version is compared"

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from artifacts.errors import BadSource
+from artifacts.errors import BadSource, SeveralShapes
 from tasks.data.images import GreyImage
 from tasks.pictures.conventions import MNIST, Conventions
 from tasks.pictures.paper import Ink, find_ink
@@ -20,11 +20,11 @@ LONGEST = 16
 def to_model_input(picture: GreyImage, shape: Sequence[int], conventions: Conventions = MNIST) -> GreyImage:
     """Bring a picture to the model's `shape` (height, width) and conventions, and add each change to its `changes`.
 
-    Raises BadSource if nothing is drawn, if it cannot be told what is, or if there are several separate shapes.
+    Raises BadSource if nothing is drawn or it cannot be told what is, SeveralShapes if there are several separate ones.
     """
     images = to_model_inputs(picture, shape, conventions)
     if len(images) > 1:
-        raise BadSource(f"shows {len(images)} separate shapes; crop it to one, or read each with --several")
+        raise SeveralShapes(len(images))
     return images[0]
 
 

@@ -33,8 +33,8 @@ def serve(
     """Serve a page on which to draw a digit, see what the champion reads, and correct it, until Ctrl-C.
 
     The server follows the champion when it changes. Corrections become batches for retraining, as those of: digitflow
-    data add. Programs can POST to /predict, and GET /health and /metrics (Prometheus). What is read is counted, but not
-    kept, for: digitflow drift
+    data add. Programs can POST to /predict, and GET /health and /metrics (Prometheus); /docs lists all of it. What is
+    read is counted, but not kept, for: digitflow drift
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ def serve(
     dataset: str
         Data set of the model; needed if several data sets have one.
     unsure_below: float
-        Answer that the model is unsure where the probability is below this, such as 0.8.
+        Answer that the model is unsure where the probability is below this; the page does so below 0.8 without it.
     """
     from flows.cli.verbs.data import announce_batch
     from tasks.prediction.champion_follower import ChampionFollower
@@ -61,7 +61,7 @@ def serve(
         has_server = is_server_configured()
         announce = announce_batch if has_server else lambda _: None
         watch = Watch(settings, tell_server if has_server else tell_webhook)
-        app = build_app(follower, settings.home, announce, watch, unsure_below=unsure_below)
+        app = build_app(follower, settings, announce, watch, unsure_below=unsure_below)
         config = uvicorn.Config(app, log_level="warning", limit_concurrency=64, timeout_graceful_shutdown=5)
         version, _ = follower.current
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"

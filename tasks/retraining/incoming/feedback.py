@@ -40,6 +40,12 @@ CREATE TABLE IF NOT EXISTS corrections (
 )
 """
 INSERT = "INSERT INTO corrections (dataset, height, width, pixels, label, at, batch) VALUES (?, ?, ?, ?, ?, ?, ?)"
+INSERT_NUMBERED = (
+    "INSERT INTO corrections (id, dataset, height, width, pixels, label, at) "
+    "SELECT max(?, coalesce(max(id) + 1, 0)), ?, ?, ?, ?, ?, ? FROM corrections"
+)
+"""The number is the time in microseconds: those of a table that is emptied would be given again otherwise."""
+COUNT = "SELECT count(*) FROM corrections WHERE (dataset, height, width) = (?, ?, ?)"
 SELECT = "SELECT pixels, label FROM corrections WHERE (batch, dataset, width, height) = (?, ?, ?, ?) ORDER BY id"
 DELETE = "DELETE FROM corrections WHERE (batch, dataset, width, height) = (?, ?, ?, ?)"
 
@@ -54,13 +60,36 @@ class Waiting(NamedTuple):
     """Seconds since 1970."""
 
 
-def keep(image: Grey, label: int, dataset: str, home: Path) -> int:
-    """Keep a correction, and return how many of its data set and size wait. It is on disk when this returns."""
+class Kept(NamedTuple):
+    """A correction that is on disk: its number, and how many of its data set and size wait."""
+
+    number: int
+    waiting: int
+
+
+def keep(image: Grey, label: int, dataset: str, home: Path) -> Kept:
+    """Keep a correction. It is on disk when this returns. No other correction has its number, now or later."""
     height, width = image.shape
+    at = time.time()
     with _database(home) as database, database:
-        database.execute(INSERT, (dataset, height, width, image.tobytes(), label, time.time(), None))
-        query = "SELECT count(*) FROM corrections WHERE (dataset, height, width) = (?, ?, ?)"
-        return int(database.execute(query, (dataset, height, width)).fetchone()[0])
+        row = (int(1e6 * at), dataset, height, width, image.tobytes(), label, at)
+        database.execute(INSERT_NUMBERED, row)
+        (number,) = database.execute("SELECT last_insert_rowid()").fetchone()
+        return Kept(number, int(database.execute(COUNT, (dataset, height, width)).fetchone()[0]))
+
+
+def take_back(number: int, home: Path) -> int | None:
+    """Delete a correction, and return how many of its data set and size still wait.
+
+    None if it belongs to a batch already, or was taken back before. A correction that is taken back is in no batch.
+    """
+    if not (home / CORRECTIONS).is_dir():
+        return None
+    with _database(home) as database, database:
+        row = database.execute("SELECT dataset, height, width FROM corrections WHERE id = ?", (number,)).fetchone()
+        if not database.execute("DELETE FROM corrections WHERE id = ? AND batch IS NULL", (number,)).rowcount:
+            return None
+        return int(database.execute(COUNT, row).fetchone()[0])
 
 
 def waiting(home: Path) -> list[Waiting]:

@@ -1,9 +1,11 @@
 """The web app classifies drawings, follows the champion, keeps corrections, and refuses requests of other pages."""
 
 import base64
+import html
 import io
 import json
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -101,7 +103,7 @@ def test_unsure_and_several(served: Served, digit: np.ndarray) -> None:
     assert told == [None, False, True]
     two = np.pad(np.kron(np.hstack([digit, digit]), np.ones((5, 5), np.uint8)), 20)
     reply = served.http.post("/predict", json={"image": png(two)})
-    assert reply.status_code == 422 and "2 separate shapes" in reply.json()["error"]
+    assert reply.status_code == 422 and "2 separate shapes" in reply.json()["error"] and reply.json()["shapes"] == 2
 
 
 def test_follows_the_champion(served: Served, digit: np.ndarray) -> None:
@@ -112,7 +114,8 @@ def test_follows_the_champion(served: Served, digit: np.ndarray) -> None:
     other = Candidate(**fields | {"test": "0" * 64})
     made = registry.register(other, Package({}, np.zeros((1, 28, 28, 1), np.float32), {}), store)
     assert served.http.get("/health").json() == {
-        **{"status": "ok", "model": before.version, "dataset": "mnist-sample", "classes": 10, "class_names": []},
+        **{"status": "ok", "model": before.version, "dataset": "mnist-sample", "recipe": "tutorial"},
+        **{"accuracy": before.accuracy, "card": True, "classes": 10, "class_names": [], "unsure_below": 0.8},
         "trouble": "",
     }
     registry.promote(made, "to be followed", before.version)
@@ -195,14 +198,42 @@ def test_body_without_a_length(served: Served) -> None:
 
 
 def test_page_needs_nothing_else(served: Served) -> None:
-    """The page loads nothing from elsewhere, and its policy forbids it; there is no other page."""
-    page = served.http.get("/")
-    assert "default-src 'none'" in page.headers["content-security-policy"]
-    assert not {"http://", "https://", "//cdn"} & {
-        word for word in ("http://", "https://", "//cdn") if word in page.text
-    }
-    for path in ("/docs", "/redoc", "/../pyproject.toml"):
+    """No page loads anything from elsewhere, and its policy forbids it; there are no other pages."""
+    for path in ("/", "/docs", "/card"):
+        page = served.http.get(path).raise_for_status()
+        assert page.headers["content-security-policy"].startswith("default-src 'none'; ")
+        loaded = re.findall(r"<(?:script|link|img|iframe)\b[^>]*(?:src|href)=[\"']?(?!data:)([^\"'> ]+)", page.text)
+        assert not loaded and "@import" not in page.text and ("<script" in page.text) == (path == "/")
+    for path in ("/redoc", "/card/manifest.json", "/../pyproject.toml"):
         assert (served.http.get(path).status_code, list(served.http.get(path).json())) == (404, ["error"])
+
+
+def test_examples_can_be_sent(served: Served) -> None:
+    """Each command that the page for programs shows is answered, and it shows each request that the schema has."""
+    page = html.unescape(served.http.get("/docs").text)
+    commands = [shlex.split(line) for line in re.findall(r"<pre>(curl .+?)</pre>", page)]
+    schema = served.http.get("/openapi.json").json()
+    assert len(commands) == sum(map(len, schema["paths"].values())) >= 7
+    number = 0
+    for command in commands:
+        done = subprocess.run(
+            [*(word.replace("NUMBER", str(number)) for word in command), "--silent", "--fail-with-body"],
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, (command, done.stdout)
+        if done.stdout.startswith('{"label":1,"number":'):
+            number = json.loads(done.stdout)["number"]
+    assert number and not feedback.waiting(served.home)
+
+
+def test_samples(served: Served) -> None:
+    """Each class has a sample, which can be sent as it is and is read as the class that it shows."""
+    samples = served.http.get("/samples").json()
+    read = [served.http.post("/predict", json={"image": one["image"]}).json()["label"] for one in samples]
+    shown = [one["label"] for one in samples]
+    assert shown == list(range(10)) and [one["name"] for one in samples] == [str(label) for label in shown]
+    assert sum(a == b for a, b in zip(read, shown, strict=True)) >= 8
 
 
 def test_corrections(in_use: Path, tmp_path: Path, digit: np.ndarray) -> None:
@@ -213,7 +244,14 @@ def test_corrections(in_use: Path, tmp_path: Path, digit: np.ndarray) -> None:
     seen = app.http.post("/predict", json={"image": large}).json()["seen"]
     assert app.http.post("/corrections", json={"image": large, "label": 10}).status_code == 422
     reply = app.http.post("/corrections", json={"image": large, "label": 1})
-    assert (reply.status_code, reply.json()) == (201, {"label": 1, "waiting": 1})
+    assert reply.status_code == 201 and reply.json() == reply.json() | {"label": 1, "waiting": 1}
+    wrong = app.http.post("/corrections", json={"image": large, "label": 4}).json()
+    assert wrong["waiting"] == 2
+    away = f"/corrections/{wrong['number']}"
+    assert app.http.delete(away).status_code == 415
+    assert app.http.delete(away, headers=JSON | {"Origin": "http://evil.example"}).status_code == 403
+    assert app.http.delete(away, headers=JSON).json() == {"waiting": 1}
+    assert app.http.delete(away, headers=JSON).status_code == 409
     app.end(signal.SIGKILL)
     assert [row["state"] for row in batches(app.home)] == ["collecting"]
     app = start(tmp_path / "home")

@@ -19,7 +19,7 @@ from artifacts.storage.store import Store
 from tasks.data.datasets import Splits
 from tasks.retraining.incoming import feedback
 from tasks.retraining.incoming.batch_formats import read_batch
-from tasks.retraining.incoming.feedback import hand_in, is_due, keep, waiting
+from tasks.retraining.incoming.feedback import hand_in, is_due, keep, take_back, waiting
 from tests.command import environment
 from tests.conftest import Arrays
 from tests.tasks.retraining.conftest import LIMIT, judge
@@ -35,8 +35,8 @@ def test_many_are_one_batch(home: Path, store: Store, digits: Arrays) -> None:
     assert hand_in(home) == []
     for image, label in zip(digits[0][:20], digits[1][:20], strict=True):
         keep(image, 9 - int(label), "digits", home)
-        number = keep(image, int(label), "digits", home)
-    assert number == 40 and not (home / "inbox").exists()
+        kept = keep(image, int(label), "digits", home)
+    assert kept.waiting == 40 and not (home / "inbox").exists()
     (placed,) = hand_in(home)
     images, labels = read_batch(placed, store, LIMIT)
     np.testing.assert_array_equal(images, digits[0][:20])
@@ -57,6 +57,35 @@ def test_sets_and_sizes_are_apart(home: Path, store: Store, digits: Arrays) -> N
     assert sorted(read_batch(path, store, LIMIT)[0].shape for path in hand_in(home)) == [
         *((1, 6, 8), (1, 8, 8), (1, 8, 8))
     ]
+
+
+def test_taken_back(home: Path, digits: Arrays) -> None:
+    """A correction that is taken back is in no batch, and others are; it is taken back once."""
+    assert take_back(1, home) is None and not (home / "corrections").exists()
+    first, second = (keep(digits[0][i], i, "digits", home) for i in range(2))
+    assert take_back(first.number, home) == 1
+    assert take_back(first.number, home) is None
+    assert handed_in(home) == [[1]]
+    assert take_back(second.number, home) is None
+
+
+def test_not_taken_out_of_a_batch(home: Path, digits: Arrays, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While a batch is handed in, its corrections cannot be taken back: none is both in it and taken back."""
+    kept, answers = keep(digits[0][0], 0, "digits", home), []
+    sync = feedback._sync
+    monkeypatch.setattr(feedback, "_sync", lambda path: (answers.append(take_back(kept.number, home)), sync(path)))
+    assert handed_in(home) == [[0]]
+    assert answers == [None, None]
+
+
+def test_numbers_are_given_once(home: Path, digits: Arrays, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No two corrections have one number, even in the same moment, or after all others went into a batch."""
+    numbers = []
+    for second in (10**9, 10**9 + 1):
+        monkeypatch.setattr(feedback.time, "time", lambda second=second: second)
+        numbers += [keep(digits[0][i], i, "digits", home).number for i in range(3)]
+        hand_in(home)
+    assert len(numbers) == 6 and numbers == sorted(set(numbers))
 
 
 def test_when_due(home: Path, digits: Arrays, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -168,7 +197,7 @@ def test_old_files_are_taken_in_once(home: Path, digits: Arrays) -> None:
     old_file(home, digits, 2, "1700000000000000000-digits-8x8.sealed")
     assert [(entry.name, entry.corrections) for entry in waiting(home)] == [("digits-8x8", 5)]
     assert {path.suffix for path in (home / "corrections").iterdir()} <= {".db", ""}
-    assert keep(digits[0][3], 3, "digits", home) == 6
+    assert keep(digits[0][3], 3, "digits", home).waiting == 6
     assert sorted(handed_in(home)) == [[0, 1], [0, 1, 2], [3]]
     assert hand_in(home) == []
 
