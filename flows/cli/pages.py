@@ -16,6 +16,7 @@ from pathlib import Path
 from artifacts.errors import DigitflowError, UsageError
 from artifacts.storage.home import MLFLOW
 from flows.cli.prefect_server import STARTUP
+from tasks.registry.mlflow_runs import EXPERIMENT
 
 LOG = "page.log"
 
@@ -56,6 +57,19 @@ class MlflowPage:
                 env=os.environ | paths,
             )
         self._socket.close()
+
+    def address(self) -> str:
+        """The address of our experiment's runs, once the page answers. Raises httpx.HTTPError.
+
+        Without the type of work in the address, MLflow 3 opens on traces of language models, whatever the experiment.
+        """
+        import httpx
+
+        asked = {"experiment_name": EXPERIMENT}
+        where = f"{self.url}/api/2.0/mlflow/experiments/get-by-name"
+        answer = httpx.get(where, params=asked, timeout=STARTUP, trust_env=False).raise_for_status()
+        number = answer.json()["experiment"]["experiment_id"]
+        return f"{self.url}/#/experiments/{number}?workflowType=machine_learning"
 
     def wait(self) -> None:
         """Return when the page answers. Raises DigitflowError if the process ends before."""

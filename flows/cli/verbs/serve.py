@@ -99,17 +99,14 @@ def ui(
     if page == "mlflow":
         require_mlflow_pages()
         Registry(home)  # an address at which there can be no registry is an error now
-    server: Server | MlflowPage
     with _listen(port) as listener:
-        if page == "mlflow":
-            server, address = MlflowPage(home, listener), f"http://127.0.0.1:{listener.getsockname()[1]}"
-        else:
-            server = Server(home / PREFECT, listener, has_page=True)
-            address = server.url.removesuffix("/api")
+        server: Server | MlflowPage
+        server = MlflowPage(home, listener) if page == "mlflow" else Server(home / PREFECT, listener, has_page=True)
         with contextlib.suppress(KeyboardInterrupt):
             try:
                 server.start()
                 server.wait()
+                address = server.address() if isinstance(server, MlflowPage) else server.url.removesuffix("/api")
                 print(address, flush=True)  # noqa: T201
                 print_note(f"{page}'s page of {home}, until Ctrl-C")
                 server.join()

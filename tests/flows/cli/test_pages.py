@@ -48,12 +48,16 @@ def test_without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("page", "title"), [("prefect", "Prefect"), ("mlflow", "MLflow")])
-def test_page_and_its_end(page: str, title: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("page", "title", "place"),
+    [("prefect", "Prefect", ""), ("mlflow", "MLflow", "/#/experiments/1?workflowType=machine_learning")],
+)
+def test_page_and_its_end(page: str, title: str, place: str, tmp_path: Path) -> None:
     """The first line is the address of a page that answers; after Ctrl-C, with status 0, nothing does."""
     with started("ui", page, DIGITFLOW_HOME=str(tmp_path / "a home"), **UNSET) as process:
         assert process.stdout
         address = process.stdout.readline().strip()
+        assert address.endswith(place)
         assert f"<title>{title}" in httpx.get(address, follow_redirects=True, timeout=60).text
         assert interrupt(process).returncode == 0
     with pytest.raises(httpx.ConnectError):
