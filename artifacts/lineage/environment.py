@@ -68,6 +68,19 @@ def instruction_set() -> str:
     return ""
 
 
+def commit() -> str:
+    """The git commit of this code, with "-dirty" if files were changed since; "" outside a clone, or without git."""
+    import subprocess
+
+    root = Path(__file__).parents[2]
+    if not (root / ".git").exists():  # git would look in the folders above, which may be another project's
+        return ""
+    command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    with contextlib.suppress(OSError):
+        return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()  # noqa: S603
+    return ""
+
+
 def machine() -> dict[str, str | int]:
     """The parts of the machine that a result may depend on besides code and data."""
     return {

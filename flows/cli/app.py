@@ -72,7 +72,7 @@ app = App(
 
 for verb in (
     *("train:train", "experiment:experiment", "train:explain_cache", "cache:cache", "runs:runs", "runs:verify"),
-    *("models:models", "data:data", "predict:predict", "serve:serve", "serve:drift", "doctor:doctor"),
+    *("models:models", "data:data", "predict:predict", "serve:serve", "serve:drift", "serve:ui", "doctor:doctor"),
 ):
     app.command(f"flows.cli.verbs.{verb}")  # imported when it is typed
 

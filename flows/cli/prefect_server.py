@@ -35,11 +35,14 @@ _SETTINGS_FILES = (".env", "prefect.toml", "~/.prefect/profiles.toml")
 
 
 class Server:
-    """A server process on a loopback socket. The socket accepts connections before the process is ready."""
+    """A server process on a loopback socket, with Prefect's page if `has_page`.
 
-    def __init__(self, home: Path):
-        self._home = home
-        self._socket = socket.create_server(("127.0.0.1", 0))
+    The socket accepts connections before the process is ready. By default, any free port has it.
+    """
+
+    def __init__(self, home: Path, listener: socket.socket | None = None, *, has_page: bool = False):
+        self._home, self._has_page = home, has_page
+        self._socket = listener or socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}/api"
         self._process: subprocess.Popen[bytes] | None = None
         self._starting = contextlib.ExitStack()
@@ -61,7 +64,8 @@ class Server:
             | {
                 "PREFECT_HOME": str(self._home),
                 "PREFECT_API_DATABASE_CONNECTION_URL": "sqlite+aiosqlite:///prefect.db",
-                "PREFECT_UI_ENABLED": "0",
+                "PREFECT_UI_ENABLED": str(int(self._has_page)),
+                "PREFECT_UI_API_URL": self.url,
                 "PREFECT_API_BLOCKS_REGISTER_ON_START": "0",  # no run needs blocks, and registering them takes seconds
                 "PREFECT_SERVER_ANALYTICS_ENABLED": "0",
             }
@@ -81,6 +85,11 @@ class Server:
         log = self._home / "server.log"
         last = (log.read_text(errors="replace").strip() or "nothing").splitlines()[-1]
         raise DigitflowError(f"Prefect's server did not start: its log, {log}, ends with: {last}")
+
+    def join(self) -> None:
+        """Wait until the server has ended."""
+        if self._process:
+            self._process.wait()
 
     def stop(self) -> None:
         """End the server after it has handled its open requests, and wait for its end."""

@@ -5,15 +5,17 @@ import json
 import sqlite3
 from pathlib import Path
 
-from tasks.registry.versions import PREFIX, RECORD, WITHDRAWN, RegisteredModel, VersionRow
+from tasks.registry.versions import PREFIX, RECORD, VISIBLE_RECORD, WITHDRAWN, RegisteredModel, VersionRow
 
 _MODELS = """
 SELECT name,
        (SELECT json_group_object(alias, version) FROM registered_model_aliases AS a WHERE a.name = m.name),
        (SELECT json_group_object(key, value) FROM registered_model_tags AS t WHERE t.name = m.name),
        (SELECT json_group_array(json_array(version, creation_time, run_id,
-                   (SELECT value FROM model_version_tags AS t
-                    WHERE t.name = v.name AND t.version = v.version AND t.key = :record),
+                   coalesce((SELECT value FROM model_version_tags AS t
+                             WHERE t.name = v.name AND t.version = v.version AND t.key = :record),
+                            (SELECT value FROM model_version_tags AS t
+                             WHERE t.name = v.name AND t.version = v.version AND t.key = :visible)),
                    (SELECT value FROM model_version_tags AS t
                     WHERE t.name = v.name AND t.version = v.version AND t.key = :withdrawn)))
         FROM model_versions AS v WHERE v.name = m.name AND v.current_stage != 'Deleted_Internal')
@@ -32,9 +34,8 @@ class LocalDatabase:
         if not self.path.exists():
             return []
         with contextlib.closing(sqlite3.connect(self.path)) as database:
-            rows = database.execute(
-                _MODELS, {"ours": f"{PREFIX}*", "record": RECORD, "withdrawn": WITHDRAWN, "name": name}
-            ).fetchall()
+            keys = {"record": RECORD, "visible": VISIBLE_RECORD, "withdrawn": WITHDRAWN}
+            rows = database.execute(_MODELS, {"ours": f"{PREFIX}*", "name": name} | keys).fetchall()
         return [
             RegisteredModel(name, json.loads(aliases), json.loads(tags), [VersionRow(*v) for v in json.loads(versions)])
             for name, aliases, tags, versions in rows

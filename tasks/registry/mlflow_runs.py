@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
+from statistics import fmean
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from artifacts.errors import DigitflowError, UsageError, hide_passwords
@@ -19,7 +20,18 @@ from artifacts.storage.settings import Settings
 from artifacts.storage.store import Store
 from tasks.registry.local_reads import LocalDatabase
 from tasks.registry.portable_code import write_package
-from tasks.registry.versions import PREFIX, RECORD, WEIGHTS, WITHDRAWN, Candidate, Package, RegisteredModel, VersionRow
+from tasks.registry.run_tags import ABOUT, KIND, NOTE, dataset_inputs, run_tags, source_tags
+from tasks.registry.versions import (
+    PREFIX,
+    RECORD,
+    VISIBLE_RECORD,
+    WEIGHTS,
+    WITHDRAWN,
+    Candidate,
+    Package,
+    RegisteredModel,
+    VersionRow,
+)
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -34,13 +46,16 @@ MLFLOW_TEMPLATE = DatabaseTemplate("mlflow", "mlflow-skinny", "store/db_migratio
 
 
 class LoggedVariant(NamedTuple):
-    """A variant of an experiment: its accuracy on held-out images and the seconds of its fit, each by seed."""
+    """A variant of an experiment: what MLflow shows as parameters, its metrics by seed, and why it failed, if it did.
+
+    A metric may lack seeds, whose trials were not finished. `weights` is how many trained parameters the network has.
+    """
 
     name: str
-    hyperparameters: Mapping[str, Any]
-    accuracies: Mapping[int, float]
-    seconds: Mapping[int, float]
-    failed: bool
+    parameters: Mapping[str, Any]
+    metrics: Mapping[str, Mapping[int, float]]
+    weights: int
+    failure: str = ""
 
 
 class Tracking:
@@ -91,19 +106,26 @@ class Tracking:
     def _read(self, model: "MlflowModel") -> RegisteredModel:
         versions = self.client.search_model_versions(f"name = '{model.name}'", max_results=10_000)
         rows = [
-            VersionRow(int(v.version), v.creation_timestamp, v.run_id, v.tags.get(RECORD), v.tags.get(WITHDRAWN))
+            VersionRow(
+                int(v.version),
+                v.creation_timestamp,
+                v.run_id,
+                v.tags.get(RECORD, v.tags.get(VISIBLE_RECORD)),
+                v.tags.get(WITHDRAWN),
+            )
             for v in versions
         ]
         aliases = {alias: int(version) for alias, version in model.aliases.items()}
         return RegisteredModel(model.name, aliases, model.tags, rows)
 
     def log_candidate(self, candidate: Candidate, package: Package, store: Store) -> str:
-        """Log a run with parameters, metrics per epoch, model, weights and files; returns its id."""
-        run: str = self.client.create_run(self.experiment, run_name=candidate.run).info.run_id
-
-        from mlflow.entities import Metric, Param  # after the client has set MLflow's environment
-
+        """Log a run with parameters, metrics, data sets, tags, model, weights and files; returns its id."""
         now = _milliseconds()
+        started = int(package.started.timestamp() * 1000) if package.started else now
+        run: str = self.client.create_run(self.experiment, started, run_name=candidate.run).info.run_id
+
+        from mlflow.entities import Metric, Param, RunTag  # after the client has set MLflow's environment
+
         parameters = candidate.model_dump(mode="json", include={"dataset", "recipe", "seed"})
         parameters |= candidate.hyperparameters.model_dump(mode="json")
         metrics = [
@@ -111,21 +133,31 @@ class Tracking:
             for name, values in package.history.items()
             for epoch, value in enumerate(values, 1)
         ]
+        totals = {"test_accuracy": candidate.accuracy, **package.metrics}
         self.client.log_batch(
             run,
-            [*metrics, Metric("test_accuracy", candidate.accuracy, now, 0)],
+            [*metrics, *(Metric(name, value, now, 0) for name, value in totals.items())],
             [Param(name, str(value)) for name, value in parameters.items()],
+            [RunTag(name, value) for name, value in run_tags(candidate, package, run).items()],
         )
+        if package.datasets:
+            self.client.log_inputs(run, dataset_inputs(package.datasets))
         with tempfile.TemporaryDirectory() as folder:
             _write_files(candidate, package, store, folder=Path(folder), run=run)
             self.client.log_artifacts(run, folder)
         self.client.set_terminated(run)
         return run
 
-    def log_experiment(self, title: str, variants: Sequence[LoggedVariant], page: bytes) -> None:
-        """Log a run with the HTML page, and below it a run for each variant."""
+    def log_experiment(
+        self, title: str, variants: Sequence[LoggedVariant], page: bytes, *, source: str = "digitflow", about: str = ""
+    ) -> None:
+        """Log a run with the HTML page, and below it a run for each variant.
+
+        `source` is what ran, `about` a description in Markdown.
+        """
         with self.locked(), self.errors():
-            parent: str = self.client.create_run(self.experiment, run_name=title).info.run_id
+            tags = {NOTE: about, **source_tags(source)}
+            parent: str = self.client.create_run(self.experiment, tags=tags, run_name=title).info.run_id
             for variant in variants:
                 self._log_variant(variant, parent)
             with tempfile.TemporaryDirectory() as folder:
@@ -136,12 +168,21 @@ class Tracking:
     def _log_variant(self, variant: LoggedVariant, parent: str) -> None:
         from mlflow.entities import Metric, Param
 
-        tags, now = {"mlflow.parentRunId": parent}, _milliseconds()
+        now, seeds = _milliseconds(), sorted({seed for values in variant.metrics.values() for seed in values})
+        what = f"Means over {len(seeds)} seeds ({', '.join(map(str, seeds))})" if len(seeds) > 1 else "One seed"
+        about = f"{what}. The step of a metric that ends in `_by_seed` is the seed."
+        tags = {"mlflow.parentRunId": parent, NOTE: f"Failed: {variant.failure}" if variant.failure else about}
         run = self.client.create_run(self.experiment, run_name=variant.name[:250], tags=tags).info.run_id
-        series = {"validation_accuracy": variant.accuracies, "fit_seconds": variant.seconds}
-        metrics = [Metric(name, value, now, seed) for name, values in series.items() for seed, value in values.items()]
-        self.client.log_batch(run, metrics, [Param(k, str(v)) for k, v in variant.hyperparameters.items()])
-        self.client.set_terminated(run, "FAILED" if variant.failed else None)
+        metrics = [
+            Metric(f"{name}_by_seed", value, now, seed)
+            for name, values in variant.metrics.items()
+            for seed, value in values.items()
+        ]
+        if not variant.failure:
+            metrics += [Metric(f"{name}_mean", fmean(of.values()), now, 0) for name, of in variant.metrics.items()]
+            metrics.append(Metric("parameters", variant.weights, now, 0))
+        self.client.log_batch(run, metrics, [Param(k, str(v)) for k, v in variant.parameters.items()])
+        self.client.set_terminated(run, "FAILED" if variant.failure else None)
 
     @cached_property
     def client(self) -> "MlflowClient":
@@ -182,10 +223,14 @@ class Tracking:
                 f"the experiment {EXPERIMENT} is deleted in MLflow; restore it: "
                 f"MLFLOW_TRACKING_URI={address} mlflow experiments restore --experiment-id {number}"
             )
+        about = KIND | {NOTE: ABOUT}
         if experiment:
+            for name, value in about.items():
+                if name not in experiment.tags:  # an earlier digitflow created it
+                    self.client.set_experiment_tag(experiment.experiment_id, name, value)
             return str(experiment.experiment_id)
         is_server = self.uri.startswith("http")
-        return str(self.client.create_experiment(EXPERIMENT, None if is_server else self._files))
+        return str(self.client.create_experiment(EXPERIMENT, None if is_server else self._files, about))
 
     @property
     def exception(self) -> type[Exception]:

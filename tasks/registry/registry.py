@@ -14,6 +14,7 @@ from artifacts.errors import ArtifactLost, DigitflowError, UsageError, describe_
 from artifacts.storage.store import Digest, Ref, Store
 from tasks.registry.history import predecessor, unrecorded_change, with_effects
 from tasks.registry.mlflow_runs import Tracking
+from tasks.registry.run_tags import describe, version_tags
 from tasks.registry.versions import (
     CHALLENGER,
     CHAMPION,
@@ -125,9 +126,10 @@ class Registry:
         self.tracking.require_lock()  # files take seconds
         client, name = self.tracking.client, _name(candidate.dataset)
         if not self._models(candidate.dataset):
-            client.create_registered_model(name)
-        tags = {RECORD: candidate.to_record(), "accuracy": str(candidate.accuracy), "recipe": candidate.recipe}
-        made = client.create_model_version(name, f"runs:/{run}/model", run, tags=tags, description=candidate.reason)
+            about = f"Models of the data set {candidate.dataset}. The alias {CHAMPION} names the version in use."
+            client.create_registered_model(name, description=about)
+        tags = {RECORD: candidate.to_record(), **version_tags(candidate)}
+        made = client.create_model_version(name, f"runs:/{run}/model", run, tags=tags, description=describe(candidate))
         client.set_registered_model_alias(name, CHALLENGER, made.version)
         return int(made.version)
 
@@ -144,8 +146,10 @@ class Registry:
             self.tracking.client.set_model_version_tag(name, number, WITHDRAWN, marks)
 
     def _write_record(self, number: int, candidate: Candidate) -> None:
-        name = _name(candidate.dataset)
-        self.tracking.client.set_model_version_tag(name, str(number), RECORD, candidate.to_record())
+        name, client = _name(candidate.dataset), self.tracking.client
+        client.set_model_version_tag(name, str(number), RECORD, candidate.to_record())
+        client.set_model_version_tag(name, str(number), "verdict", version_tags(candidate)["verdict"])
+        client.update_model_version(name, str(number), describe(candidate))
 
     def promote(
         self,

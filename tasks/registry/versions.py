@@ -20,8 +20,11 @@ CHAMPION, CHALLENGER = "champion", "challenger"
 """Aliases: the version in use, and the latest that was registered."""
 PREFIX = "digitflow-"
 """Start of the names of our registered models."""
-RECORD, SCHEMA = "digitflow", 1
-"""The tag of a version that holds its `Candidate` as JSON, and the number of that JSON's schema."""
+RECORD, SCHEMA = "mlflow.digitflow.record", 1
+"""The tag of a version that holds its `Candidate` as JSON, and the number of that JSON's schema. MLflow's page hides
+tags that begin with "mlflow."."""
+VISIBLE_RECORD = "digitflow"
+"""The tag that holds it where digitflow registered the version before December 2026, unless it was written again."""
 WITHDRAWN = "digitflow.withdrawn"
 """The tag of a version that holds, as JSON, why each batch that it learned from was withdrawn, by the batch's name."""
 WEIGHTS = "network.weights.h5"
@@ -129,12 +132,30 @@ class Promotion(BaseModel, frozen=True):
     took_effect: bool = True
 
 
+class LoggedDataset(NamedTuple):
+    """Images (n, height, width) that a run read: their name, their use such as "training", and the path or URL."""
+
+    name: str
+    context: str
+    images: Ref
+    source: str
+
+
 class Package(NamedTuple):
-    """What MLflow logs with a candidate: metrics per epoch, one normalised image (1, height, width, 1), and files."""
+    """What MLflow logs with a candidate: metrics per epoch, one normalised image (1, height, width, 1), and files.
+
+    `metrics` are those of the whole run. `started` is when the run began, by default now. `source` is what ran, and
+    `commit` the git commit of its code; "" if it is unknown.
+    """
 
     history: Mapping[str, Sequence[float]]
     example: "Images"
     files: Mapping[str, bytes]
+    metrics: Mapping[str, float] = {}
+    datasets: Sequence[LoggedDataset] = ()
+    started: datetime | None = None
+    source: str = "digitflow"
+    commit: str = ""
 
 
 class VersionRow(NamedTuple):

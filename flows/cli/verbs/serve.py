@@ -1,21 +1,24 @@
-"""The verbs `serve`, a web app on loopback to draw digits, see what the champion reads, and correct it, and `drift`,
-how far the images that came in are from those that the model learned from."""
+"""The verbs `serve`, a web app on loopback to draw digits, see what the champion reads, and correct it, `ui`, Prefect's
+or MLflow's page, and `drift`, how far the images that came in are from those that the model learned from."""
 
 import contextlib
+import os
 import socket
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from artifacts.errors import UsageError, suggest
+from artifacts.errors import DigitflowError, UsageError, hide_passwords, suggest
 from artifacts.lineage.notices import post, posting
-from artifacts.storage.home import NATIVE_LOG
+from artifacts.storage.home import NATIVE_LOG, PREFECT
 from artifacts.storage.settings import Settings
 from flows.cli.output import print_note, redirect_native_stderr, show_json, show_table
-from flows.cli.prefect_server import flush_events, is_server_configured
+from flows.cli.pages import MlflowPage, require_mlflow_pages
+from flows.cli.prefect_server import Server, flush_events, is_server_configured
 from flows.cli.switch import Switch
+from tasks.registry.registry import Registry
 
 if TYPE_CHECKING:
     from tasks.monitoring.compared_days import ComparedDay
@@ -70,6 +73,59 @@ def serve(
         with contextlib.suppress(KeyboardInterrupt), posting(has_server):
             uvicorn.Server(config).run([listener])
     return 0
+
+
+def ui(
+    page: Literal["prefect", "mlflow"] = "prefect",
+    *,
+    port: Annotated[int, Parameter(validator=Number(gte=0, lt=2**16))] = 0,
+) -> int:
+    """Show Prefect's page (runs and their steps) or MLflow's (models and experiments) of this home, until Ctrl-C.
+
+    The first line of the output is the page's address. If PREFECT_API_URL or MLFLOW_TRACKING_URI names a server, that
+    is the server's, and nothing is started. MLflow's page needs the extra ui.
+
+    Parameters
+    ----------
+    page: str
+        Whose page.
+    port: int
+        Port of the loopback address; 0 takes any free port.
+    """
+    if address := _configured_page(page):
+        print(address)  # noqa: T201
+        return 0
+    home = Settings.load().home
+    if page == "mlflow":
+        require_mlflow_pages()
+        Registry(home)  # an address at which there can be no registry is an error now
+    with _listen(port) as listener:
+        server: Server | MlflowPage
+        server = MlflowPage(home, listener) if page == "mlflow" else Server(home / PREFECT, listener, has_page=True)
+        with contextlib.suppress(KeyboardInterrupt):
+            try:
+                server.start()
+                server.wait()
+                address = server.address() if isinstance(server, MlflowPage) else server.url.removesuffix("/api")
+                print(address, flush=True)  # noqa: T201
+                print_note(f"{page}'s page of {home}, until Ctrl-C")
+                server.join()
+                raise DigitflowError(f"{page}'s page ended by itself; its log is below {home}; run again")
+            finally:
+                server.stop()
+    return 0
+
+
+def _configured_page(page: str) -> str:
+    """The address of the server that the user named; "" if none was."""
+    if page == "mlflow":
+        uri = os.environ.get("MLFLOW_TRACKING_URI", "")
+        return hide_passwords(uri) if uri.startswith("http") else ""
+    if not is_server_configured():
+        return ""
+    from prefect.settings import PREFECT_API_URL
+
+    return hide_passwords(str(PREFECT_API_URL.value())).rstrip("/").removesuffix("/api")
 
 
 def drift(

@@ -1,6 +1,7 @@
 """A home with three versions of `digits`, in a real MLflow database."""
 
 import shutil
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -10,12 +11,22 @@ from artifacts.storage.store import Ref, Store
 from tasks.evaluation.gate import Baseline
 from tasks.model.hyperparameters import Hyperparameters
 from tasks.registry.registry import Registry
-from tasks.registry.versions import Candidate, Package, UnreadableVersion, Version
+from tasks.registry.versions import RECORD, Candidate, LoggedDataset, Package, UnreadableVersion, Version
 
 EXAMPLE = np.zeros((1, 8, 8, 1), np.float32)
 HP = Hyperparameters(filters=(2,))
 TEST = "ab" * 32
-PACKAGE = Package({"loss": [2.0, 1.0]}, EXAMPLE, {"report.html": b"<p>card</p>"})
+IMAGES = Ref(sha256="cd" * 32, kind="npy", shape=(60, 8, 8), dtype="uint8")
+PACKAGE = Package(
+    {"loss": [2.0, 1.0]},
+    EXAMPLE,
+    {"report.html": b"<p>card</p>"},
+    metrics={"test_loss": 0.5, "fit_seconds": 1.5},
+    datasets=[LoggedDataset("digits", "training", IMAGES, "https://example.org/digits")],
+    started=datetime(2026, 1, 1, tzinfo=UTC),
+    source="flows/training.py",
+    commit="ab" * 20,
+)
 
 
 def weights(store: Store, seed: int) -> Ref:
@@ -80,4 +91,4 @@ def break_record(registry: Registry, number: int, record: str | None = None) -> 
     """Give a version a hyperparameter that nobody knows, or another record."""
     if record is None:
         record = registry.find(number).to_record().replace('"epochs"', '"momentum": 0.9, "epochs"')
-    registry.tracking.client.set_model_version_tag("digitflow-digits", str(number), "digitflow", record)
+    registry.tracking.client.set_model_version_tag("digitflow-digits", str(number), RECORD, record)

@@ -1,5 +1,6 @@
 """The SQL on the local database reads what MLflow's client reads, without importing it."""
 
+import contextlib
 import sqlite3
 import subprocess
 import sys
@@ -10,7 +11,8 @@ import pytest
 from artifacts.storage.store import Store
 from tasks.registry.local_reads import LocalDatabase
 from tasks.registry.registry import Registry
-from tests.tasks.registry.conftest import break_record, register
+from tasks.registry.versions import RECORD
+from tests.tasks.registry.conftest import break_record, readable, register
 
 LOOKUPS = """
 import sys
@@ -39,6 +41,18 @@ def test_same_as_the_client(registry: Registry, store: Store) -> None:
         for by_sql, by_client in pairs:
             assert by_sql._replace(rows=sorted(by_sql.rows)) == by_client._replace(rows=sorted(by_client.rows))
     assert len(local.models()) == 2 and len(local.models("digitflow-digits")[0].rows) == 3
+
+
+def test_records_where_earlier_code_put_them(registry: Registry) -> None:
+    """A record in the tag of earlier code is read by the SQL and by the client; one that is written again counts."""
+    before = readable(registry)
+    with contextlib.closing(sqlite3.connect(registry.tracking.local.path)) as database, database:
+        moved = database.execute("UPDATE model_version_tags SET key = 'digitflow' WHERE key = ?", (RECORD,)).rowcount
+    assert moved == 3 and readable(registry) == before
+    registry.mark_rejected(registry.find(2), "a person declined it")
+    assert registry.find(2).reason == "a person declined it" and not registry.find(2).passed
+    (by_sql,), (by_client,) = registry.tracking.local.models(), registry.tracking.models()
+    assert sorted(by_sql.rows) == sorted(by_client.rows)
 
 
 def test_no_import_of_mlflow(registry: Registry, home: Path) -> None:

@@ -1,5 +1,6 @@
 """What is logged is in MLflow for its UI, and an unusable server is one clear error."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -35,6 +36,39 @@ def test_log_candidate(registry: Registry, home: Path) -> None:
     np.testing.assert_array_equal(model.input_example, np.rint((EXAMPLE[..., 0] + 0.5) * 255))
 
 
+def test_run_page(registry: Registry) -> None:
+    """MLflow's page has of a run: all metrics, source and commit, start, the data set that it read, and its model."""
+    run = registry.tracking.client.get_run(registry.find(1).mlflow_run)
+    assert {"test_accuracy": 0.9, "test_loss": 0.5, "fit_seconds": 1.5}.items() <= run.data.metrics.items()
+    assert run.data.tags["mlflow.source.name"] == "flows/training.py"
+    assert run.data.tags["mlflow.source.git.commit"] == "ab" * 20
+    assert json.loads(run.data.tags["mlflow.log-model.history"])[0]["artifact_path"] == "model"
+    assert run.info.start_time == 1_767_225_600_000 < run.info.end_time
+    (read,) = run.inputs.dataset_inputs
+    assert (read.dataset.name, read.tags[0].value) == ("digits", "training")
+    assert json.loads(read.dataset.source) == {"url": "https://example.org/digits"}
+    assert json.loads(read.dataset.profile)["num_rows"] == 60
+
+
+def test_version_page(registry: Registry) -> None:
+    """A version's description is Markdown for people, and follows its verdict; no tag in view is long."""
+    registry.mark_rejected(registry.find(2), "a person declined it")
+    client = registry.tracking.client
+    for number, verdict in ((1, "passed"), (2, "rejected"), (3, "rejected")):
+        version = client.get_model_version("digitflow-digits", str(number))
+        assert f"The gate's verdict: **{verdict}**" in version.description
+        shown = {name: value for name, value in version.tags.items() if not name.startswith("mlflow.")}
+        assert shown["verdict"] == verdict and max(map(len, shown.values())) < 100
+
+
+def test_kind_of_experiment(registry: Registry) -> None:
+    """The experiment is one of model development, also if an earlier digitflow created it."""
+    client, experiment = registry.tracking.client, registry.tracking.experiment
+    client.delete_experiment_tag(experiment, "mlflow.experimentKind")
+    Tracking(registry.tracking.local.path.parents[1]).open()
+    assert client.get_experiment(experiment).tags["mlflow.experimentKind"] == "custom_model_development"
+
+
 ALONE = """
 import sys
 import mlflow
@@ -58,21 +92,24 @@ def test_logged_model_brings_its_code(registry: Registry, home: Path, tmp_path: 
 
 
 def test_log_experiment(home: Path) -> None:
-    """An experiment is a run with the page, and below it a run for each variant with its values by seed."""
+    """An experiment is a run with the page, and below it a run for each variant: its values by seed, and their mean."""
     tracking = Tracking(home)
     variants = [
-        LoggedVariant("wide", {"filters": [16]}, accuracies={0: 0.8, 1: 0.9}, seconds={0: 2.0, 1: 3.0}, failed=False),
-        LoggedVariant("broken", {"filters": [1]}, accuracies={}, seconds={0: 1.0}, failed=True),
+        LoggedVariant("wide", {"filters": [16]}, {"validation_accuracy": {0: 0.8, 1: 0.9}}, weights=7),
+        LoggedVariant("broken", {"filters": [1]}, {"fit_seconds": {0: 1.0}}, weights=0, failure="no memory"),
     ]
     tracking.log_experiment("digits", variants, b"<p>page</p>")
     runs = {run.info.run_name: run for run in tracking.client.search_runs([tracking.experiment])}
     parent, wide, broken = runs["digits"].info.run_id, runs["wide"], runs["broken"]
     assert [file.path for file in tracking.client.list_artifacts(parent)] == ["report.html"]
     assert [run.data.tags["mlflow.parentRunId"] for run in (wide, broken)] == [parent, parent]
-    values = tracking.client.get_metric_history(wide.info.run_id, "validation_accuracy")
+    values = tracking.client.get_metric_history(wide.info.run_id, "validation_accuracy_by_seed")
     assert [(value.step, value.value) for value in values] == [(0, 0.8), (1, 0.9)]
     assert wide.data.params == {"filters": "[16]"} and wide.info.status == "FINISHED"
-    assert broken.info.status == "FAILED" and broken.data.metrics == {"fit_seconds": 1.0}
+    assert wide.data.metrics["validation_accuracy_mean"] == pytest.approx(0.85) and wide.data.metrics["parameters"] == 7
+    assert wide.data.tags["mlflow.note.content"].startswith("Means over 2 seeds (0, 1).")
+    assert broken.info.status == "FAILED" and broken.data.metrics == {"fit_seconds_by_seed": 1.0}
+    assert broken.data.tags["mlflow.note.content"] == "Failed: no memory"
 
 
 def test_unreachable_server(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
