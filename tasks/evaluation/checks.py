@@ -92,12 +92,8 @@ def _worst_class(
 
     Counts are compared, since a difference of two shares is not exact.
     """
-    lost = {
-        of.label: Fraction(
-            theirs.confusion[of.label][of.label] - ours.confusion[of.label][of.label], max(of.support, 1)
-        )
-        for of in ours.per_class
-    }
+    right, were_right = ([row[label] for label, row in enumerate(one.confusion)] for one in (ours, theirs))
+    lost = {c.label: Fraction(were_right[c.label] - right[c.label], max(c.support, 1)) for c in ours.per_class}
     label = max(lost, key=lambda label: lost[label])
     name = f"loss of recall of class {name_of(label, class_names)} against {champion}, the greatest,"
     check = _at_most(name, float(lost[label]), limit)

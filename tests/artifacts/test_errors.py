@@ -6,7 +6,7 @@ import os
 import pytest
 from pydantic import BaseModel, Field, ValidationError
 
-from artifacts.errors import describe_validation_error, is_transient
+from artifacts.errors import DigitflowError, InvalidData, describe_validation_error, is_transient
 
 
 @pytest.mark.parametrize(
@@ -35,3 +35,20 @@ def test_validation_errors_in_one_line() -> None:
         Request.model_validate({"epochs": 0, "seed": "x"})
     line = describe_validation_error(caught.value)
     assert line.startswith("epochs: Input should be greater than or equal to 1 (got 0); seed: ") and "(got 'x')" in line
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://me:SECRET@host/x",
+        "redis://:ab/SECRET@host:6379/0",
+        "redis://:ab@SECRET@host",
+        "ftp://SECRET@host",
+        "redis://host/0?password=SECRET",
+        "https://host/x?a=1&X-Amz-Signature=SECRET&b=2",
+    ],
+)
+def test_no_secret_in_a_message(url: str) -> None:
+    """Whatever the error and the URL in its message, the message has its host, and not its password or token."""
+    for error in (DigitflowError(f"{url!r} cannot be read: {url}"), InvalidData(f"see {url}", {})):
+        assert "SECRET" not in str(error) and "//host" in str(error)

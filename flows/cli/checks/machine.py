@@ -83,22 +83,18 @@ def check_home(settings: Settings) -> Result:
 
 def check_databases(settings: Settings) -> Result:
     """SQLite's own check of the databases in the home."""
-    history, kept = (
-        (f"{PREFECT}/prefect.db", "server/prefect.db"),
-        (f"{CORRECTIONS}/corrections.db", f"{MLFLOW}/mlflow.db"),
-    )
-    places = [settings.home / name for name in (*history, f"{MONITORING}/days.db", *kept)]
+    kept = {
+        f"{MONITORING}/days.db": "what was predicted",
+        f"{CORRECTIONS}/corrections.db": "what people corrected",
+        f"{MLFLOW}/mlflow.db": "the model registry",
+    }
+    places = [settings.home / name for name in (f"{PREFECT}/prefect.db", "server/prefect.db", *kept)]
     damaged = [path for path in places if path.exists() and not _is_sound(path)]
     if not damaged:
         return "ok", f"{sum(path.exists() for path in places)} in the home, sound", ""
     names = ", ".join(map(str, damaged))
-    lost = {
-        "corrections.db": "what people corrected",
-        "mlflow.db": "the model registry",
-        "days.db": "what was predicted",
-    }
-    if damaged[-1].name in lost:
-        return "problem", f"{names} damaged", f"restore {damaged[-1]} from a backup: it holds {lost[damaged[-1].name]}"
+    if what := kept.get(str(damaged[-1].relative_to(settings.home))):
+        return "problem", f"{names} damaged", f"restore {damaged[-1]} from a backup: it holds {what}"
     return "note", f"{names} damaged", "nothing: it holds history only, and the next start sets it aside"
 
 

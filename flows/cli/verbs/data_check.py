@@ -53,6 +53,8 @@ def check(
     from tasks.data.reader.place import locate_data
 
     settings = Settings.load()
+    if fix and fix.resolve().is_relative_to(Path(path).resolve()):
+        raise UsageError(f"{fix} is in {path}, so the copy would become part of it; name another folder")
     source, place = locate_data(path, settings.home, settings.max_file_bytes)
     fixed: dict[str, Any] = {}
     refusal: UsageError | None = None

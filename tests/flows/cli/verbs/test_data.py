@@ -131,6 +131,15 @@ def test_withdrawn(store: Store, call: Call) -> None:
     assert listed(call)["one.npz"] == "withdrawn: labels off by one; learned by versions 2, 3"
 
 
+def test_withdrawn_from_the_inbox(store: Store, new: Path, call: Call) -> None:
+    """A batch that still waits, also one that a person released, can be taken out: it goes into quarantine."""
+    added = json.loads(call("data", "add", str(new), "--json").stdout)["batch"]
+    done = call("data", "withdraw", added, "--reason", "added by mistake")
+    assert done.status == 0 and "no model" in done.stdout
+    assert listed(call)[added].startswith("in quarantine: withdrawn: added by mistake")
+    assert call("data", "release", added, "--reason", "no mistake").status == 0
+
+
 def test_what_cannot_be_withdrawn(store: Store, new: Path, call: Call) -> None:
     """Unknown names, empty reasons, and batches that no model learns from are refused in one line, exit status 2."""
     accept(store, "20260101-forms.npz")

@@ -70,7 +70,7 @@ def test_remedies_are_shown(home: Path) -> None:
     """A problem is shown with what to do, and the status is 1."""
     done = digitflow("doctor", DIGITFLOW_HOME=str(home), DIGITFLOW_WEBHOOK="tell me")
     assert done.returncode == 1 and done.stderr == ""
-    assert "DIGITFLOW_WEBHOOK is 'tell me'" in done.stdout and "give an http:// or https:// URL" in done.stdout
+    assert "DIGITFLOW_WEBHOOK is no http:// or https:// URL" in done.stdout and "correct it, or unset it" in done.stdout
 
 
 def test_packages_that_are_not_the_locked_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -87,12 +87,22 @@ def test_home_that_is_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert found("home").state == "problem" and "DIGITFLOW_HOME" in found("home").remedy
 
 
-@pytest.mark.parametrize(("place", "state"), [("mlflow/mlflow.db", "problem"), ("prefect/prefect.db", "note")])
+@pytest.mark.parametrize(
+    ("place", "state"),
+    [("mlflow/mlflow.db", "problem"), ("corrections/corrections.db", "problem"), ("prefect/prefect.db", "note")],
+)
 def test_damaged_database(place: str, state: str, home: Path) -> None:
     """A damaged registry is a problem. Prefect's history is not: the next start sets it aside."""
     (home / place).parent.mkdir(parents=True)
     (home / place).write_bytes(b"SQLite format 3\0" + b"damaged" * 1000)
     assert found("databases").state == state and place in found("databases").found
+
+
+def test_home_in_use(home: Path, digits_folder: Path) -> None:
+    """A home after a run has no problem, whatever the run left there."""
+    train = ("train", "--dataset", digits_folder, "--epochs", "1", "--until", "validate")
+    assert digitflow(*train, DIGITFLOW_HOME=str(home)).returncode == 0
+    assert [found(what).state for what in ("home", "databases", "batches")] == ["ok"] * 3
 
 
 def test_wrong_clock(late: int, monkeypatch: pytest.MonkeyPatch) -> None:

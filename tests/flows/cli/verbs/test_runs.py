@@ -26,11 +26,11 @@ def exported(store: Store) -> Ref:
 
 
 def test_runs_are_listed(call: Callable[..., Called], exported: Ref) -> None:
-    """Each run has a row with its verdict and accuracy, the latest first; the JSON has its error too."""
+    """Each run has a row with its verdict, its error and its accuracy, the latest first; so has the JSON."""
     head, second, first = call("runs").stdout.splitlines()
     assert head.split() == ["RUN", "DATA", "SET", "RECIPE", "ACCURACY", "VERDICT", "AGE"]
     assert first.split()[:5] == ["20260101-first", "digits", "tutorial", "97.50%", "passed"] and first.endswith("s ago")
-    assert second.split()[:4] == ["20260102-second", "digits", "tutorial", "failed"]
+    assert second.split()[:3] == ["20260102-second", "digits", "tutorial"] and "failed: no data" in second
     rows = json.loads(call("runs", "--json").stdout)
     assert [(row["run"], row["verdict"], row["error"]) for row in rows] == [
         ("20260102-second", "failed", "no data"),
