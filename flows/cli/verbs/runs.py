@@ -29,7 +29,8 @@ def runs(*, json: Switch = False) -> int:
     now = datetime.now(UTC)
     rows = [
         (
-            *(m.run, m.dataset, m.recipe, "" if m.accuracy is None else f"{m.accuracy:.2%}", status),
+            *(m.run, m.dataset, m.recipe, "" if m.accuracy is None else f"{m.accuracy:.2%}"),
+            f"{status}: {m.error}" if m.error else status,
             format_age((now - m.started).total_seconds()),
         )
         for m, status in listed
@@ -60,6 +61,4 @@ def verify(run: str, *, json: Switch = False) -> int:
 
 
 def _status(manifest: Manifest, alive: bool) -> str:
-    if manifest.status == "running" and not alive:
-        return "killed"
-    return f"{manifest.status}: {manifest.error}" if manifest.error else manifest.status
+    return "killed" if manifest.status == "running" and not alive else manifest.status
