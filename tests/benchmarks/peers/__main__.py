@@ -4,7 +4,7 @@
     python -m tests.benchmarks.peers --only digitflow,dvc --rounds 1
 
 Each peer is installed at a pinned version in an environment of its own below FOLDER, once. The file that --json names
-is written after each peer's round, and a later call goes on from it.
+is written after each result, and a later call goes on from it.
 """
 
 import argparse
@@ -14,6 +14,7 @@ import os
 import platform
 import sys
 import tempfile
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -21,7 +22,7 @@ from typing import Any
 
 from tests.benchmarks.peers import faults
 from tests.benchmarks.peers.environments import environment
-from tests.benchmarks.peers.peers import PEERS
+from tests.benchmarks.peers.peers import PEERS, Peer
 from tests.benchmarks.peers.project import Finished, Project, programs_of
 from tests.benchmarks.peers.table import table
 
@@ -33,8 +34,11 @@ def new_results() -> Found:
     return {"first": [], "again": [], "unsettled": [], "faults": {}}
 
 
-def measure(project: Project, found: Found, is_timed: bool) -> None:
-    """One round: an empty project, a first run, a run in which nothing changed; and once the faults."""
+def measure(project: Project, found: Found, is_timed: bool, save: Callable[[], None] = lambda: None) -> None:
+    """One round: an empty project, a first run, a run in which nothing changed; and once the faults.
+
+    `save` is called after each result.
+    """
     project.make()
     first = _done(project, project.run(project.peer.run))
     again = _done(project, project.run(project.peer.rerun))
@@ -44,37 +48,27 @@ def measure(project: Project, found: Found, is_timed: bool) -> None:
     if is_timed:
         found["first"].append(round(first.seconds, 2))
         found["again"].append(round(again.seconds, 2))
+        save()
     found["accuracy"] = first.first("save").get("accuracy")
-    inflict(project, found, first.first("train")["images"])
-
-
-def inflict(project: Project, found: Found, sound: str) -> None:
-    """The faults that have no result yet, on a project in which a run ended with training images of digest `sound`."""
-    size, results = project.pixels().stat().st_size, found["faults"]
     project.keep()
-    missing = {name: fault for name, fault in faults.EDITS.items() if name not in results}
-    if not project.peer.only_edits:
-        flips = {"bit flip": False, "bit flip, times kept": True}
-        missing |= {
-            n: partial(faults.flip_bit, sound=sound, keep_times=k) for n, k in flips.items() if n not in results
-        }
-    for name, fault in missing.items():
-        project.put_back()
-        results[name] = _told(project, name, fault(project))
-    if project.peer.only_edits:
-        return
-    fresh: dict[str, faults.Fault] = {
-        "killed in training": faults.kill_in_training,
-        "killed in a write": partial(faults.kill_in_write, size=size, sound=sound),
-        "two at once": faults.two_at_once,
-    }
-    for name, fault in fresh.items():
-        if name not in results:
-            results[name] = _told(project, name, fault(project))
+    sound = faults.Sound(first.first("train")["images"], project.pixels().stat().st_size)
+    for name in missing(project.peer, found):
+        if name in faults.AFTER_A_RUN:
+            project.put_back()
+        fault = (faults.AFTER_A_RUN | faults.FROM_NOTHING)[name]
+        found["faults"][name] = _told(project, name, fault(project, sound))
+        save()
+
+
+def missing(peer: Peer, found: Found) -> list[str]:
+    """The faults that have no result yet."""
+    wanted = peer.faults or (*faults.AFTER_A_RUN, *faults.FROM_NOTHING)
+    return [name for name in wanted if name not in found["faults"]]
 
 
 def _told(project: Project, fault: str, result: str) -> str:
-    print(f"{project.name}, {fault}: {result}", file=sys.stderr, flush=True)
+    last = project.output().strip().rpartition("\n")[2]
+    print(f"{project.name}, {fault}: {result} ({last})", file=sys.stderr, flush=True)
     return result
 
 
@@ -82,10 +76,6 @@ def _done(project: Project, run: Finished) -> Finished:
     if not faults.is_done(run):
         raise SystemExit(f"{project.name} ended with {run.status}:\n{run.output[-3000:]}")
     return run
-
-
-def is_complete(found: Found, only_edits: bool) -> bool:
-    return len(found["faults"]) == (len(faults.EDITS) if only_edits else len(faults.EDITS) + 5)
 
 
 def write_sample(folder: Path) -> None:
@@ -142,10 +132,9 @@ def main() -> None:
     for number in range(arguments.rounds):
         for project in projects:
             found = results["peers"][project.name]
-            is_timed = not project.peer.only_edits and len(found["first"]) <= number
-            if is_timed or not is_complete(found, project.peer.only_edits):
-                measure(project, found, is_timed)
-                keep(arguments.json, results)
+            is_timed = not project.peer.faults and len(found["first"]) <= number
+            if is_timed or missing(project.peer, found):
+                measure(project, found, is_timed, partial(keep, arguments.json, results))
                 print(project.name, found, file=sys.stderr, flush=True)
     print(table(results))
 

@@ -5,12 +5,20 @@ import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
-from tests.benchmarks.peers.project import Finished, Project
+from tests.benchmarks.peers.project import PATIENCE, Finished, Project
 
 EPOCHS = 10
 KILLED_AFTER = 3
 """Epochs after which a training is killed."""
+
+
+class Sound(NamedTuple):
+    """The training images that a first run kept: their digest, and the bytes of their file."""
+
+    digest: str
+    size: int
 
 
 def is_done(run: Finished) -> bool:
@@ -31,7 +39,8 @@ def describe_comment(run: Finished) -> str:
         return "error"
     if run.count("train"):
         return "trains again"
-    return "one step again" if run.events else "nothing"
+    steps = len({event["event"] for event in run.events})
+    return f"{steps} step{'s' * (steps > 1)} again" if steps else "nothing"
 
 
 def describe_training(run: Finished, sound: str) -> str:
@@ -70,26 +79,30 @@ def _prepares(run: Finished) -> int:
     return sum(run.count(event) > 0 for event in ("download", "validate", "normalise", "one_hot"))
 
 
-def edit_deep(project: Project) -> str:
+def edit_deep(project: Project, _: Sound) -> str:
     """A function that a function of a function of the step calls now centres elsewhere."""
-    inside = "work/centre.py" if project.peer.environment else "code/tasks/data/centre.py"
-    _replace(project.place / inside, "float32(0.5)", "float32(0.25)")
+    _replace(_deep_file(project), "float32(0.5)", "float32(0.25)")
     return describe_edit(project.run(project.peer.rerun))
 
 
-def edit_comment(project: Project) -> str:
-    """A comment in the step."""
+def edit_comment(project: Project, _: Sound) -> str:
+    """A comment in the step, and one in the function three calls deep."""
     _replace(project.place / project.peer.step_file, "# the images as the network takes them", "# what it takes")
+    _replace(_deep_file(project), "# the tutorial's range", "# the range of the tutorial")
     return describe_comment(project.run(project.peer.rerun))
 
 
-def upgrade_library(project: Project) -> str:
+def _deep_file(project: Project) -> Path:
+    return project.place / ("work/centre.py" if project.peer.environment else "code/tasks/data/centre.py")
+
+
+def upgrade_library(project: Project, _: Sound) -> str:
     """helperlib 1.0 becomes 2.0, whose result differs, and requirements.txt says so."""
     project.install_helperlib("2.0")
     return describe_edit(project.run(project.peer.rerun))
 
 
-def flip_bit(project: Project, sound: str, keep_times: bool = False) -> str:
+def flip_bit(project: Project, sound: Sound, keep_times: bool = False) -> str:
     """One bit in the middle of the kept training images; then a training with another seed reads them.
 
     A peer that remembers files by inode and times has to see them once, since they were put back.
@@ -109,10 +122,15 @@ def flip_bit(project: Project, sound: str, keep_times: bool = False) -> str:
     if project.peer.retrain_setting:
         name, old, new = project.peer.retrain_setting
         _replace(project.place / name, old, new)
-    return describe_training(project.run(project.peer.retrain), sound)
+    return describe_training(project.run(project.peer.retrain), sound.digest)
 
 
-def kill_in_training(project: Project) -> str:
+def flip_bit_secretly(project: Project, sound: Sound) -> str:
+    """The same by a disk: the times of the file stay."""
+    return flip_bit(project, sound, keep_times=True)
+
+
+def kill_in_training(project: Project, _: Sound) -> str:
     """kill -9 of every process after some epochs; then the run that goes on."""
     project.make()
     if project.peer.environment:
@@ -130,31 +148,31 @@ def kill_in_training(project: Project) -> str:
 
 def _kill_ours(project: Project) -> str:
     """digitflow writes checkpoints by itself, so the kill follows the first of them in a longer training."""
-    longer = project.peer.run.replace(f"--epochs {EPOCHS}", "--epochs 200")
+    longer = project.peer.run.replace(f"--epochs {EPOCHS}", "--epochs 40")
     checkpoints = project.place / "home/checkpoints"
     killed = project.run_and_kill(longer, lambda: any(checkpoints.glob("*/*")))
     if killed.status == 0:
         return "not killed"
     run = project.run(longer)
     before, found, _ = run.output.partition("training continues after ")[2].partition(" epochs")
-    return describe_resumed(run, int(before) if found else 0, 200)
+    return describe_resumed(run, int(before) if found else 0, 40)
 
 
-def kill_in_write(project: Project, size: int, sound: str) -> str:
+def kill_in_write(project: Project, sound: Sound) -> str:
     """The process that writes the training images is killed half way through their file; then the run that goes on."""
     project.make()
-    killed = project.run(project.peer.run, PEERS_WRITE_LIMIT=str(size // 2))
+    killed = project.run(project.peer.run, PEERS_WRITE_LIMIT=str(sound.size // 2))
     if is_done(killed) or killed.count("train"):
         return "not killed"
-    return describe_rewritten(project.run(project.peer.rerun), sound)
+    return describe_rewritten(project.run(project.peer.rerun), sound.digest)
 
 
-def two_at_once(project: Project) -> str:
+def two_at_once(project: Project, _: Sound) -> str:
     """The same run twice in an empty project."""
     project.make()
     before = len(project.events())
     processes = [project.start(project.peer.run) for _ in range(2)]
-    deadline = time.monotonic() + 300
+    deadline = time.monotonic() + PATIENCE
     statuses = [_wait(process, deadline) for process in processes]
     for process in processes:
         project.end_all(process)
@@ -177,6 +195,18 @@ def _replace(file: Path, old: str, new: str) -> None:
     file.write_text(text.replace(old, new))
 
 
-Fault = Callable[[Project], str]
-EDITS: dict[str, Fault] = {"deep edit": edit_deep, "comment": edit_comment, "library": upgrade_library}
+Fault = Callable[[Project, Sound], str]
+AFTER_A_RUN: dict[str, Fault] = {
+    "deep edit": edit_deep,
+    "bit flip": flip_bit,
+    "bit flip, times kept": flip_bit_secretly,
+    "comment": edit_comment,
+    "library": upgrade_library,
+}
 """The faults of a project in which a run ended."""
+FROM_NOTHING: dict[str, Fault] = {
+    "killed in training": kill_in_training,
+    "killed in a write": kill_in_write,
+    "two at once": two_at_once,
+}
+"""The faults of an empty project."""

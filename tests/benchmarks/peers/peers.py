@@ -31,8 +31,8 @@ class Peer:
     """The folder of its environment. Empty: this Python."""
     prepare: str = ""
     variables: dict[str, str] = field(default_factory=dict)
-    only_edits: bool = False
-    """A second setting of a peer: only edits and seconds are of interest."""
+    faults: tuple[str, ...] = ()
+    """The faults that a second setting of a peer bears on, which is not timed. Empty: all."""
 
     @property
     def rerun(self) -> str:
@@ -161,7 +161,7 @@ def _listed(peer: Peer, *overlays: str, **variables: str) -> Peer:
         "title": f"{peer.title}, code listed by hand",
         "overlays": (*peer.overlays, *overlays),
         "variables": peer.variables | variables,
-        "only_edits": True,
+        "faults": ("deep edit", "comment", "library"),
     }
     return Peer(**values)
 
@@ -172,6 +172,14 @@ PEERS |= {
     "zenml-listed": _listed(_ZENML, **LISTED),
     "snakemake-listed": _listed(_SNAKEMAKE, **LISTED),
     "prefect-listed": _listed(_PREFECT, **LISTED),
+    "prefect-locked": Peer(
+        **vars(_PREFECT)
+        | {
+            "title": f"{_PREFECT.title}, with lock files",
+            "variables": _PREFECT.variables | {"PEERS_LOCKED": "1"},
+            "faults": ("killed in training", "two at once"),
+        }
+    ),
 }
 """The peers that have a documented setting for files that a step depends on, with every code file in it."""
 

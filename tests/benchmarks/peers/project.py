@@ -1,5 +1,6 @@
 """A peer's project in a folder of its own: it is made, run, watched, damaged and put back."""
 
+import contextlib
 import json
 import os
 import shlex
@@ -18,7 +19,7 @@ from tests.command import processes_with
 HERE = Path(__file__).parent
 PROJECTS = HERE / "projects"
 Event = dict[str, Any]
-PATIENCE = 300
+PATIENCE = 200
 """Seconds after which a command counts as hanging."""
 
 
@@ -44,6 +45,7 @@ class Project:
         self.name, self.peer, self._data, self._programs = name, peer, data, programs
         self.place = folder / name / "project"
         self._snapshot, self._journal = folder / name / "snapshot", folder / name / "journal"
+        self._output = folder / name / "output"
 
     def make(self) -> None:
         """An empty project, in which nothing has run."""
@@ -93,6 +95,10 @@ class Project:
             return ours.events(self.place / "home")
         return [json.loads(line) for line in self._journal.read_text().splitlines()] if self._journal.exists() else []
 
+    def output(self) -> str:
+        """What the last command printed."""
+        return self._output.read_text(errors="replace")
+
     def start(self, command: str, **variables: str) -> subprocess.Popen[bytes]:
         """Start a command in a process group of its own."""
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("DIGITFLOW_", "PREFECT_", "PYTHON", "PEERS_"))}
@@ -111,7 +117,7 @@ class Project:
                 "PEERS_JOURNAL": str(self._journal),
             }
         )
-        with self._output().open("wb") as output:
+        with self._output.open("wb") as output:
             return subprocess.Popen(
                 shlex.split(command),
                 cwd=self.place,
@@ -133,7 +139,7 @@ class Project:
         seconds = time.perf_counter() - started
         self._let_end()
         self.end_all(process)
-        return Finished(status, seconds, self._output().read_text(errors="replace"), self.events()[before:])
+        return Finished(status, seconds, self.output(), self.events()[before:])
 
     def run_and_kill(self, command: str, when: Callable[[], bool], **variables: str) -> Finished:
         """Run a command and kill -9 all its processes as soon as `when` holds."""
@@ -143,16 +149,16 @@ class Project:
             time.sleep(0.02)
         was_running = process.poll() is None
         self.end_all(process)
-        output = self._output().read_text(errors="replace")
+        output = self.output()
         return Finished(-9 if was_running else 0, time.perf_counter() - started, output, self.events()[before:])
 
     def end_all(self, process: subprocess.Popen[bytes]) -> None:
         """kill -9 what the command started and left running, and wait for it."""
-        for pid in self._processes():
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                continue
+        while pids := self._processes():  # one may have started another meanwhile
+            for pid in pids:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            time.sleep(0.05)
         process.wait()
 
     def _let_end(self) -> None:
@@ -163,9 +169,6 @@ class Project:
 
     def _processes(self) -> list[int]:
         return processes_with(f"PEERS_JOURNAL={self._journal}")
-
-    def _output(self) -> Path:
-        return self.place.parent / "output"
 
 
 def programs_of(peer: Peer, environment: Callable[[str, tuple[str, ...]], Path]) -> Path:

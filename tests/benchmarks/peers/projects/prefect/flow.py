@@ -1,5 +1,6 @@
-"""The steps as Prefect tasks, cached by inputs and source, with results and locks on disk."""
+"""The steps as Prefect tasks, cached by inputs and source, with results on disk."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -12,9 +13,10 @@ from work import listed, steps
 POLICY = INPUTS + TASK_SOURCE
 if listed.IS_LISTED:
     POLICY += CacheKeyFnPolicy(cache_key_fn=lambda context, parameters: listed.version())
-POLICY = POLICY.configure(
-    isolation_level=IsolationLevel.SERIALIZABLE, lock_manager=FileSystemLockManager(Path("locks").absolute())
-)
+if "PEERS_LOCKED" in os.environ:
+    POLICY = POLICY.configure(
+        isolation_level=IsolationLevel.SERIALIZABLE, lock_manager=FileSystemLockManager(Path("locks").absolute())
+    )
 
 
 @task(cache_policy=POLICY, persist_result=True)
