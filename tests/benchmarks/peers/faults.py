@@ -141,9 +141,17 @@ def kill_in_training(project: Project, _: Sound) -> str:
         )
         if killed.count("pause") != 1:
             return "not killed"
-        run = project.run(project.peer.rerun)
-        return describe_resumed(run, EPOCHS - run.count("epoch"), EPOCHS)
+        return _go_on(project, project.run(project.peer.rerun))
     return _kill_ours(project)
+
+
+def _go_on(project: Project, run: Finished) -> str:
+    """Where the run after a kill went on; where it is refused because of a lock that the kill left, after unlocking."""
+    if is_done(run) or not project.peer.unlock:
+        return describe_resumed(run, EPOCHS - run.count("epoch"), EPOCHS)
+    project.run(project.peer.unlock)
+    run = project.run(project.peer.rerun)
+    return f"{describe_resumed(run, EPOCHS - run.count('epoch'), EPOCHS)}, after `{project.peer.unlock}`"
 
 
 def _kill_ours(project: Project) -> str:

@@ -21,6 +21,8 @@ class Peer:
     requirements: tuple[str, ...] = ()
     again: str = ""
     """The run that answers from what is kept, if that is not `run`."""
+    unlock: str = ""
+    """What is typed first after a kill that left a lock, if the peer documents it."""
     retrain: str = ""
     """The run that trains again on the kept images."""
     retrain_setting: tuple[str, str, str] | None = None
@@ -49,7 +51,11 @@ _PREFECT = Peer(
     retrain="python flow.py 1",
     pixels="prefect_home/storage/*",
     step_file="flow.py",
-    variables={"PREFECT_HOME": "{project}/prefect_home", "PREFECT_SERVER_ANALYTICS_ENABLED": "false"},
+    variables={
+        "PREFECT_HOME": "{project}/prefect_home",
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
+    },
 )
 _DAGSTER = Peer(
     title="Dagster 1.13.28",
@@ -98,6 +104,7 @@ _SNAKEMAKE = Peer(
     overlays=("stages", "snakemake"),
     run="snakemake --cores 2",
     again="snakemake --cores 2 --rerun-incomplete",
+    unlock="snakemake --unlock",
     retrain="snakemake --cores 2 --config seed=1",
     pixels="out/images/0.npy",
     step_file="stages/normalise.py",
