@@ -60,12 +60,13 @@ def describe_rewritten(run: Finished, sound: str) -> str:
     return words.get(served, served)
 
 
-def describe_resumed(run: Finished, epochs_before: int, epochs: int) -> str:
+def describe_resumed(run: Finished, epochs_before: int) -> str:
     """Where a training went on after a kill."""
     if not is_done(run):
         return "error"
-    again = f"; {_prepares(run)} step{'s' * (_prepares(run) > 1)} before it again" if _prepares(run) else ""
-    return (f"epoch {epochs_before + 1} of {epochs}" if epochs_before else "epoch 1") + again
+    steps = _prepares(run)
+    again = f"; {steps} step{'s' * (steps > 1)} before it again" if steps else ""
+    return f"epoch {epochs_before + 1}{again}"
 
 
 def describe_two(runs: list[Finished]) -> str:
@@ -115,7 +116,7 @@ def flip_bit(project: Project, sound: Sound, keep_times: bool = False) -> str:
         opened.seek(before.st_size // 2)
         byte = opened.read(1)[0]
         opened.seek(before.st_size // 2)
-        opened.write(bytes([byte ^ 1]))
+        opened.write(bytes([byte ^ 2]))  # most letters of base64, such as a peer writes, then stay base64
     file.chmod(before.st_mode)
     if keep_times:
         os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
@@ -148,10 +149,10 @@ def kill_in_training(project: Project, _: Sound) -> str:
 def _go_on(project: Project, run: Finished) -> str:
     """Where the run after a kill went on; where it is refused because of a lock that the kill left, after unlocking."""
     if is_done(run) or not project.peer.unlock:
-        return describe_resumed(run, EPOCHS - run.count("epoch"), EPOCHS)
+        return describe_resumed(run, EPOCHS - run.count("epoch"))
     project.run(project.peer.unlock)
     run = project.run(project.peer.rerun)
-    return f"{describe_resumed(run, EPOCHS - run.count('epoch'), EPOCHS)}, after `{project.peer.unlock}`"
+    return f"{describe_resumed(run, EPOCHS - run.count('epoch'))}, after `{project.peer.unlock}`"
 
 
 def _kill_ours(project: Project) -> str:
@@ -163,7 +164,7 @@ def _kill_ours(project: Project) -> str:
         return "not killed"
     run = project.run(longer)
     before, found, _ = run.output.partition("training continues after ")[2].partition(" epochs")
-    return describe_resumed(run, int(before) if found else 0, 40)
+    return describe_resumed(run, int(before) if found else 0)
 
 
 def kill_in_write(project: Project, sound: Sound) -> str:

@@ -73,11 +73,9 @@ def test_a_training_on_damaged_images_is_told_from_one_on_sound_images() -> None
 
 def test_where_a_training_goes_on_is_said_with_what_is_computed_before_it() -> None:
     """After a kill, the first epoch of the next run counts, and each step before the training that runs again."""
-    assert faults.describe_resumed(run_of(train=1), 0, 10) == "epoch 1"
-    assert faults.describe_resumed(run_of(train=1), 3, 10) == "epoch 4 of 10"
-    assert (
-        faults.describe_resumed(run_of(download=1, normalise=1, train=1), 0, 10) == "epoch 1; 2 steps before it again"
-    )
+    assert faults.describe_resumed(run_of(train=1), 0) == "epoch 1"
+    assert faults.describe_resumed(run_of(train=1), 3) == "epoch 4"
+    assert faults.describe_resumed(run_of(download=1, normalise=1, train=1), 0) == "epoch 1; 2 steps before it again"
 
 
 def test_two_runs_at_once_count_together() -> None:
