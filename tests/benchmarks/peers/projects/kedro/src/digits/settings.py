@@ -1,0 +1,1 @@
+"""Kedro asks for this module; every setting is its default."""

@@ -1,0 +1,4 @@
+from work import steps
+from work.files import read, write
+
+write("out/targets", steps.one_hot(read("out/valid")))

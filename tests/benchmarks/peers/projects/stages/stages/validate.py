@@ -1,0 +1,4 @@
+from work import steps
+from work.files import read, write
+
+write("out/valid", steps.validate(read("out/raw")))

@@ -1,0 +1,1 @@
+"""What is computed? The same seven steps for every peer, as plain functions."""
