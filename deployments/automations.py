@@ -56,6 +56,7 @@ def automations(notify: CallWebhook | DoNothing) -> list[Automation]:
         _notification(
             "a run lost its slot", {"prefect.flow-run.Cancelled"}, notify, related=DIGITFLOW_RUNS, match=SLOT_LOST
         ),
+        _notification("a run waits for approval", {"prefect.flow-run.Suspended"}, notify, related=DIGITFLOW_RUNS),
         _notification("a run is late", {"prefect.flow-run.Late"}, notify, related=DIGITFLOW_RUNS),
         _notification("an automation's action failed", {"prefect.automation.action.failed"}, notify, match=CRASHING),
         _notification("a batch drifted", {"digitflow.batch.drifted"}, notify),

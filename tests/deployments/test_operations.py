@@ -141,6 +141,7 @@ def test_approval(live: Live, seed: int, promote: bool, ending: str) -> None:
     for its steps, and the answer decides."""
     run = live.start("retraining/on-demand", seed, "approve=true", 'gate={"against_champion": "nothing"}')
     assert ending_of(run) == "Suspended", live.log("worker")
+    assert eventually(lambda: live.notifications("prefect.flow-run.Suspended")), "nobody is told that it waits"
     with get_client(sync_client=True) as client:
         client.resume_flow_run(run.id, run_input={"promote": promote, "reason": "seen by a person"})
     assert eventually(lambda: state_of(run).name == ending), live.log("worker")

@@ -56,6 +56,7 @@ def test_from_batch_to_champion(
 
     assert retrain(hyperparameters=BRIEF).name == "Promoted"
     assert retrain().name == "Unchanged"
+    assert "version 1 is champion already" in str(retrain(refresh=("evaluate",)).message)
     add_batch(tmp_path / "good.npz", home)
     for name in ("leak", "wrong"):
         add_batch(tmp_path / f"{name}.npz", home)
