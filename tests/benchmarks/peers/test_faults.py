@@ -99,6 +99,7 @@ def script(tmp_path: Path, sample: Path, request: pytest.FixtureRequest, monkeyp
         retrain=f"{command} --again",
         pixels="out/images/0.npy",
         step_file="run.py",
+        faults=tuple(EXPECTED[""]),  # two at once is a race between files that are written in place
     )
     return Project("script", peer, tmp_path, sample, Path(sys.executable).parent)
 
@@ -117,12 +118,11 @@ EXPECTED = {
         **{"deep edit": "computed again", "comment": "trains again", "library": "computed again"},
         **{"bit flip": "computed again", "bit flip, times kept": "computed again"},
         **{"killed in training": "epoch 1; 4 steps before it again", "killed in a write": "computed again"},
-        "two at once": "twice",
     },
     "--keep": {
         **{"deep edit": "stale", "comment": "nothing", "library": "stale"},
         **{"bit flip": "trains on it", "bit flip, times kept": "trains on it"},
-        **{"killed in training": "epoch 1", "killed in a write": "fails on half a file", "two at once": "twice"},
+        **{"killed in training": "epoch 1", "killed in a write": "fails on half a file"},
     },
 }
 """What is true of the two scripts, by the option that tells them apart."""
