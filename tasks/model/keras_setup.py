@@ -8,10 +8,10 @@ import sys
 import threading
 from collections.abc import Iterator
 from importlib.abc import MetaPathFinder
+from pathlib import Path
 
 from artifacts.lineage.environment import backend, tensorflow_settings
 from artifacts.storage.home import NATIVE_LOG
-from artifacts.storage.settings import Settings
 
 os.environ["KERAS_BACKEND"] = backend()  # overrides ~/.keras/keras.json
 os.environ |= tensorflow_settings()
@@ -53,11 +53,12 @@ def _fast_import() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Inside, what native libraries write to stderr goes to the home's `native.log`, or nowhere if there is no home.
+    """Inside, what native libraries write to stderr goes to `native.log` in DIGITFLOW_HOME, if that is set, or nowhere.
 
-    TensorFlow's banners would fill a worker's log, and no setting silences all of them.
+    TensorFlow's banners would fill a worker's log, and no setting silences all of them. (The settings are not asked:
+    whatever this module reaches is code of `train`.)
     """
-    home = Settings.load().home
+    home = Path(os.environ.get("DIGITFLOW_HOME") or os.devnull).expanduser()
     try:
         stderr = os.dup(2)
     except OSError:  # the caller closed it

@@ -45,8 +45,7 @@ def live(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     })  # fmt: skip
     with _receiver(live.received) as live.variables["DIGITFLOW_WEBHOOK"]:
         try:
-            automate = (sys.executable, "-m", "deployments.automations")  # applied again, it changes nothing
-            for command in (("make", "up"), ("make", "deploy"), automate):
+            for command in (("make", "up"), ("make", "deploy")):
                 made = live.run(*command)
                 assert made.returncode == 0, made.stdout + made.stderr
             with temporary_settings({PREFECT_API_URL: url, PREFECT_API_AUTH_STRING: PASSWORD}):

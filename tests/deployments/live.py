@@ -23,7 +23,6 @@ from deployments.stack import Stack
 from tests.command import ROOT, Finished, digitflow, environment, eventually, processes_with
 
 POSTGRES = pytest.param("postgres", marks=pytest.mark.postgres)
-on_each_database = pytest.mark.parametrize("live", ["sqlite", POSTGRES], indirect=True)
 _ALSO = [POSTGRES] if "DIGITFLOW_TEST_ALL" in os.environ else []
 on_sqlite = pytest.mark.parametrize("live", ["sqlite", *_ALSO], indirect=True)
 """For slow tests: on PostgreSQL too only if DIGITFLOW_TEST_ALL is set."""

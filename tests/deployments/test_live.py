@@ -15,12 +15,12 @@ from prefect.client.schemas.schedules import IntervalSchedule
 
 from tasks.data.download import load_sample
 from tests.command import eventually
-from tests.deployments.live import Live, ending_of, on_each_database, on_sqlite, runs_of, set_parameters
+from tests.deployments.live import Live, ending_of, on_sqlite, runs_of, set_parameters
 
 pytestmark = pytest.mark.prefect
 
 
-@on_each_database
+@on_sqlite  # the test of two hosts has PostgreSQL
 def test_on_demand(live: Live) -> None:
     """`prefect deployment run --watch` trains as typed in the README and exits 0; the same again is served from the
     cache, and says that nothing changed. The server has every step of both, and what people read."""

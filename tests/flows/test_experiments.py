@@ -98,7 +98,7 @@ def test_published(api: str, home: Path, tmp_path: Path, digits: Arrays) -> None
     runs = Tracking(home).client.search_runs([Tracking(home).experiment])
     child = next(run for run in runs if run.info.run_name == "plain")
     assert len(runs) == 2 and child.data.tags["mlflow.parentRunId"] in {run.info.run_id for run in runs}
-    assert child.data.metrics["validation_accuracy"] == found[0].variants[0]["accuracy"]
+    assert child.data.metrics["validation_accuracy_mean"] == found[0].variants[0]["accuracy"]
 
 
 def test_search(api: str, tmp_path: Path, digits: Arrays) -> None:

@@ -100,11 +100,11 @@ def test_nothing_changed(world: Path) -> None:
 
 
 def test_the_run_says_what_happened(world: Path) -> None:
-    """The flow run's name and the message of its state have data set, recipe, accuracy, verdict and version, and the
-    message where the report is."""
+    """The flow run's name and the message of its state have data set, recipe, accuracy, what came of it and version,
+    and the message where the report is."""
     state = training(**_request(world), return_state=True)
     outcome = state.result()
-    what = f"digits tutorial {100 * outcome.accuracy:.2f} % passed v1"
+    what = f"digits tutorial {100 * outcome.accuracy:.2f} % unchanged v1"
     assert what in str(state.message) and outcome.report in str(state.message)
     with get_client(sync_client=True) as client:
         names = [run.name for run in client.read_flow_runs(limit=5)]
