@@ -13,6 +13,7 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from redis import Redis
 
 from deployments.automations import dead_runs
+from tasks.registry.versions import RECORD
 from tests.command import digitflow, eventually, processes_with
 from tests.deployments.hosts import HUB, Cluster, cluster
 from tests.deployments.live import Live, impatient, state_of
@@ -78,6 +79,6 @@ def promoted(made: Cluster) -> list[tuple[int, str, str]]:
     client = MlflowClient(made.variables["MLFLOW_TRACKING_URI"])
     [model], [version] = client.search_registered_models(), client.search_model_versions()
     assert model.aliases == {"champion": "1"}
-    weights = json.loads(version.tags["digitflow"])["weights"]["sha256"]
+    weights = json.loads(version.tags[RECORD])["weights"]["sha256"]
     notes = [json.loads(value) for tag, value in sorted(model.tags.items()) if tag.startswith("promotion.")]
     return [(note["version"], note["run"], weights) for note in notes]

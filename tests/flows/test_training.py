@@ -107,7 +107,7 @@ def test_the_run_says_what_happened(world: Path) -> None:
     what = f"digits tutorial {100 * outcome.accuracy:.2f} % unchanged v1"
     assert what in str(state.message) and outcome.report in str(state.message)
     with get_client(sync_client=True) as client:
-        names = [run.name for run in client.read_flow_runs(limit=5)]
+        names = [run.name for run in client.read_flow_runs(limit=200)]
     assert any(name.startswith(f"{what} (") and name[len(what) + 2 : -1] in outcome.run for name in names)
 
 
