@@ -227,19 +227,22 @@ def decide(
 ) -> Decision:
     """Register the model, and promote it if it passed. `source` is what ran, for MLflow's page."""
     store, learned = run.store, results.learned
-    package = Package(
-        history=store.get_json(learned.trained.history),
-        example=store.get(learned.images.test)[:1],
-        files={
-            "report.html": (store.home / run.folder / "report.html").read_bytes(),
-            "manifest.json": run.manifest.model_dump_json(indent=1).encode(),
-        },
-        metrics=run_metrics(results, run),
-        datasets=_datasets(plan, results),
-        started=run.manifest.started,
-        source=source,
-        commit=commit(),
-    )
+
+    def package() -> Package:  # it takes a while, and only a new model needs it
+        return Package(
+            history=store.get_json(learned.trained.history),
+            example=store.get(learned.images.test)[:1],
+            files={
+                "report.html": (store.home / run.folder / "report.html").read_bytes(),
+                "manifest.json": run.manifest.model_dump_json(indent=1).encode(),
+            },
+            metrics=run_metrics(results, run),
+            datasets=_datasets(plan, results),
+            started=run.manifest.started,
+            source=source,
+            commit=commit(),
+        )
+
     candidate, registry = _candidate(plan, results, run), Registry(store.home)
     earlier = manifests(store)
     return register_and_promote(

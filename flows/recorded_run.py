@@ -14,7 +14,6 @@ from artifacts.storage.settings import Settings
 from flows.plan import Plan
 from tasks.registry.promotion import Consent
 from tasks.registry.versions import Version
-from tasks.retraining.ledger import accepted_batches
 
 
 @contextlib.contextmanager
@@ -100,6 +99,8 @@ def prune_home(settings: Settings, max_bytes: int | None = None, older_than: flo
 
     First those that were not used for `older_than` seconds, then the least recently used, until `max_bytes` are left.
     """
+    from tasks.retraining.ledger import accepted_batches
+
     store = settings.artifacts
     with locked(store.home, STARTING_LOCK):
         needed = needed_by_runs(store)

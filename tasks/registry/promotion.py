@@ -109,20 +109,21 @@ def register_and_promote(
     candidate: Candidate,
     *,
     gate: Gate,
-    package: Package,
+    package: Callable[[], Package],
     store: Store,
     consent: Consent | None = None,
 ) -> Decision:
     """Register the candidate and, last, make it champion if it passed the gate and `consent`, if given, agrees.
 
-    A model is judged once: one that was champion, was rejected or was declined becomes champion only by hand.
+    A model is judged once: one that was champion, was rejected or was declined becomes champion only by hand. `package`
+    is called only for a model that is registered.
 
     Raises ChampionChanged if the candidate was held against a model that is no longer champion.
     """
     dataset, weights = candidate.dataset, candidate.weights
     if earlier := judged_before(registry, manifests, dataset=dataset, weights=weights, test=candidate.test, gate=gate):
         return Decision(earlier.version or 0, promoted=False)
-    version = registry.register(candidate, package, store)
+    version = registry.register(candidate, package(), store)
     if any(change.took_effect and change.version == version.version for change in registry.history(dataset)):
         return Decision(version.version, promoted=False)
     if not (candidate.passed and version.passed):

@@ -91,7 +91,7 @@ class Runs:
         consent: Callable[[Version], bool] | None = None,
     ) -> Decision:
         made = candidate(ref(model), passed=passed, baseline=baseline, reason="good" if passed else "bad")
-        arguments = {"gate": gate, "package": PACKAGE, "store": self.store, "consent": consent}
+        arguments = {"gate": gate, "package": lambda: PACKAGE, "store": self.store, "consent": consent}
         decision = register_and_promote(self.registry, self.manifests, made, **arguments)
         self.manifests.insert(0, manifest(model, baseline, gate, decision.version))
         return decision
