@@ -1,5 +1,6 @@
 """How a run ends: its manifest, the files for people, the registry, and what Prefect's page shows."""
 
+import contextlib
 import math
 import time
 from collections.abc import Mapping
@@ -352,12 +353,16 @@ def _show(plan: Plan, pieces: dict[str, str]) -> None:
 
 
 def _rename(headline: str) -> None:
-    """Call the flow run by what happened, with its name of before, which the run's folder has."""
+    """Call the flow run by what happened, with its name of before, which the run's folder has.
+
+    A name is not worth a run: if the server does not answer, it stays as it was.
+    """
+    import httpx
     from prefect import runtime
     from prefect.client.orchestration import get_client
 
-    if headline not in runtime.flow_run.name:  # it was renamed already
-        with get_client(sync_client=True) as client:
+    if headline not in runtime.flow_run.name:  # else a run that was resumed has its name already
+        with contextlib.suppress(httpx.HTTPError), get_client(sync_client=True) as client:
             client.update_flow_run(runtime.flow_run.id, name=f"{headline} ({runtime.flow_run.name})")
 
 

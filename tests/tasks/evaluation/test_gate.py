@@ -98,6 +98,20 @@ def test_each_limit(limit: dict[str, Any], too_strict: dict[str, Any]) -> None:
     assert [check.passed for check in result.checks] == [True, False]
 
 
+def held_against(gate: Gate, ours: np.ndarray, theirs: np.ndarray, labels: np.ndarray) -> Verdict:
+    """The verdict on a model that reads the images as `ours`, beside a champion that reads them as `theirs`."""
+    probabilities, champions = (np.eye(2, dtype=np.float32)[read] for read in (ours, theirs))
+    return apply_gate(
+        gate,
+        measure(probabilities, labels),
+        probabilities,
+        labels=labels,
+        smoke_test=MEASURED,
+        baseline=Baseline(version=7),
+        baseline_probabilities=champions,
+    )
+
+
 def test_a_limit_that_nothing_would_check() -> None:
     """A gate that limits what is lost against the champion, and asks not to compare, is refused."""
     with pytest.raises(ValidationError, match="max_recall_loss needs the champion"):
@@ -113,15 +127,7 @@ def test_a_loss_at_the_limit_passes(support: int, data: st.DataObject) -> None:
     labels = np.repeat(np.arange(2), 100).astype(np.uint8)[: 100 + support]
     ours = labels.copy()
     ours[100 : 100 + lost] = 0
-    result = apply_gate(
-        Gate(min_accuracy=0.0, max_recall_loss=percent / 100, margin=0.99),
-        measure(np.eye(2, dtype=np.float32)[ours], labels),
-        np.eye(2, dtype=np.float32)[ours],
-        labels=labels,
-        smoke_test=MEASURED,
-        baseline=Baseline(version=7),
-        baseline_probabilities=np.eye(2, dtype=np.float32)[labels],
-    )
+    result = held_against(Gate(min_accuracy=0.0, max_recall_loss=percent / 100, margin=0.99), ours, labels, labels)
     check = next(check for check in result.checks if check.name.startswith("loss of recall"))
     assert check.passed == (100 * lost <= percent * support)
 
@@ -132,18 +138,9 @@ def test_worst_class_against_the_champion(limit: float | None, passed: bool) -> 
     labels = np.repeat(np.arange(2), 20).astype(np.uint8)
     ours, theirs = labels.copy(), labels.copy()
     ours[:5], theirs[20:25] = 1, 0
-    result = apply_gate(
-        Gate(min_accuracy=0.5, max_recall_loss=limit, margin=0.3),
-        measure(np.eye(2, dtype=np.float32)[ours], labels),
-        np.eye(2, dtype=np.float32)[ours],
-        labels=labels,
-        smoke_test=MEASURED,
-        baseline=Baseline(version=7),
-        baseline_probabilities=np.eye(2, dtype=np.float32)[theirs],
-        class_names=("cat", "dog"),
-    )
+    result = held_against(Gate(min_accuracy=0.5, max_recall_loss=limit, margin=0.3), ours, theirs, labels)
     assert result.passed == passed
-    words = "loss of recall of class cat against version 7, the greatest, is 25%"
+    words = "loss of recall of class 0 against version 7, the greatest, is 25%"
     assert (words in result.reason) == (limit is not None)
 
 
