@@ -62,9 +62,8 @@ def test_schedules(live: Live) -> None:
         nightly = client.read_deployment_by_name("retraining/nightly")
         for schedule in nightly.schedules:
             client.delete_deployment_schedule(nightly.id, schedule.id)
-        created = client.create_deployment_schedules(
-            nightly.id, [(IntervalSchedule(interval=timedelta(seconds=3)), True)]
-        )
+        often = (IntervalSchedule(interval=timedelta(seconds=3)), True)
+        created = client.create_deployment_schedules(nightly.id, [often])
         assert eventually(lambda: live.trained(seed=1)), live.log("worker")
         for schedule in created:
             client.delete_deployment_schedule(nightly.id, schedule.id)
@@ -74,6 +73,8 @@ def test_schedules(live: Live) -> None:
 
     assert eventually(lambda: {"Cancelled"} < set(endings()) <= {"Cancelled", "Promoted", "Completed", "Unchanged"})
     assert live.trained(seed=1) == 1
+    with get_client(sync_client=True) as client:  # other tests look at the schedule that was deployed
+        client.create_deployment_schedules(nightly.id, [(each.schedule, each.active) for each in nightly.schedules])
 
 
 @on_sqlite
