@@ -30,12 +30,18 @@ class Hyperparameters(BaseModel, frozen=True, extra="forbid"):
     padding: Annotated[tuple[Literal["valid", "same"], ...], BeforeValidator(_several)] = Field(
         ("valid",), min_length=1, description="Padding of each convolution"
     )
+    separable: bool = Field(
+        False, description="Whether convolutions after the first are depthwise-separable, which need fewer weights"
+    )
     activation: Literal["linear", "relu", "gelu", "silu", "tanh"] = Field(
         "linear", description="Activation of convolutions and hidden dense layers"
     )
     batch_norm: bool = Field(False, description="Whether each batch is normalised before the activations")
     dense: tuple[Size, ...] = Field((), description="Width of each hidden dense layer")
     dropout: float = Field(0, ge=0, lt=1, description="Share of the features dropped before the last layer")
+    ensemble: int = Field(
+        1, ge=1, le=64, description="Networks trained together, each on its own, whose probabilities are averaged"
+    )
 
     epochs: int = Field(3, ge=1, le=1000, description="Passes over the training images")
     batch_size: int = Field(256, ge=1, le=65536, description="Images per optimiser step")

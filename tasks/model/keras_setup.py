@@ -83,4 +83,4 @@ with _quiet(), _fast_import():
 
         tensorflow.config.list_physical_devices()  # what it says of devices, too
 
-__all__ = ["keras"]
+__all__ = ["keras", "tensorflow"]

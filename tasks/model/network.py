@@ -22,18 +22,33 @@ def build_network(
     *,
     seed: int = 0,
     training: bool = False,
-) -> keras.Sequential:
+) -> keras.Model:
     """An untrained network from images of `image_shape` (height, width, channels) to `classes` probabilities.
 
     With `training`, the network augments its images and computes in the `precision` of the hyperparameters. Both kinds
-    have the same weights.
+    have the same weights. An ensemble gives the mean of its members' probabilities, and in training each member's own:
+    (n, members, classes).
 
     Every layer gets its own seed, because Keras would draw one from Python's global generator, which other threads use
     too. Every layer gets a name, because the weights file holds it and Keras would count names through the process.
     Raises UsageError if the images are too small for the network.
     """
-    network = keras.Sequential([keras.Input(tuple(image_shape))], name="network")
-    for layer in _layers(hyperparameters, classes, seed, training):
+    hp, images = hyperparameters, keras.Input(tuple(image_shape))
+    if hp.ensemble == 1:
+        return _sequential("network", images, hp, classes, seed=seed, training=training)
+    seeds = map(int, np.random.SeedSequence(seed).generate_state(hp.ensemble))
+    members = [
+        _sequential(f"member_{i}", images, hp, classes, seed=each, training=training) for i, each in enumerate(seeds)
+    ]
+    mean = (MembersInTraining if training else keras.layers.Average)(name="mean")
+    return keras.Model(images, mean([member(images) for member in members]), name="network")
+
+
+def _sequential(
+    name: str, images: Any, hp: Hyperparameters, classes: int, *, seed: int, training: bool
+) -> keras.Sequential:
+    network = keras.Sequential([keras.Input(images.shape[1:])], name=name)
+    for layer in _layers(hp, classes, seed, training):
         try:
             network.add(layer)
         except ValueError:
@@ -41,8 +56,8 @@ def build_network(
             if kind not in ("convolution", "pool"):
                 raise
             raise UsageError(
-                f"images of {image_shape[0]} by {image_shape[1]} pixels are too small for convolution {int(i) + 1} "
-                f"of {len(hyperparameters.filters)}; use larger images, or smaller kernels, strides or pools"
+                f"images of {images.shape[1]} by {images.shape[2]} pixels are too small for convolution {int(i) + 1} "
+                f"of {len(hp.filters)}; use larger images, or smaller kernels, strides or pools"
             ) from None
     return network
 
@@ -53,11 +68,14 @@ def _layers(hp: Hyperparameters, classes: int, seed: int, training: bool) -> Ite
     inner = {"dtype": "mixed_bfloat16" if training and hp.precision == "bfloat16" else "float32"}
 
     def weighted(kind: type[keras.Layer], *sizes: object, **options: object) -> keras.Layer:
-        return kind(*sizes, kernel_initializer=keras.initializers.GlorotUniform(weight_seeds.pop()), **options)
+        of = ("depthwise", "pointwise") if kind is layers.SeparableConv2D else ("kernel",)
+        seed = weight_seeds.pop()
+        draws = {f"{kernel}_initializer": keras.initializers.GlorotUniform(seed + j) for j, kernel in enumerate(of)}
+        return kind(*sizes, **draws, **options)
 
     def activated(name: str) -> Iterator[keras.Layer]:
         if hp.batch_norm:
-            yield layers.BatchNormalization(momentum=0.9, name=f"normalisation_{name}", **inner)
+            yield _normalisation(training)(momentum=0.9, name=f"normalisation_{name}", **inner)
         if hp.activation != "linear":
             yield layers.Activation(hp.activation, name=f"activation_{name}", **inner)
 
@@ -67,7 +85,8 @@ def _layers(hp: Hyperparameters, classes: int, seed: int, training: bool) -> Ite
     for i, filters in enumerate(hp.filters):
         size, pool = at(hp.kernel_size, i), at(hp.pool, i)
         border = {"strides": at(hp.strides, i), "padding": at(hp.padding, i)}
-        yield weighted(layers.Conv2D, filters, size, name=f"convolution_{i}", **border, **before_norm)
+        convolution = layers.SeparableConv2D if hp.separable and i else layers.Conv2D
+        yield weighted(convolution, filters, size, name=f"convolution_{i}", **border, **before_norm)
         if pool > 1:  # before the activation: equal for an activation that never falls, and cheaper
             yield layers.MaxPooling2D(pool, name=f"pool_{i}", **inner)
         yield from activated(f"{i}")
@@ -78,6 +97,22 @@ def _layers(hp: Hyperparameters, classes: int, seed: int, training: bool) -> Ite
     if hp.dropout:
         yield layers.Dropout(hp.dropout, seed=dropout_seed, name="dropout", **inner)
     yield weighted(layers.Dense, classes, activation="softmax", name="classes")
+
+
+def _normalisation(training: bool) -> type[keras.layers.BatchNormalization]:
+    if training and keras.backend.backend() == "tensorflow":
+        from tasks.model.fused import FusedBatchNormalization
+
+        return FusedBatchNormalization
+    return keras.layers.BatchNormalization  # type: ignore[no-any-return]
+
+
+def _adam() -> type[keras.optimizers.Adam]:
+    if keras.backend.backend() == "tensorflow":
+        from tasks.model.fused import FusedAdam
+
+        return FusedAdam
+    return keras.optimizers.Adam  # type: ignore[no-any-return]
 
 
 T = TypeVar("T")
@@ -110,6 +145,24 @@ class RandomAffine(keras.layers.Layer):  # type: ignore[misc]
         x, y, zero = (width - 1) / 2, (height - 1) / 2, ops.zeros_like(a)
         transforms = ops.stack([a, b, x - a * x - b * y + right, c, d, y - c * x - d * y + down, zero, zero], axis=1)
         return ops.image.affine_transform(images, transforms, "bilinear", fill_mode="constant", fill_value=-0.5)
+
+
+class MembersInTraining(keras.layers.Layer):  # type: ignore[misc]
+    """The mean of the members' probabilities (n, classes); in training all of them, (n, members, classes)."""
+
+    def call(self, inputs: Any, training: bool = False) -> Any:
+        members = keras.ops.stack(inputs, axis=1)
+        return members if training else keras.ops.mean(members, axis=1)
+
+
+class CrossEntropy(keras.losses.CategoricalCrossentropy):  # type: ignore[misc]
+    """The cross-entropy of each image. Of an ensemble, the mean over its members: each learns on its own."""
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        if len(y_pred.shape) == 2:
+            return super().call(y_true, y_pred)
+        targets = keras.ops.broadcast_to(y_true[:, np.newaxis], keras.ops.shape(y_pred))
+        return keras.ops.mean(super().call(targets, y_pred), axis=-1)
 
 
 @contextlib.contextmanager
@@ -161,8 +214,8 @@ def compile_for_training(network: keras.Model, hyperparameters: Hyperparameters,
         else hp.learning_rate
     )
     network.compile(
-        keras.optimizers.Adam(rate, beta_1=hp.beta_1, beta_2=hp.beta_2, name="adam"),
-        loss=keras.losses.CategoricalCrossentropy(label_smoothing=hp.label_smoothing),
+        _adam()(rate, beta_1=hp.beta_1, beta_2=hp.beta_2, name="adam"),
+        loss=CrossEntropy(label_smoothing=hp.label_smoothing),
         steps_per_execution=1 if keras.backend.backend() == "jax" else min(50, steps_per_epoch),  # JAX unrolls them
         jit_compile=False,  # XLA doubles the time of such small networks on a CPU
     )

@@ -96,12 +96,42 @@ def test_augmentation_in_training_only() -> None:
         np.testing.assert_allclose(centre, 0.5, atol=1e-5)
 
 
-def test_training_changes_no_weight() -> None:
+@pytest.mark.parametrize("ensemble", [1, 2])
+def test_training_changes_no_weight(ensemble: int) -> None:
     """The network for training and the one for prediction start with the same weights."""
-    hp = RECIPES["accurate"].hyperparameters
+    hp = RECIPES["accurate"].hyperparameters.model_copy(update={"ensemble": ensemble})
     for first, other in zip(
         build_network(hp, (28, 28, 1), 10, seed=5, training=True).get_weights(),
         build_network(hp, (28, 28, 1), 10, seed=5).get_weights(),
         strict=True,
     ):
         np.testing.assert_array_equal(first, other)
+
+
+def test_ensemble() -> None:
+    """An ensemble predicts the mean of its members' probabilities. In training each member is told its own error."""
+    hp = RECIPES["tiny"].hyperparameters.model_copy(update={"ensemble": 3})
+    images = np.random.default_rng(0).uniform(-0.5, 0.5, (9, 28, 28, 1)).astype(np.float32)
+    network = build_network(hp, (28, 28, 1), 10, seed=3)
+    members = np.array([layer.predict_on_batch(images) for layer in network.layers if "member" in layer.name])
+    assert len(members) == 3 and np.abs(members[0] - members[1]).max() > 0.01
+    np.testing.assert_allclose(network.predict_on_batch(images), members.mean(axis=0), atol=1e-6)
+
+    trained = build_network(hp, (28, 28, 1), 10, seed=3, training=True)
+    compile_for_training(trained, hp, steps_per_epoch=1)
+    assert trained(images, training=True).shape == (9, 3, 10) and trained(images).shape == (9, 10)
+    targets = np.eye(10, dtype=np.float32)[:9]
+    each = [keras.losses.CategoricalCrossentropy(label_smoothing=hp.label_smoothing)(targets, m) for m in members]
+    together = trained.loss(targets, members.transpose(1, 0, 2))
+    assert float(together) == pytest.approx(float(np.mean(each)), rel=1e-5)
+
+
+def test_separable_convolutions() -> None:
+    """All convolutions but the first take their pixels and their channels apart, which needs fewer weights."""
+    hp = Hyperparameters(filters=(4, 6), pool=(1,), separable=True)
+    kinds = [type(layer).__name__ for layer in build_network(hp, (8, 8, 1), 3).layers]
+    assert kinds == ["Conv2D", "SeparableConv2D", "Flatten", "Dense"]
+    network = build_network(hp, (8, 8, 1), 3)
+    assert network.layers[1].count_params() == 4 * 9 + 4 * 6 + 6
+    depthwise, pointwise, _ = network.layers[1].get_weights()
+    assert np.ptp(depthwise) > 0 and np.ptp(pointwise) > 0
