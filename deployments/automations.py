@@ -18,7 +18,7 @@ from prefect.events.schemas.automations import EventTrigger, Posture
 
 from artifacts.errors import DigitflowError
 from artifacts.storage.settings import Settings
-from flows.publication import CONFIRMED
+from flows.publication.announcements import CONFIRMED
 
 WEBHOOK_BLOCK = "digitflow-notifications"
 PAYLOAD = (

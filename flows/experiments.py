@@ -14,7 +14,7 @@ from artifacts.lineage.manifest import Run
 from artifacts.storage.home import EXPERIMENTS
 from artifacts.storage.settings import Settings
 from flows.plan import TRIAL_STEPS, Execution, Plan
-from flows.publication import Outcome
+from flows.publication.outcome import Outcome
 from flows.recorded_run import recorded_run, slug
 from flows.steps import prepare
 from flows.training import train_and_publish

@@ -6,7 +6,7 @@ from prefect import flow
 from pydantic import Field
 
 from artifacts.storage.settings import Settings
-from flows.publication import announce_drift
+from flows.publication.announcements import announce_drift
 from tasks.monitoring.watch import Watch
 from tasks.prediction.classifier import ensure_weights
 from tasks.prediction.predict import count_predicted, predict

@@ -15,7 +15,9 @@ from artifacts.storage import cache_entries
 from artifacts.storage.settings import Settings
 from artifacts.storage.store import Ref
 from flows.plan import PATIENCE, Plan
-from flows.publication import Outcome, Stopped, is_decided, publish, stop
+from flows.publication.outcome import Outcome, Stopped
+from flows.publication.publish import publish, stop
+from flows.publication.registration import is_decided
 from flows.recorded_run import recorded_run
 from flows.steps import Results, baseline_of, count_on_accepted, judge, prepare, refuse_incomparable, train_and_score
 from tasks.caching import Step, ending_after, replaced_by

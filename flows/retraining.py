@@ -15,7 +15,9 @@ from artifacts.storage.home import SUSPENDED
 from artifacts.storage.settings import Settings
 from artifacts.storage.store import Store
 from flows.plan import Plan, locate
-from flows.publication import Outcome, announce, publish
+from flows.publication.announcements import announce
+from flows.publication.outcome import Outcome
+from flows.publication.publish import publish
 from flows.recorded_run import recorded_run, slug
 from flows.steps import Results, baseline_of, count_on_new_images, judge, prepare, refuse_incomparable, train_and_score
 from tasks.caching import refreshing

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from artifacts.errors import UsageError
 from artifacts.lineage.manifest import manifests
 from artifacts.storage.settings import Settings
-from artifacts.storage.store import Ref
+from artifacts.storage.store import Ref, Store
 from flows.plan import Plan
 from tasks.data.datasets import Pair, Split, Splits
 from tasks.data.download import download
@@ -16,7 +16,8 @@ from tasks.data.reader.read import read
 from tasks.data.validate import Validated, validate
 from tasks.evaluation.check_gate import check_gate
 from tasks.evaluation.evaluate import Scored, evaluate, evaluate_champion
-from tasks.evaluation.gate import Baseline
+from tasks.evaluation.gate import Baseline, Verdict
+from tasks.evaluation.metrics import Evaluation
 from tasks.evaluation.save_weights import Saved, save_weights
 from tasks.model.recipes import choose
 from tasks.registry.promotion import select_baseline
@@ -52,6 +53,12 @@ class Results(NamedTuple):
     validated: Validated
     learned: Learned
     judged: Judged
+
+
+def read_scores(results: Results, store: Store) -> tuple[Evaluation, Verdict]:
+    """The evaluation and the verdict behind the references of a run's results."""
+    evaluation = Evaluation.model_validate(store.get_json(results.learned.scored.evaluation))
+    return evaluation, Verdict.model_validate(store.get_json(results.judged.verdict))
 
 
 def train_and_judge(plan: Plan, settings: Settings) -> Results:

@@ -10,7 +10,8 @@ from pydantic import Field
 from artifacts.storage.settings import Settings
 from flows.plan import Plan
 from flows.preview import warm_up
-from flows.publication import Outcome, publish, stop
+from flows.publication.outcome import Outcome
+from flows.publication.publish import publish, stop
 from flows.recorded_run import recorded_run
 from flows.steps import train_and_judge
 from tasks.caching import ending_after, refreshing

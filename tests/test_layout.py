@@ -22,6 +22,8 @@ ORDER = (
     *("flows.web", "flows", "flows.cli", "deployments"),
 )
 """A module imports from its own folder and from those before it."""
+PARTS = re.compile(r"\.(checks|publication|verbs)$")
+"""Folders that count as the one which they are in."""
 PATHS = [path for room in ("artifacts", "tasks", "flows", "deployments") for path in (ROOT / room).rglob("*.py")]
 MODULES = {
     ".".join(path.relative_to(ROOT).with_suffix("").parts): ast.parse(path.read_bytes())
@@ -60,7 +62,7 @@ LIBRARIES = {module: {name.partition(".")[0] for name in imports(tree)} for modu
 
 def test_imports_point_one_way() -> None:
     """A module imports from its own folder and those before it, and no import leads back to where it began."""
-    places = {module: ORDER.index(folder(module).removesuffix(".verbs").removesuffix(".checks")) for module in MODULES}
+    places = {module: ORDER.index(PARTS.sub("", folder(module))) for module in MODULES}
     assert not [(a, b) for a, names in GRAPH.items() for b in names if places[b] > places[a]]
     TopologicalSorter(GRAPH).prepare()  # raises CycleError
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from artifacts.lineage.progress import Numbers
     from flows.experiments import Experiment
-    from flows.publication import Outcome, Stopped
+    from flows.publication.outcome import Outcome, Stopped
     from tasks.evaluation.gate import Check
 
 Row = Sequence[str]

@@ -5,7 +5,8 @@ import time
 from artifacts.lineage.manifest import Run
 from artifacts.storage.settings import Settings
 from flows.plan import Plan
-from flows.publication import decide, write_report
+from flows.publication.publish import write_report
+from flows.publication.registration import decide
 from flows.steps import train_and_judge
 from tasks.caching import replaced_by
 from tasks.evaluation.gate import Gate

@@ -9,7 +9,7 @@ from prefect.states import Pending
 
 from deployments.automations import dead_runs, stale_champions, stuck_runs, webhook
 from flows.cli.verbs.serve import tell_server
-from flows.publication import CONFIRMED
+from flows.publication.announcements import CONFIRMED
 from tasks.monitoring.compared_days import ComparedDay
 from tasks.monitoring.drift import Drift
 from tests.command import eventually

@@ -1,11 +1,14 @@
-"""Pruning keeps what runs and accepted batches need."""
+"""A run's name is one part of a path, and pruning keeps what runs and accepted batches need."""
 
 import subprocess
 import sys
 from datetime import UTC, datetime
+from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from artifacts.errors import DigitflowError
 from artifacts.lineage.cache_key import StepCall
@@ -13,7 +16,7 @@ from artifacts.lineage.manifest import Run, is_alive, manifests
 from artifacts.storage.eviction import survey
 from artifacts.storage.settings import Settings
 from artifacts.storage.store import Store
-from flows.recorded_run import prune_home
+from flows.recorded_run import prune_home, slug
 from tasks.data.datasets import Split
 from tasks.retraining.ledger import Batch, write_ledger
 from tests.artifacts.storage.test_eviction import aged, there
@@ -24,6 +27,13 @@ FIELDS = {"dataset": "d", "recipe": "r", "seed": 0, "hyperparameters": {}, "gate
 @pytest.fixture
 def settings(store: Store) -> Settings:
     return Settings(home=store.home)
+
+
+@given(st.text(max_size=200))
+def test_a_slug_is_one_part_of_a_path(name: str) -> None:
+    """A slug is never empty, never longer than 64 letters, and names no other folder."""
+    part = slug(name)
+    assert 0 < len(part) <= 64 and Path(part).name == part and part not in (".", "..")
 
 
 def test_finished_run(store: Store, settings: Settings) -> None:

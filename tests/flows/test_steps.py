@@ -11,8 +11,7 @@ from artifacts.errors import UsageError
 from artifacts.storage.settings import Settings
 from artifacts.storage.store import Store
 from flows.plan import Plan
-from flows.publication import read_scores
-from flows.steps import refuse_incomparable, train_and_judge
+from flows.steps import read_scores, refuse_incomparable, train_and_judge
 from tasks.caching import Step, replaced_by
 from tasks.data.datasets import Splits
 from tasks.evaluation.gate import Gate

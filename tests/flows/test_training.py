@@ -18,7 +18,7 @@ from artifacts.storage.settings import Settings
 from artifacts.storage.store import Ref, references
 from flows.plan import Plan
 from flows.preview import preview
-from flows.publication import Outcome, Stopped
+from flows.publication.outcome import Outcome, Stopped
 from flows.recorded_run import prune_home
 from flows.training import training
 from tasks.evaluation.gate import Gate

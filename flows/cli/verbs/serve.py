@@ -194,7 +194,7 @@ def _verdict(days: "list[ComparedDay]") -> str:
 
 def tell_server(day: "ComparedDay") -> None:
     """Tell Prefect's server of drift."""
-    from flows.publication import announce_drift
+    from flows.publication.announcements import announce_drift
 
     announce_drift(day)
     flush_events()
@@ -202,7 +202,7 @@ def tell_server(day: "ComparedDay") -> None:
 
 def tell_webhook(day: "ComparedDay") -> None:
     """Tell the webhook of drift, because there is no server."""
-    from flows.publication import drift_event
+    from flows.publication.announcements import drift_event
 
     post(*drift_event(day))
 

@@ -14,7 +14,7 @@ from tasks.data.datasets import SAMPLE
 if TYPE_CHECKING:
     from artifacts.storage.settings import Settings
     from flows.plan import Plan
-    from flows.publication import Outcome, Stopped
+    from flows.publication.outcome import Outcome, Stopped
 
 
 REASONS = 5
@@ -87,7 +87,7 @@ def _train(parameters: dict[str, Any], or_sample: bool, json: bool, *, verbose: 
 
 def _show(outcome: "Outcome | Stopped", as_json: bool) -> int:
     """Print how a run ended; returns the exit status."""
-    from flows.publication import Stopped
+    from flows.publication.outcome import Stopped
 
     if isinstance(outcome, Stopped):
         show_stopped(outcome, as_json)

@@ -6,7 +6,7 @@ import logging
 import pytest
 
 from flows.cli.output import format_age, format_size, log_on_stderr, show_outcome, show_table
-from flows.publication import Outcome
+from flows.publication.outcome import Outcome
 from tasks.evaluation.gate import Baseline, Verdict
 
 
