@@ -26,7 +26,7 @@ from tasks.evaluation.gate import Gate
 from tasks.model.hyperparameters import Hyperparameters, Overrides
 from tasks.model.recipes import RECIPES, Recipe
 from tasks.prefect_tasks import keep_plain
-from tasks.registry.promotion import retry_if_champion_changed
+from tasks.registry.promotion import Consent, retry_if_champion_changed
 from tasks.registry.registry import Registry
 from tasks.registry.versions import Version
 from tasks.retraining.batch_judge import OnDrift
@@ -109,15 +109,8 @@ def retraining(
         refresh=refresh,
         other_steps=(merge.name,),
     )
-    with recorded_run(plan, settings, runtime.flow_run.name) as run:
-
-        def attempt() -> Outcome:
-            with refreshing(plan.refresh):
-                results = _learn_and_judge(plan, approver, on_drift, settings)
-            _refuse_withdrawn(approver.arrivals, name, settings.artifacts)
-            return publish(plan, results, run, started=started, consent=approver if approve else None)
-
-        outcome = retry_if_champion_changed(attempt, run.start_over)
+    consent = approver if approve else None
+    outcome = _retrain_and_publish(plan, approver, on_drift, settings=settings, started=started, consent=consent)
     approver.forget()
     name, message = _ending(outcome, approver.arrivals, approver.answer)
     if waiting := approver.arrivals.waiting:
@@ -126,6 +119,27 @@ def retraining(
 
 
 keep_plain(retraining)
+
+
+def _retrain_and_publish(
+    plan: Plan,
+    approver: "Approver",
+    on_drift: OnDrift,
+    *,
+    settings: Settings,
+    started: float,
+    consent: Consent | None,
+) -> Outcome:
+    """Learn, judge, register and, if the model passes, promote: one recorded run that began at `started`."""
+    with recorded_run(plan, settings, runtime.flow_run.name) as run:
+
+        def attempt() -> Outcome:
+            with refreshing(plan.refresh):
+                results = _learn_and_judge(plan, approver, on_drift, settings)
+            _refuse_withdrawn(approver.arrivals, plan.source.name, settings.artifacts)
+            return publish(plan, results, run, started=started, consent=consent)
+
+        return retry_if_champion_changed(attempt, run.start_over)
 
 
 def _learn_and_judge(plan: Plan, approver: "Approver", on_drift: OnDrift, settings: Settings) -> Results:

@@ -7,11 +7,12 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from artifacts.storage.arrays import Labels, Probabilities, RawImages
 from artifacts.storage.store import Ref, Store
 from tasks.caching import step
 from tasks.data.validate import Validated
 from tasks.evaluation.evaluate import Scored
-from tasks.evaluation.gate import Verdict
+from tasks.evaluation.gate import Baseline, Verdict
 from tasks.evaluation.metrics import Evaluation, calibration_error, measure, reliability_bins
 from tasks.model.hyperparameters import Hyperparameters
 from tasks.model.schedule import learning_rate
@@ -53,28 +54,22 @@ def report(
     train, test = validated.data.train, validated.data.test
     images, labels, probabilities = store.get(test.images), store.get(test.labels), store.get(scored.probabilities)
     theirs = store.get(baseline_probabilities) if baseline_probabilities else None
-    weights = store.path(trained.weights)
-    judged, hp = Verdict.model_validate(store.get_json(verdict)), hyperparameters
+    weights, judged = store.path(trained.weights), Verdict.model_validate(store.get_json(verdict))
     champion = None
     if theirs is not None:
-        champion = Champion(
-            evaluation=measure(theirs, labels),
-            calibration_error=calibration_error(theirs, labels),
-            hyperparameters=_plain(judged.baseline.hyperparameters),
-            changes=changed_sides(images, labels, probabilities, theirs),
-        )
+        champion = _champion(theirs, images, labels, ours=probabilities, baseline=judged.baseline)
     card = ModelCard(
         dataset=dataset,
         recipe=recipe,
         seed=seed,
-        hyperparameters=_plain(hp),
+        hyperparameters=_plain(hyperparameters),
         recipe_hyperparameters=_plain(recipe_hyperparameters),
         evaluation=Evaluation.model_validate(store.get_json(scored.evaluation)),
         champion=champion,
         reliability=reliability_bins(probabilities, labels, BINS),
         calibration_error=calibration_error(probabilities, labels),
         history=store.get_json(trained.history),
-        learning_rates=[learning_rate(hp, i / RATES) for i in range(RATES + 1)],
+        learning_rates=[learning_rate(hyperparameters, i / RATES) for i in range(RATES + 1)],
         verdict=judged,
         parameters=count_parameters(weights),
         weights_bytes=weights.stat().st_size,
@@ -87,6 +82,18 @@ def report(
     figures = draw_figures(card)
     html = store.put_bytes(report_html(card, figures).encode(), "html")
     return Reported(html=html, markdown=store.put_json(report_markdown(card, figures)))
+
+
+def _champion(
+    theirs: Probabilities, images: RawImages, labels: Labels, *, ours: Probabilities, baseline: Baseline
+) -> Champion:
+    """The champion by its probabilities, and which images the model with the probabilities `ours` reads otherwise."""
+    return Champion(
+        evaluation=measure(theirs, labels),
+        calibration_error=calibration_error(theirs, labels),
+        hyperparameters=_plain(baseline.hyperparameters),
+        changes=changed_sides(images, labels, ours, theirs),
+    )
 
 
 def count_parameters(weights: Path) -> int:

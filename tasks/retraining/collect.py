@@ -1,6 +1,7 @@
 """Judge the labelled batches that arrived: accept them, recognise them, or set them aside."""
 
 import contextlib
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -57,16 +58,11 @@ def collect(
         if inbox:
             fetch_batches(inbox, store.home)
         feedback.hand_in(store.home)
-        records = read_ledger(dataset, store)
-        for batch in records:
-            with contextlib.suppress(DigitflowError) if batch.withdrawn else contextlib.nullcontext():
-                restore_arrays(batch, store, max_bytes)  # also what was withdrawn, to know it when it comes again
+        records = _restored_ledger(dataset, store, max_bytes)
         judge = BatchJudge(
             dataset, base, classes, records, champion=champion, on_drift=on_drift, store=store, max_bytes=max_bytes
         )
-        for path in waiting_batches(store.home):
-            if owner(path, store.home) not in (None, dataset):
-                continue
+        for path in _batches_for(dataset, store.home):
             verdict = judge(path)
             if isinstance(verdict, Refusal):
                 aside[verdict.place][path.name] = verdict.reason
@@ -87,6 +83,22 @@ def collect(
         waiting=aside["approval"],
         repeated=tuple(repeated),
     )
+
+
+def _restored_ledger(dataset: str, store: Store, max_bytes: int) -> list[Batch]:
+    """The batches that were accepted before, with their arrays in the store; of those that were withdrawn, as far as
+    they can be had, to know them when they come again.
+    """
+    records = read_ledger(dataset, store)
+    for batch in records:
+        with contextlib.suppress(DigitflowError) if batch.withdrawn else contextlib.nullcontext():
+            restore_arrays(batch, store, max_bytes)
+    return records
+
+
+def _batches_for(dataset: str, home: Path) -> Iterator[Path]:
+    """The batches in the inbox that are for a data set, or that name none."""
+    return (path for path in waiting_batches(home) if owner(path, home) in (None, dataset))
 
 
 def _note_repeat(batch: Batch, name: str, repeat: Repeat) -> Batch:

@@ -69,6 +69,18 @@ def predict(
     if output is not None:
         choices = {"model": model, "dataset": dataset, "several": several, "unsure_below": unsure_below}
         return _write_table(images, output, choices, json=json)
+    predictions, version = _classify(images, model, dataset, several=several, unsure_below=unsure_below)
+    _show(predictions, version, json)
+    return int(any(prediction.error for prediction in predictions))
+
+
+def _classify(
+    images: tuple[str, ...], model: int | None, dataset: str | None, *, several: bool, unsure_below: float | None
+) -> "tuple[list[Prediction], Version]":
+    """What the version reads in the images, one prediction or more for each, and the version that it was.
+
+    Prints which files were left out. Raises UsageError if no image is there.
+    """
     if not any(name == "-" or os.path.lexists(name) for name in images):
         raise UsageError(f"there is no file or folder {images[0]}; give {IMAGE_FILES} files, or folders of them")
     from tasks.data.reader.files import count_left_out
@@ -85,8 +97,7 @@ def predict(
         raise UsageError("the list on stdin is empty; name an image on each line")
     if line := count_left_out(left_out):
         print_note(line)
-    _show(predictions, version, json)
-    return int(any(prediction.error for prediction in predictions))
+    return predictions, version
 
 
 def _load_images(names: tuple[str, ...], max_bytes: int, left_out: list[str]) -> "Iterator[LoadedImage]":
