@@ -80,6 +80,13 @@ def registry(three: Path, home: Path) -> Registry:
     return Registry(home)
 
 
+def champion(registry: Registry) -> int:
+    """The number of the champion of `digits`, which has one."""
+    version = registry.champion("digits")
+    assert version is not None
+    return version.version
+
+
 def readable(registry: Registry, dataset: str | None = None) -> list[Version]:
     """The versions, all of which are readable."""
     versions = registry.versions(dataset)

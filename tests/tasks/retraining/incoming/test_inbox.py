@@ -1,5 +1,6 @@
 """Batches arrive in the inbox whole, and once."""
 
+import errno
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from artifacts.errors import DigitflowError, UsageError
 from artifacts.storage.store import Store
 from tasks.data.datasets import Splits
 from tasks.retraining.incoming.inbox import add_batch, fetch_batches
+from tests.tasks.data.reader.conftest import class_folders
 from tests.tasks.retraining.conftest import Batch, judge, npz
 from tests.tasks.retraining.incoming.test_batch_formats import pictures
 
@@ -41,3 +43,21 @@ def test_interrupted_fetch(
     (store.home / "inbox/.fetched/good/labels.csv").write_text("torn")
     fetch_batches(f"file://{tmp_path}/remote", store.home)
     assert len(judge(store, base).new) == 1
+
+
+def test_an_interrupted_copy_leaves_nothing(
+    new_digits: Batch, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A batch that could not be copied whole leaves nothing in the inbox, hidden or not."""
+    mine, copied = class_folders(tmp_path / "mine", *new_digits), list[str]()
+
+    def failing(source: Path, target: Path) -> None:
+        copied.append(str(source))
+        Path(target).write_bytes(b"part")
+        if len(copied) == 3:
+            raise OSError(errno.ENOSPC, "No space left on device", str(target))
+
+    monkeypatch.setattr("shutil.copy2", failing)
+    with pytest.raises(DigitflowError, match="free some space"):
+        add_batch(mine, store.home)
+    assert not list((store.home / "inbox").iterdir())
