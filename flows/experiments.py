@@ -32,7 +32,8 @@ from tasks.experiments.variants import AS_IS, EXTENSIONS, apply_changes, describ
 from tasks.model.hyperparameters import Hyperparameters, Overrides
 from tasks.model.recipes import Recipe
 from tasks.prefect_tasks import keep_plain
-from tasks.registry.mlflow_runs import LoggedVariant, Tracking
+from tasks.registry.mlflow_client import Tracking
+from tasks.registry.mlflow_runs import LoggedVariant, log_experiment
 from tasks.registry.registry import Registry
 
 FINALISTS = 3
@@ -228,7 +229,8 @@ def _publish(plan: Plan, rows: Sequence[Row], run: Run, settings: Settings) -> t
         variants = [_logged(plan, row) for row in rows]
         page, lead = store.path(reported.html).read_bytes(), describe_lead(ranked(rows))
         about = f"The best on held-out training images: **{_best(rows).name}**{f', {lead}' if lead else ''}."
-        Tracking(settings.home).log_experiment(title, variants, page, source="flows/experiments.py", about=about)
+        tracking, source = Tracking(settings.home), "flows/experiments.py"
+        log_experiment(tracking, title, variants, page, source=source, about=about)
     run.export(kept, f"{name}/variants.json")
     markdown: str = store.get_json(reported.markdown)["experiment"]
     create_markdown_artifact(key="experiment", markdown=markdown, description=title)

@@ -23,7 +23,7 @@ from flows.steps import Results, baseline_of, count_on_accepted, judge, prepare,
 from tasks.caching import Step, ending_after, replaced_by
 from tasks.data.datasets import SAMPLE
 from tasks.evaluation.smoke_test import start_ahead
-from tasks.registry.mlflow_runs import Tracking
+from tasks.registry.mlflow_client import Tracking
 from tasks.registry.registry import Registry
 
 

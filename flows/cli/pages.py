@@ -16,7 +16,7 @@ from pathlib import Path
 from artifacts.errors import DigitflowError, UsageError
 from artifacts.storage.home import MLFLOW
 from flows.cli.prefect_server import STARTUP
-from tasks.registry.mlflow_runs import EXPERIMENT
+from tasks.registry.mlflow_client import EXPERIMENT
 
 LOG = "page.log"
 
@@ -94,7 +94,7 @@ class MlflowPage:
 
 
 def _serve(descriptor: int, home: Path) -> None:
-    from tasks.registry.mlflow_runs import Tracking
+    from tasks.registry.mlflow_client import Tracking
 
     threading.Thread(target=_end_with_parent, daemon=True).start()
     tracking = Tracking(home)

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from artifacts.storage.database_template import DatabaseTemplate
 from flows.cli.prefect_server import PREFECT_TEMPLATE
-from tasks.registry.mlflow_runs import ENVIRONMENT, MLFLOW_TEMPLATE
+from tasks.registry.mlflow_client import ENVIRONMENT, MLFLOW_TEMPLATE
 
 _MIGRATE_PREFECT = """
 import asyncio, prefect.main, prefect.server.api.server, uvicorn

@@ -16,7 +16,7 @@ from flows.recorded_run import slug, while_running
 from flows.steps import Results, read_scores
 from tasks.evaluation.gate import SmokeTest, Verdict
 from tasks.evaluation.metrics import Evaluation
-from tasks.registry.mlflow_runs import Tracking
+from tasks.registry.mlflow_client import Tracking
 from tasks.registry.promotion import Consent
 from tasks.registry.registry import Registry
 from tasks.reporting.run_facts import with_run_facts

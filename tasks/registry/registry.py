@@ -13,7 +13,8 @@ from pydantic import ValidationError
 from artifacts.errors import ArtifactLost, DigitflowError, UsageError, describe_validation_error
 from artifacts.storage.store import Digest, Ref, Store
 from tasks.registry.history import predecessor, unrecorded_change, with_effects
-from tasks.registry.mlflow_runs import Tracking
+from tasks.registry.mlflow_client import Tracking
+from tasks.registry.mlflow_runs import log_candidate
 from tasks.registry.run_tags import describe, version_tags
 from tasks.registry.versions import (
     CHALLENGER,
@@ -122,7 +123,7 @@ class Registry:
 
     def _create(self, candidate: Candidate, package: Package, store: Store) -> int:
         """Register a version in MLflow; returns its number."""
-        run = self.tracking.log_candidate(candidate, package, store)
+        run = log_candidate(self.tracking, candidate, package, store)
         self.tracking.require_lock()  # files take seconds
         client, name = self.tracking.client, _name(candidate.dataset)
         if not self._models(candidate.dataset):

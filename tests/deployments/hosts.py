@@ -18,7 +18,7 @@ from typing import Any
 import boto3
 import httpx
 
-from tasks.registry.mlflow_runs import MLFLOW_TEMPLATE
+from tasks.registry.mlflow_client import MLFLOW_TEMPLATE
 from tests.command import ROOT, environment, eventually, processes_of
 from tests.deployments.live import Live, free_port
 

@@ -19,7 +19,7 @@ from tasks.evaluation.gate import Gate
 from tasks.experiments.search import Search
 from tasks.experiments.variants import Between
 from tasks.model.hyperparameters import Overrides
-from tasks.registry.mlflow_runs import Tracking
+from tasks.registry.mlflow_client import Tracking
 from tasks.registry.registry import Registry
 from tests.command import ROOT, assert_refused, digitflow, environment, eventually, processes_of, started
 from tests.conftest import Arrays, write_idx

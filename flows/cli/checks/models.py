@@ -9,7 +9,7 @@ from artifacts.storage.settings import Settings
 from flows.cli.checks.check import PATIENCE, Result
 from flows.cli.output import format_age
 from tasks.monitoring.freshness import Confirmation, last_confirmations
-from tasks.registry.mlflow_runs import Tracking
+from tasks.registry.mlflow_client import Tracking
 from tasks.registry.registry import Registry
 from tasks.registry.versions import UnreadableVersion
 

@@ -14,16 +14,16 @@ import pytest
 from artifacts.storage.database_template import DatabaseTemplate
 from flows.cli.prefect_server import PREFECT_TEMPLATE
 from flows.cli.preparation import migrate_mlflow, migrate_prefect, prepare
-from tasks.registry import mlflow_runs
-from tasks.registry.mlflow_runs import MLFLOW_TEMPLATE, Tracking
+from tasks.registry import mlflow_client
+from tasks.registry.mlflow_client import MLFLOW_TEMPLATE, Tracking
 from tests.command import ROOT, environment
 
 OPEN = """
 import sys
 from pathlib import Path
-from tasks.registry import mlflow_runs
-mlflow_runs.MLFLOW_TEMPLATE = mlflow_runs.MLFLOW_TEMPLATE._replace(folder=Path(sys.argv[2]))
-mlflow_runs.Tracking(Path(sys.argv[1])).open()
+from tasks.registry import mlflow_client
+mlflow_client.MLFLOW_TEMPLATE = mlflow_client.MLFLOW_TEMPLATE._replace(folder=Path(sys.argv[2]))
+mlflow_client.Tracking(Path(sys.argv[1])).open()
 """
 
 
@@ -86,7 +86,7 @@ def test_mlflow_opens_a_copy_as_its_own(
     started = time.time() * 1000
     files = {}
     for name, folder in (("copied", mlflow.folder), ("own", tmp_path / "none"), ("another", mlflow.folder)):
-        monkeypatch.setattr(mlflow_runs, "MLFLOW_TEMPLATE", mlflow._replace(folder=folder))
+        monkeypatch.setattr(mlflow_client, "MLFLOW_TEMPLATE", mlflow._replace(folder=folder))
         tracking = Tracking(tmp_path / name)
         ours = tracking.client.get_experiment(tracking.experiment)
         default = tracking.client.get_experiment("0")
