@@ -1,8 +1,8 @@
 """Automations: what a Prefect server does when an event of digitflow's runs arrives, or is missing.
 
 `make deploy` applies them with `python -m deployments.automations`. They are not in prefect.yaml, because its triggers
-can only run a deployment. A notification is an HTTP POST of JSON to the URL in DIGITFLOW_WEBHOOK; without that
-variable, the server only keeps the events.
+can only run a deployment. A notification is an HTTP POST of JSON to the URL in DIGITFLOW_WEBHOOK, which the server
+keeps; without one, the automations that only notify are off.
 """
 
 import os
@@ -12,9 +12,11 @@ from typing import Any
 
 from prefect.automations import Automation
 from prefect.blocks.webhook import Webhook
+from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import StateType
 from prefect.events.actions import CallWebhook, ChangeFlowRunState, DoNothing
 from prefect.events.schemas.automations import EventTrigger, Posture
+from prefect.exceptions import ObjectNotFound
 
 from artifacts.errors import DigitflowError
 from artifacts.storage.settings import Settings
@@ -82,8 +84,13 @@ def stale_champions(notify: CallWebhook | DoNothing, within: timedelta) -> Autom
     )
     if isinstance(notify, CallWebhook):
         notify = notify.model_copy(update={"payload": STALE_PAYLOAD})
-    description = "Send a notification if no run confirms a champion in time"
-    return Automation(name=PREFIX + "a champion is stale", description=description, trigger=trigger, actions=[notify])
+    return Automation(
+        name=PREFIX + "a champion is stale",
+        description="Send a notification if no run confirms a champion in time",
+        enabled=_tells(notify),
+        trigger=trigger,
+        actions=[notify],
+    )
 
 
 def dead_runs(timeout: timedelta = HEARTBEAT_TIMEOUT) -> Automation:
@@ -99,24 +106,42 @@ def stuck_runs(timeout: timedelta = START_TIMEOUT) -> Automation:
 
 
 def apply() -> None:
-    """Create or update every automation on the server that PREFECT_API_URL names. One that is off stays so."""
+    """Create or update every automation on the server that PREFECT_API_URL names.
+
+    One that a person switched stays so, until a webhook comes or goes.
+    """
     for automation in automations(webhook()):
         try:
             existing: Any = Automation.read(name=automation.name)
         except ValueError:
             automation.create()
-        else:
-            automation.id, automation.enabled = existing.id, existing.enabled
-            automation.update()
+            continue
+        automation.id = existing.id
+        if _tells(*existing.actions) == _tells(*automation.actions):
+            automation.enabled = existing.enabled
+        automation.update()
 
 
 def webhook() -> CallWebhook | DoNothing:
-    """What tells people: a POST to the URL in DIGITFLOW_WEBHOOK, which the server keeps; without one, nothing."""
+    """What tells people: a POST to the URL in DIGITFLOW_WEBHOOK, or if that is not set, to the one that the server has
+    kept. Nothing, if there is none or the variable is empty.
+    """
     url = os.environ.get("DIGITFLOW_WEBHOOK")
-    if not url:
+    if url:
+        block = Webhook(method="POST", url=url).save(WEBHOOK_BLOCK, overwrite=True)
+    elif url is None:
+        with get_client(sync_client=True) as client:
+            try:
+                block = client.read_block_document_by_name(WEBHOOK_BLOCK, "webhook").id
+            except ObjectNotFound:
+                return DoNothing()
+    else:
         return DoNothing()
-    block = Webhook(method="POST", url=url).save(WEBHOOK_BLOCK, overwrite=True)
     return CallWebhook(block_document_id=block, payload=PAYLOAD)
+
+
+def _tells(*actions: Any) -> bool:
+    return any(isinstance(action, CallWebhook) for action in actions)
 
 
 def _crash(name: str, message: str, *, after: set[str], expect: set[str], within: timedelta) -> Automation:
@@ -152,7 +177,13 @@ def _notification(
         threshold=1,
         within=timedelta(0),
     )
-    return Automation(name=PREFIX + name, description="Send a notification", trigger=trigger, actions=[notify])
+    return Automation(
+        name=PREFIX + name,
+        description="Send a notification",
+        enabled=_tells(notify),
+        trigger=trigger,
+        actions=[notify],
+    )
 
 
 def main() -> int:

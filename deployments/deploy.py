@@ -64,10 +64,10 @@ def deploy() -> list[str]:
         _prefect("deploy", "--all", "--prefect-file", str(FILE), unset=unset)
         for name, switches in before.items():
             _restore(client, name, switches, with_schedules=name != NIGHTLY or not explicit)
-        automations.apply()
         for automation in client.read_automations():
             if automation.enabled != were_enabled.get(automation.name, automation.enabled):
                 (client.pause_automation if automation.enabled else client.resume_automation)(automation.id)
+        automations.apply()
         return [_line(name, switches) for name, switches in sorted(_switches(client).items())]
 
 

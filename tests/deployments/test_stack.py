@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from prefect.client.orchestration import SyncPrefectClient, get_client
 
+from deployments import automations
 from tests.command import ROOT, Finished, assert_refused, environment, eventually, processes_of
 from tests.deployments.live import Live, on_sqlite, set_parameters
 
@@ -95,7 +96,7 @@ def test_server_of_another_home(live: Live, tmp_path: Path) -> None:
 def test_deploying_again_keeps_switches(live: Live) -> None:
     """A schedule that was switched, a deployment that was paused, an automation that was disabled and one that was
     enabled on the server stay so when all is deployed again; a variable that is set changes the nightly schedule."""
-    plain = Live(live.home, live.variables | {"DIGITFLOW_NIGHTLY": None})
+    plain = Live(live.home, live.variables | {"DIGITFLOW_NIGHTLY": None, "DIGITFLOW_WEBHOOK": None})
     deploy = (sys.executable, "-m", "deployments.deploy")
     with get_client(sync_client=True) as client:
         nightly = client.read_deployment_by_name("retraining/nightly")
@@ -127,6 +128,31 @@ def test_deploying_again_keeps_switches(live: Live) -> None:
             client.pause_automation(next(a.id for a in client.read_automations() if a.name == retrain))
         third = Live(live.home, live.variables | {"DIGITFLOW_CRON": "0 3 * * *"}).run(*deploy)
         assert "retraining/nightly: at 0 3 * * * UTC\n" in third.stdout
+
+
+@pytest.mark.prefect
+@on_sqlite
+def test_notices_need_a_webhook(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Automations that only tell are off while there is nobody to tell. When all is deployed again, the server keeps
+    the webhook, and off what a person switched off. Those that end dead runs are on."""
+
+    def on(webhook: str | None) -> set[str]:
+        monkeypatch.delenv("DIGITFLOW_WEBHOOK") if webhook is None else monkeypatch.setenv("DIGITFLOW_WEBHOOK", webhook)
+        automations.apply()
+        with get_client(sync_client=True) as client:
+            return {name for name, is_on in enabled(client).items() if is_on} & ours
+
+    url = str(live.variables["DIGITFLOW_WEBHOOK"])
+    ours = {automation.name for automation in automations.automations(automations.webhook())}
+    crashing = {automations.PREFIX + name for name in (automations.DEAD, automations.STUCK)}
+    assert crashing < ours
+    assert on("") == crashing
+    assert on(url) == ours
+    with get_client(sync_client=True) as client:
+        late = next(a for a in client.read_automations() if a.name == "digitflow: a run is late")
+        client.pause_automation(late.id)
+        assert on(None) == ours - {late.name}
+        client.resume_automation(late.id)
 
 
 def enabled(client: SyncPrefectClient) -> dict[str, bool]:
