@@ -20,6 +20,7 @@ from prefect.exceptions import ObjectNotFound
 
 from artifacts.errors import DigitflowError
 from artifacts.storage.settings import Settings
+from flows.cli.output import print_note
 from flows.publication.announcements import CONFIRMED
 
 WEBHOOK_BLOCK = "digitflow-notifications"
@@ -191,7 +192,7 @@ def main() -> int:
     try:
         apply()
     except DigitflowError as error:
-        print(f"digitflow: {error}", file=sys.stderr)  # noqa: T201
+        print_note(str(error))
         return error.exit_code
     return 0
 

@@ -23,6 +23,7 @@ from deployments import automations
 from deployments.stack import Stack, port
 from flows.cli.checks.services import check_nightly
 from flows.cli.loopback import bypass_proxies
+from flows.cli.output import print_note
 from flows.cli.prefect_server import ask_server
 
 NIGHTLY = "retraining/nightly"
@@ -56,6 +57,7 @@ def deploy() -> list[str]:
         raise UsageError(f"{found}; {remedy}")
     if not ask_server(stack.url, "health")[0]:
         raise DigitflowError(f"no server answers at {stack.url}; start one: {stack.make('up')}")
+    print_note("creating the deployments and automations, which takes some ten seconds")
     explicit = [name for name in DEFAULTS if name != "DIGITFLOW_POOL" and os.environ.get(name)]
     with get_client(sync_client=True) as client:
         before, were_enabled = _switches(client), _automations(client)
@@ -148,7 +150,7 @@ def main() -> int:
         print(f"next: export PREFECT_API_URL={url} PATH={programs}:$PATH")  # noqa: T201
         print("then: prefect deployment run training/on-demand --watch")  # noqa: T201
     except DigitflowError as error:
-        print(f"digitflow: {error}", file=sys.stderr)  # noqa: T201
+        print_note(str(error))
         return error.exit_code
     return 0
 

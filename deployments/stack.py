@@ -19,6 +19,7 @@ from pathlib import Path
 from artifacts.errors import DigitflowError, UsageError
 from artifacts.storage.settings import Settings
 from flows.cli.loopback import bypass_proxies
+from flows.cli.output import print_note
 from flows.cli.prefect_server import await_server, owner_of_port
 
 FOLDER = Path(__file__).parent
@@ -50,6 +51,7 @@ class Stack:
         if self.run_folder.stat().st_uid != os.getuid():
             raise DigitflowError(f"{self.run_folder} belongs to another user; remove it, or set TMPDIR")
         self._port_file.write_text(str(self.port))
+        print_note("starting Prefect's server and a worker, which takes some ten seconds")
         self._call("supervisord")
         await_server(self.url)
         return f"the server runs on {self.page}, and a worker beside it; next: {self.make('deploy')}"
@@ -136,7 +138,7 @@ def main(verb: str) -> int:
         stack = Stack(Settings.load().home, port())
         print(stack.up() if verb == "up" else stack.down())  # noqa: T201
     except DigitflowError as error:
-        print(f"digitflow: {error}", file=sys.stderr)  # noqa: T201
+        print_note(str(error))
         return error.exit_code
     return 0
 
