@@ -33,7 +33,7 @@ def build_network(
     too. Every layer gets a name, because the weights file holds it and Keras would count names through the process.
     Raises UsageError if the images are too small for the network.
     """
-    hp, images = hyperparameters, keras.Input(tuple(image_shape))
+    hp, images = hyperparameters, keras.Input(tuple(image_shape), name="images")
     if hp.ensemble == 1:
         return _sequential("network", images, hp, classes, seed=seed, training=training)
     seeds = map(int, np.random.SeedSequence(seed).generate_state(hp.ensemble))

@@ -1,5 +1,6 @@
 """The networks are those of the tutorial and of Keras's example."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -108,14 +109,18 @@ def test_training_changes_no_weight(ensemble: int) -> None:
         np.testing.assert_array_equal(first, other)
 
 
-def test_ensemble() -> None:
-    """An ensemble predicts the mean of its members' probabilities. In training each member is told its own error."""
+def test_ensemble(tmp_path: Path) -> None:
+    """An ensemble predicts the mean of its members' probabilities, and is made of Keras's layers alone. In training,
+    each member is told its own error."""
     hp = RECIPES["tiny"].hyperparameters.model_copy(update={"ensemble": 3})
     images = np.random.default_rng(0).uniform(-0.5, 0.5, (9, 28, 28, 1)).astype(np.float32)
     network = build_network(hp, (28, 28, 1), 10, seed=3)
     members = np.array([layer.predict_on_batch(images) for layer in network.layers if "member" in layer.name])
     assert len(members) == 3 and np.abs(members[0] - members[1]).max() > 0.01
     np.testing.assert_allclose(network.predict_on_batch(images), members.mean(axis=0), atol=1e-6)
+    network.save(tmp_path / "network.keras")
+    plain = [layer for layer in network._flatten_layers() if not type(layer).__module__.startswith("keras.")]
+    assert not plain and keras.models.load_model(tmp_path / "network.keras").count_params() == network.count_params()
 
     trained = build_network(hp, (28, 28, 1), 10, seed=3, training=True)
     compile_for_training(trained, hp, steps_per_epoch=1)

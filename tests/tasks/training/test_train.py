@@ -39,7 +39,16 @@ def test_history_has_each_epoch(lesson: Lesson) -> None:
 
 
 HARD = Hyperparameters(
-    filters=(4, 8), padding=("same",), batch_norm=True, dropout=0.3, rotation=10, shift=1, epochs=4, batch_size=2
+    filters=(4, 8),
+    padding=("same",),
+    separable=True,
+    batch_norm=True,
+    dropout=0.3,
+    ensemble=2,
+    rotation=10,
+    shift=1,
+    epochs=4,
+    batch_size=2,
 )
 
 
