@@ -42,6 +42,9 @@ class Hyperparameters(BaseModel, frozen=True, extra="forbid"):
     ensemble: int = Field(
         1, ge=1, le=64, description="Networks trained together, each on its own, whose probabilities are averaged"
     )
+    test_time_augmentation: bool = Field(
+        False, description="Whether a prediction is the mean over the image and four copies, shifted by one pixel"
+    )
 
     epochs: int = Field(3, ge=1, le=1000, description="Passes over the training images")
     batch_size: int = Field(256, ge=1, le=65536, description="Images per optimiser step")

@@ -33,7 +33,24 @@ def build_network(
     too. Every layer gets a name, because the weights file holds it and Keras would count names through the process.
     Raises UsageError if the images are too small for the network.
     """
-    hp, images = hyperparameters, keras.Input(tuple(image_shape), name="images")
+    images = keras.Input(tuple(image_shape), name="images")
+    network = _members(images, hyperparameters, classes, seed=seed, training=training)
+    if training or not hyperparameters.test_time_augmentation:
+        return network
+    mean = keras.layers.Average(name="mean_of_views")
+    return keras.Model(images, mean([network(view) for view in _views(images)]), name="augmented")
+
+
+def _views(images: Any) -> Iterator[Any]:
+    """The images, and shifted by one pixel to each side; black (-0.5) comes in from beyond the border."""
+    layers = keras.layers
+    black_is_0 = layers.Rescaling(1, offset=0.5, name="black_is_0")(images)
+    wide = layers.Rescaling(1, offset=-0.5, name="wide")(layers.ZeroPadding2D(1, name="border")(black_is_0))
+    for name, down, right in (("middle", 1, 1), ("up", 2, 1), ("down", 0, 1), ("left", 1, 2), ("right", 1, 0)):
+        yield layers.Cropping2D(((down, 2 - down), (right, 2 - right)), name=name)(wide)
+
+
+def _members(images: Any, hp: Hyperparameters, classes: int, *, seed: int, training: bool) -> keras.Model:
     if hp.ensemble == 1:
         return _sequential("network", images, hp, classes, seed=seed, training=training)
     seeds = map(int, np.random.SeedSequence(seed).generate_state(hp.ensemble))

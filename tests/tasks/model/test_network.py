@@ -131,6 +131,23 @@ def test_ensemble(tmp_path: Path) -> None:
     assert float(together) == pytest.approx(float(np.mean(each)), rel=1e-5)
 
 
+def test_time_augmentation() -> None:
+    """A prediction is the mean over the image and four copies, each shifted by a pixel, where black comes in. It has
+    the weights of the network without."""
+    hp = RECIPES["tiny"].hyperparameters
+    images = np.random.default_rng(0).uniform(-0.5, 0.5, (3, 28, 28, 1)).astype(np.float32)
+    once = build_network(hp, (28, 28, 1), 10, seed=1)
+    augmented = build_network(hp.model_copy(update={"test_time_augmentation": True}), (28, 28, 1), 10)
+    augmented.set_weights(once.get_weights())
+    shifted = [images]
+    for axis, by in ((1, -1), (1, 1), (2, -1), (2, 1)):
+        copy = np.roll(images, by, axis)
+        copy[(slice(None),) * axis + (0 if by == 1 else -1,)] = -0.5
+        shifted.append(copy)
+    expected = np.mean([once.predict_on_batch(copy) for copy in shifted], axis=0)
+    np.testing.assert_allclose(augmented.predict_on_batch(images), expected, atol=1e-6)
+
+
 def test_separable_convolutions() -> None:
     """All convolutions but the first take their pixels and their channels apart, which needs fewer weights."""
     hp = Hyperparameters(filters=(4, 6), pool=(1,), separable=True)
