@@ -78,11 +78,14 @@ def _absolute(
 
 def _against(gate: Gate, champion: str, counts: PairedCounts) -> Check:
     if gate.against_champion == "superior":
-        p, limit, relation = superiority(counts.gained, counts.lost), 0.0, "no better"
-    else:
-        margin = gate.margin or max(0.005, min(20 / counts.total, 0.5))
-        p, limit, relation = non_inferiority(*counts, margin), -margin, f"worse by {100 * margin:.3g} points"
-    return _of_difference(_at_most(f"p-value of being {relation} than {champion}", p, gate.significance), limit, counts)
+        check = _at_most(f"p-value of being no better than {champion}", superiority(*counts[:2]), gate.significance)
+        return _of_difference(check, 0.0, counts, champion, ("more than chance explains", "which may be chance"))
+    margin = gate.margin or max(0.005, min(20 / counts.total, 0.5))
+    loss = f"{100 * margin:.3g} points"
+    name = f"p-value of being worse by {loss} than {champion}"
+    check = _at_most(name, non_inferiority(*counts, margin), gate.significance)
+    outcomes = f"a loss of {loss} can be ruled out", f"a loss of {loss} cannot be ruled out"
+    return _of_difference(check, -margin, counts, champion, outcomes)
 
 
 def _worst_class(
@@ -107,17 +110,23 @@ def _on_new_images(gate: Gate, champion: str, counts: PairedCounts) -> Check:
     """
     name = f"p-value of being no worse than {champion} on new images"
     check = _at_least(name, superiority(counts.lost, counts.gained), gate.significance)
-    return _of_difference(check, 0.0, counts)
+    outcomes = "which is not clearly worse", "which is worse than chance explains"
+    return _of_difference(check, 0.0, counts, f"{champion} on new images", outcomes)
 
 
-def _of_difference(check: Check, limit: float, counts: PairedCounts) -> Check:
+def _of_difference(check: Check, limit: float, counts: PairedCounts, champion: str, outcomes: tuple[str, str]) -> Check:
+    """The check with the difference of the accuracies that it is about; `outcomes` are its words if passed or not."""
+    difference = (counts.gained - counts.lost) / counts.total
+    side = f"{100 * abs(difference):.2f} points {'above' if difference > 0 else 'below'}" if difference else "equal to"
+    p = "p < 0.0001" if check.value < 1e-4 else f"p = {check.value:.2g}"
     return check.model_copy(
         update={
             "name": f"{check.name} ({counts.gained} gained, {counts.lost} lost of {counts.total})",
             "quantity": "difference to the champion",
-            "estimate": (counts.gained - counts.lost) / counts.total,
+            "estimate": difference,
             "interval": difference_interval(*counts),
             "limit": limit,
+            "clause": f"accuracy is {side} {champion}, {outcomes[not check.passed]} ({p})",
         }
     )
 

@@ -94,10 +94,14 @@ class Check(BaseModel, frozen=True):
     """The 95 % interval of the estimate."""
     limit: float | None = None
     """The value above which the estimate should be."""
+    clause: str = ""
+    """What came of the check, in words; empty, its numbers say it."""
 
     @property
     def words(self) -> str:
         """The check as a clause, with shares of images in percent."""
+        if self.clause:
+            return self.clause
         value, threshold = self._numbers(4)
         if value == threshold and self.value != self.threshold:
             value, threshold = self._numbers(8)

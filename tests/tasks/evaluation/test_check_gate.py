@@ -62,13 +62,20 @@ def test_verdict_is_stored(threshold: float, passed: bool, store: Store) -> None
 
 
 def test_comparison_with_the_champion(store: Store) -> None:
-    """Given the champion's probabilities, the verdict has a check against the champion, with its version."""
+    """Given the champion's probabilities, the verdict has a check against the champion, and says what came of it."""
     scored, test = parts(store)
     probabilities = store.put(np.eye(2, dtype=np.float32)[LABELS])
     baseline = Baseline(version=7, weights=probabilities, test_set_uses=3)
     gate = Gate(min_accuracy=0.1)
     verdict = check(store, scored, test, baseline=baseline, gate=gate, baseline_probabilities=probabilities)
-    assert not verdict.passed and "version 7 (0 gained, 1 lost of 4)" in verdict.reason
+    assert not verdict.passed and "version 7 (0 gained, 1 lost of 4)" in verdict.checks[-1].name
+    below = "accuracy is 25.00 points below version 7"
+    assert verdict.reason == f"{below}, a loss of 50 points cannot be ruled out (p = 0.16)"
+    equal = check(store, scored, test, baseline=baseline, gate=gate, baseline_probabilities=scored.probabilities)
+    assert "accuracy is equal to version 7, " in equal.checks[-1].words
+    superior = Gate(min_accuracy=0.1, against_champion="superior")
+    chance = check(store, scored, test, baseline=baseline, gate=superior, baseline_probabilities=probabilities)
+    assert chance.reason == f"{below}, which may be chance (p = 1)"
     assert verdict.baseline == baseline
 
 
@@ -77,4 +84,5 @@ def test_new_holdout(store: Store) -> None:
     scored, test = parts(store)
     baseline, gate, counts = Baseline(version=7), Gate(min_accuracy=0.1), store.put_json([1, 20, 100])
     verdict = check(store, scored, test, baseline=baseline, gate=gate, counts_on_new_images=counts)
-    assert not verdict.passed and "version 7 on new images (1 gained, 20 lost of 100)" in verdict.reason
+    assert not verdict.passed and "version 7 on new images (1 gained, 20 lost of 100)" in verdict.checks[-1].name
+    assert verdict.reason.endswith("below version 7 on new images, which is worse than chance explains (p < 0.0001)")

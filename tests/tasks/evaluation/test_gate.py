@@ -195,7 +195,7 @@ def test_json_keeps_its_keys() -> None:
     verdict = Verdict.model_validate(old)
     assert (verdict.baseline.version, verdict.baseline.test_set_uses) == (3, 4)
     assert verdict.model_dump(mode="json") == old | {
-        "checks": [check | {"quantity": "estimate"}],
+        "checks": [check | {"quantity": "estimate", "clause": ""}],
         "never_recognised": [],
     }
 
