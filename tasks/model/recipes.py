@@ -8,7 +8,7 @@ from artifacts.errors import UsageError, describe_validation_error
 from tasks.data.datasets import SAMPLE
 from tasks.model.hyperparameters import Hyperparameters
 
-Recipe = Literal["tutorial", "tutorial-verbatim", "fast", "tiny", "keras-example", "accurate", "best"]
+Recipe = Literal["tutorial", "tutorial-verbatim", "fast", "micro", "tiny", "keras-example", "accurate", "best"]
 """The names of RECIPES, for types and command lines."""
 
 
@@ -73,6 +73,29 @@ RECIPES: dict[Recipe, RecipeDefinition] = {
         sample_epochs=15,
         expected_accuracy={"mnist": 0.99, "fashion-mnist": 0.88, SAMPLE: 0.95},
     ),
+    "micro": RecipeDefinition(
+        hyperparameters=Hyperparameters(
+            filters=(6, 10, 14, 14, 14),
+            kernel_size=(5, 3),
+            pool=(2, 1, 1, 2, 1),
+            padding=("valid", "valid", "same", "valid"),
+            separable=True,
+            activation="relu",
+            batch_norm=True,
+            test_time_augmentation=True,
+            epochs=20,
+            batch_size=128,
+            learning_rate=0.015,
+            beta_1=0.9,
+            beta_2=0.98,
+            rotation=8,
+            zoom=0.08,
+            shear=0.1,
+            shift=1,
+        ),
+        sample_epochs=60,
+        expected_accuracy={"mnist": 0.985, "fashion-mnist": 0.82, SAMPLE: 0.93},
+    ),
     "tiny": RecipeDefinition(
         hyperparameters=Hyperparameters(
             filters=(8, 16, 24),
@@ -80,6 +103,7 @@ RECIPES: dict[Recipe, RecipeDefinition] = {
             pool=(2, 2, 1),
             activation="relu",
             batch_norm=True,
+            test_time_augmentation=True,
             epochs=15,
             batch_size=128,
             learning_rate=0.015,

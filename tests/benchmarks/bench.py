@@ -32,7 +32,7 @@ MISLABELLED = (947, 1621, 1901, 2130, 2462, 2597, 2654, 3520, 3558, 5937, 6651, 
 
 EXAMPLES = {"tutorial's script": "tutorial", "Keras's example": "keras_example"}
 SEEDS = {"best": 5, "accurate": 5, "keras-example": 5, "tiny": 5, "tutorial's script": 5, "Keras's example": 2}
-NAMES = [*EXAMPLES, "tutorial", "fast", "tiny", "keras-example", "accurate", "best"]
+NAMES = [*EXAMPLES, "tutorial", "fast", "micro", "tiny", "keras-example", "accurate", "best"]
 SHARE = {"Keras's example": 0.9}
 """Of the training images: the rest is held out."""
 QUICK = [*EXAMPLES, "tutorial", "fast"]

@@ -15,7 +15,7 @@ from tasks.model.recipes import RECIPES, Recipe
 
 @pytest.mark.parametrize(
     ("recipe", "parameters"),
-    [("tutorial", 13_610), ("tutorial-verbatim", 13_610), ("keras-example", 34_826), ("tiny", 7_170)],
+    [("tutorial", 13_610), ("tutorial-verbatim", 13_610), ("keras-example", 34_826), ("tiny", 7_170), ("micro", 1_940)],
 )
 def test_known_sizes(recipe: Recipe, parameters: int) -> None:
     """On MNIST, each recipe's network has as many parameters as its source says."""
