@@ -112,7 +112,7 @@ def test_training_changes_no_weight(ensemble: int) -> None:
 def test_ensemble(tmp_path: Path) -> None:
     """An ensemble predicts the mean of its members' probabilities, and is made of Keras's layers alone. In training,
     each member is told its own error."""
-    hp = RECIPES["tiny"].hyperparameters.model_copy(update={"ensemble": 3})
+    hp = RECIPES["accurate"].hyperparameters.model_copy(update={"ensemble": 3})
     images = np.random.default_rng(0).uniform(-0.5, 0.5, (9, 28, 28, 1)).astype(np.float32)
     network = build_network(hp, (28, 28, 1), 10, seed=3)
     members = np.array([layer.predict_on_batch(images) for layer in network.layers if "member" in layer.name])
@@ -134,7 +134,7 @@ def test_ensemble(tmp_path: Path) -> None:
 def test_time_augmentation() -> None:
     """A prediction is the mean over the image and four copies, each shifted by a pixel, where black comes in. It has
     the weights of the network without."""
-    hp = RECIPES["tiny"].hyperparameters
+    hp = RECIPES["tutorial"].hyperparameters
     images = np.random.default_rng(0).uniform(-0.5, 0.5, (3, 28, 28, 1)).astype(np.float32)
     once = build_network(hp, (28, 28, 1), 10, seed=1)
     augmented = build_network(hp.model_copy(update={"test_time_augmentation": True}), (28, 28, 1), 10)
