@@ -102,10 +102,31 @@ def suggest(name: str, known: Iterable[str]) -> str:
     return f"did you mean {near[0]!r}?" if near else f"choose from: {', '.join(map(repr, known))}"
 
 
+_OF_PYDANTIC = {
+    "Value error, ": "",
+    "Input should be": "should be",
+    "a valid integer, unable to parse string as an integer": "a whole number",
+    "a valid integer, got a number with a fractional part": "a whole number",
+    "a valid integer": "a whole number",
+    "a valid number, unable to parse string as a number": "a number",
+    "a valid number": "a number",
+    "greater than or equal to": "at least",
+    "less than or equal to": "at most",
+    "greater than": "more than",
+}
+
+
+def _describe(message: str) -> str:
+    """Pydantic's message in fewer words."""
+    for theirs, ours in _OF_PYDANTIC.items():
+        message = message.replace(theirs, ours)
+    return message
+
+
 def describe_validation_error(error: ValidationError) -> str:
     """All problems in one line, each with its field, the bound and the value."""
     return "; ".join(
-        f"{'.'.join(map(str, item['loc']))}: {item['msg'].removeprefix('Value error, ')}".removeprefix(": ")
+        f"{'.'.join(map(str, item['loc']))}: {_describe(item['msg'])}".removeprefix(": ")
         + (f" (got {item['input']!r})" if item["type"] != "value_error" else "")
         for item in error.errors()
     )

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, Field, model_validator
 
@@ -73,6 +73,14 @@ class Plan(BaseModel, frozen=True):
     def title(self) -> tuple[str, str, int]:
         return self.source.name, self.recipe, self.seed
 
+    @property
+    def changes(self) -> dict[str, Any]:
+        """The hyperparameters that differ from the recipe's own, as JSON values by their names."""
+        ours, own = (
+            each.model_dump(mode="json") for each in (self.hyperparameters, choose(self.recipe, self.source.name))
+        )
+        return {name: value for name, value in ours.items() if value != own[name]}
+
     @classmethod
     def of(
         cls,
@@ -129,10 +137,11 @@ def locate(dataset: str, settings: Settings, name: str = "") -> tuple[Source, Mi
     if name in NAMES:
         raise UsageError(f"{name} is the name of another data set; choose another --dataset-name")
     if "://" not in dataset and not Path(dataset).expanduser().exists():
-        raise UsageError(
-            f"unknown data set {dataset!r}; {suggest(dataset, NAMES)} Or give the path of your data, such as a "
-            f"folder with {', '.join(FILES)}, or with a folder of pictures a class"
-        )
+        path = f"the path of your data, such as a folder with {', '.join(FILES)}, or with a folder of pictures a class"
+        if "/" in dataset:
+            raise UsageError(f"there is no file or folder {dataset}; give {path}")
+        hint = suggest(dataset, NAMES)
+        raise UsageError(f"unknown data set {dataset!r}; {hint}{'' if hint.endswith('?') else '.'} Or give {path}")
     for text in (dataset, name):
         require_utf8(text)
     from tasks.data.reader.place import locate_data

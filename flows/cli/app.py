@@ -60,9 +60,7 @@ def _join_lines(shown: Any) -> None:
 app = App(
     name="digitflow",
     help="Train image classifiers in a pipeline whose cache, gate and weights can be trusted.",
-    help_epilogue="Settings are environment variables: DIGITFLOW_HOME, _MIRRORS, _TIMEOUT, _STORE, _MAX_SIZE, _INBOX; "
-    "MLFLOW_TRACKING_URI. Exit status: 0 success, 2 the request cannot be met, 3 the gate rejected the model, "
-    "130 interrupted, 1 any other error.",
+    help_epilogue="docs/operations.md lists the settings, which are environment variables, and the exit statuses.",
     version=_version,
     version_flags=["--version"],
     suppress_keyboard_interrupt=False,
@@ -136,7 +134,7 @@ def _print_error(error: BaseException) -> int:
             message = describe_validation_error(cause)
         else:
             message = str(error).partition(" Available commands")[0]
-        print_note(f"{message.rstrip('.')}; see --help")
+        print_note(f"{message.rstrip('.')}{' See' if message.endswith('?') else '; see'} --help")
         return UsageError.exit_code
     if isinstance(error, DigitflowError):
         print_note(str(error))

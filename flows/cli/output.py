@@ -96,13 +96,20 @@ def _steps(run: "Outcome | Stopped") -> list[Row]:
     """What a run was, which steps it computed, and whether those that it computed again gave the same."""
     cached = [task["name"] for task in run.tasks if task["cached"]]
     computed = [task["name"] for task in run.tasks if not task["cached"]]
+    every = f"all {len(run.tasks)} steps"
     return [
         ("data set", run.dataset),
-        ("recipe", f"{run.recipe}, seed {run.seed}"),
-        ("computed", ", ".join(computed) or "nothing"),
-        ("from cache", ", ".join(cached) or "nothing"),
+        ("recipe", f"{', '.join((run.recipe, *map(_changed, run.changes.items())))}; seed {run.seed}"),
+        ("computed", (", ".join(computed) if cached else every) if computed else "nothing"),
+        ("from cache", (", ".join(cached) if computed else every) if cached else "nothing"),
         *_again(run),
     ]
+
+
+def _changed(change: tuple[str, Any]) -> str:
+    """A hyperparameter that differs from the recipe's own, such as "filters 8 16"."""
+    name, value = change
+    return f"{name} {' '.join(map(str, value)) if isinstance(value, list) else value}"
 
 
 def _again(run: "Outcome | Stopped") -> list[Row]:
@@ -123,7 +130,7 @@ def show_experiment(experiment: "Experiment", as_json: bool) -> None:
     if as_json:
         show_json(experiment.model_dump(mode="json"))
         return
-    columns = ("VARIANT", "ACCURACY", "95 % INTERVAL", "SEEDS", "PARAMETERS", "SECONDS")
+    columns = ("VARIANT", "ACCURACY", "95% INTERVAL", "SEEDS", "PARAMETERS", "SECONDS")
     show_table([columns, *map(_compared, experiment.variants), ("",) * len(columns)])
     outcome = experiment.outcome
     show_table(
@@ -152,7 +159,7 @@ def _predicted(outcome: "Outcome") -> str:
 def _verdict(outcome: "Outcome") -> list[Row]:
     low, high = outcome.interval
     return [
-        ("accuracy", f"{outcome.accuracy:.2%} of the test images (95 % interval {low:.2%} to {high:.2%})"),
+        ("accuracy", f"{outcome.accuracy:.2%} of the test images (95% interval {low:.2%} to {high:.2%})"),
         *(("to champion", _difference(check, outcome)) for check in outcome.gate.checks if _is_difference(check)),
         ("gate", f"{'passed' if outcome.gate.passed else 'REJECTED'}{_when_judged(outcome)}: {outcome.gate.reason}"),
         ("registered", _rank(outcome)),
@@ -167,7 +174,7 @@ def _is_difference(check: "Check") -> bool:
 def _difference(check: "Check", outcome: "Outcome") -> str:
     """The difference of accuracy to the champion that the model was held against, in points."""
     points = [100 * value for value in (check.estimate or 0, *(check.interval or ()))]
-    interval = " (95 % interval {:+.2f} to {:+.2f})".format(*points[1:]) if check.interval else ""
+    interval = " (95% interval {:+.2f} to {:+.2f})".format(*points[1:]) if check.interval else ""
     where = " on new images" if check.name.partition("(")[0].endswith("on new images ") else ""
     return f"{points[0]:+.2f} points{interval} against version {outcome.gate.baseline.version}{where}"
 

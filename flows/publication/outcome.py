@@ -25,6 +25,8 @@ class Outcome(BaseModel):
     run: str
     dataset: str
     recipe: str
+    changes: dict[str, Any] = {}
+    """The hyperparameters that differ from the recipe's own."""
     seed: int
     accuracy: float
     interval: tuple[float, float]
@@ -65,6 +67,7 @@ class Outcome(BaseModel):
             run=run.manifest.run,
             dataset=plan.source.name,
             recipe=plan.recipe,
+            changes=plan.changes,
             seed=plan.seed,
             accuracy=evaluation.accuracy,
             interval=evaluation.interval,
@@ -87,7 +90,8 @@ class Outcome(BaseModel):
         verdict = "passed" if self.gate.passed else "rejected"
         if not self.promoted and all(task["cached"] for task in self.tasks):
             verdict = "unchanged"
-        return f"{self.dataset} {self.recipe} {100 * self.accuracy:.2f} % {verdict} v{self.version}"
+        recipe = f"{self.recipe} (changed)" if self.changes else self.recipe
+        return f"{self.dataset} {recipe} {100 * self.accuracy:.2f} % {verdict} v{self.version}"
 
     @property
     def ending(self) -> tuple[str, str]:
@@ -102,6 +106,7 @@ class Stopped(BaseModel):
     run: str
     dataset: str
     recipe: str
+    changes: dict[str, Any] = {}
     seed: int
     until: str
     tasks: list[dict[str, Any]]
@@ -116,6 +121,7 @@ class Stopped(BaseModel):
             run=run.manifest.run,
             dataset=plan.source.name,
             recipe=plan.recipe,
+            changes=plan.changes,
             seed=plan.seed,
             until=plan.until,
             tasks=_tasks(run),

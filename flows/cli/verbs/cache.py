@@ -33,7 +33,7 @@ def show(*, json: Switch = False) -> int:
         for u in usages
     ]
     total = ("all", str(sum(u.files for u in usages)), format_size(sum(u.bytes for u in usages)), "", "")
-    show_table([("KIND", "FILES", "SIZE", "LEAST RECENT", "MOST RECENT USE"), *rows, total])
+    show_table([("KIND", "FILES", "SIZE", "OLDEST USE", "NEWEST USE"), *rows, total])
     return 0
 
 

@@ -9,7 +9,7 @@ from cyclopts import App, Parameter
 from artifacts.errors import DigitflowError, UsageError
 from artifacts.storage.settings import Settings
 from artifacts.storage.store import Store
-from flows.cli.output import show_json, show_table
+from flows.cli.output import print_note, show_json, show_table
 from flows.cli.prefect_server import await_configured_server, flush_events, is_server_configured
 from flows.cli.switch import Switch
 from flows.cli.verbs.data_check import check
@@ -45,6 +45,8 @@ def show(*, json: Switch = False) -> int:
     if json:
         show_json([batch.model_dump(mode="json") | {"detail": batch.words} for batch in batches])
     else:
+        if not batches:
+            print_note("no batches yet; digitflow data add FILE adds one")
         show_table([ROW, *map(_row, batches)])
     return 0
 

@@ -43,6 +43,8 @@ def show_all(*, dataset: Dataset = None, json: Switch = False) -> int:
                 f"the record of version {version.version} of {version.dataset} is unreadable: {version.unreadable}"
             )
     header = ("VERSION", "DATA SET", "ALIASES", "ACCURACY", "RECIPE", "GATE", "CREATED (UTC)", "RUN")
+    if not versions:
+        print_note("no versions yet; digitflow train registers the first")
     show_table([header, *map(_listed, versions)])
     return 0
 

@@ -128,8 +128,8 @@ def _row(prediction: "Prediction") -> tuple[str, ...]:
     return (
         f"{prediction.image}, shape {prediction.shape}" if prediction.shape else prediction.image,
         f"unsure ({read}?)" if prediction.unsure else str(read),
-        f"{prediction.probability:.2%}",
-        f"{second} ({prediction.runner_up_probability:.2%})",
+        _percent(prediction.probability),
+        f"{second} ({_percent(prediction.runner_up_probability)})",
         "; ".join(prediction.changes),
     )
 
@@ -158,3 +158,12 @@ def _write_table(images: tuple[str, ...], output: str, choices: dict[str, Any], 
     if table.errors:
         print_note(f"the column error of {output} says what is wrong with each of {table.errors:,} rows")
     return int(table.errors > 0)
+
+
+def _percent(probability: float | None) -> str:
+    """A probability in percent; none is certain."""
+    if probability is None:
+        return ""
+    if probability > 0.999:
+        return "> 99.9%"
+    return "< 0.1%" if probability < 0.001 else f"{probability:.1%}"

@@ -35,6 +35,8 @@ def runs(*, json: Switch = False) -> int:
         )
         for m, status in listed
     ]
+    if not rows:
+        print_note("no runs yet; digitflow train makes the first")
     show_table([("RUN", "DATA SET", "RECIPE", "ACCURACY", "VERDICT", "AGE"), *rows])
     return 0
 
@@ -53,11 +55,13 @@ def verify(run: str, *, json: Switch = False) -> int:
     """
     store = Settings.load().artifacts
     claims = verify_run(store, find_manifest(store, run))
+    broken = [claim for claim in claims if claim.state != "holds"]
     if json:
         show_json([claim.model_dump() for claim in claims])
     else:
         show_table([("STEP", "WHAT", "STATE"), *((c.step, c.what, c.state) for c in claims)])
-    return int(any(claim.state != "holds" for claim in claims))
+        print_note(f"{len(broken)} of {len(claims)} do not hold" if broken else f"all {len(claims)} hold")
+    return int(bool(broken))
 
 
 def _status(manifest: Manifest, alive: bool) -> str:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from tasks.monitoring.compared_days import ComparedDay
 
 NO_DEFAULT = Parameter(show_default=False)
+PAGES = {"prefect": "Prefect", "mlflow": "MLflow"}
 
 
 def serve(
@@ -106,11 +107,13 @@ def ui(
             try:
                 server.start()
                 server.wait()
-                address = server.address() if isinstance(server, MlflowPage) else server.url.removesuffix("/api")
+                address = (
+                    server.address() if isinstance(server, MlflowPage) else f"{server.url.removesuffix('/api')}/runs"
+                )
                 print(address, flush=True)  # noqa: T201
-                print_note(f"{page}'s page of {home}, until Ctrl-C")
+                print_note(f"{PAGES[page]}'s page of {home}, until Ctrl-C")
                 server.join()
-                raise DigitflowError(f"{page}'s page ended by itself; its log is below {home}; run again")
+                raise DigitflowError(f"{PAGES[page]}'s page ended by itself; its log is below {home}; run again")
             finally:
                 server.stop()
     return 0

@@ -72,9 +72,13 @@ class _Repair:
 
     def note_reading(self, inspected: Inspected) -> None:
         """What reading has done already: sizes made one, unreadable files left out."""
-        said = {"several-sizes": "scaled to one size", "unreadable": "left out", "missing": "left out"}
-        errors = inspected.inspection.errors
-        self.done += [f"{said[problem.check]}: {problem.message}" for problem in errors if problem.check in said]
+        said = {
+            "several-sizes": "pictures of several sizes scaled to one",
+            "unreadable": "files that cannot be read left out",
+            "missing": "pictures that are not there left out",
+        }
+        found = {problem.check for problem in inspected.inspection.errors}
+        self.done += [words for check, words in said.items() if check in found]
 
     def transpose(self) -> None:
         """Turn all images about their main diagonal."""
@@ -128,11 +132,10 @@ class _Repair:
                 self._keep(name, ~contradicting, f"{name} images left out, whose copies have another label")
                 self._keep(name, ~self._table(name).duplicate.to_numpy(), f"copies left out of the {name} images")
             elif copies.any():
-                others = f", {contradicting.sum():,} images with different labels among them" * bool(
-                    contradicting.any()
-                )
+                others = f", {contradicting.sum():,} images with different labels among them"
                 self.done.append(
-                    f"{copies.sum():,} copies within the {name} images stay{others}; --drop-copies leaves them out"
+                    f"copies within the {name} images kept: {copies.sum():,}{others * bool(contradicting.any())}; "
+                    "--drop-copies leaves them out"
                 )
 
     def count_labels_from_0(self) -> None:

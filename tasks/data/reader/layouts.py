@@ -74,7 +74,7 @@ class Found(NamedTuple):
 def find_data(path: Path) -> Found:
     """What a file or folder holds. Raises UsageError, with what was found, if it is no data."""
     if not path.exists():
-        raise UsageError(f"there is no {path}")
+        raise UsageError(f"there is no file or folder {path}; give one that has images and their labels")
     if is_special(path):
         raise UsageError(f"{path} is a pipe or a device; give a file or a folder")
     try:
