@@ -110,6 +110,7 @@ _OF_PYDANTIC = {
     "a valid integer": "a whole number",
     "a valid number, unable to parse string as a number": "a number",
     "a valid number": "a number",
+    "a valid tuple": "a list",
     "greater than or equal to": "at least",
     "less than or equal to": "at most",
     "greater than": "more than",

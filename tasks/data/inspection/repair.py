@@ -134,8 +134,8 @@ class _Repair:
             elif copies.any():
                 others = f", {contradicting.sum():,} images with different labels among them"
                 self.done.append(
-                    f"copies within the {name} images kept: {copies.sum():,}{others * bool(contradicting.any())}; "
-                    "--drop-copies leaves them out"
+                    f"{copies.sum():,} cop{'ies' if copies.sum() > 1 else 'y'} within the {name} images "
+                    f"stay{others * bool(contradicting.any())}; --drop-copies leaves them out"
                 )
 
     def count_labels_from_0(self) -> None:

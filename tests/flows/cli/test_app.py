@@ -18,7 +18,7 @@ from tests.flows.cli.conftest import Called
     [
         (["--dataset", "minst"], ["'minst'", "did you mean 'mnist'?", FILES[0]]),
         (["--recipe", "best"], ["best", *RECIPES]),
-        (["--epochs", "0"], ["epochs", "greater than or equal to 1", "0"]),
+        (["--epochs", "0"], ["epochs", "should be at least 1", "0"]),
         (["--epochs", "many"], ["epochs", "many"]),
         (["--filters", "8", "--kernel-size", "3", "--kernel-size", "5"], ["kernel_size", "filters"]),
         (["--seed", "-1"], ["--seed", "-1"]),

@@ -29,7 +29,8 @@ def test_rows_take_one_line(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.parametrize(("names", "shown"), [((), "[7, 2]"), (("cat", "dog, or wolf"), "cat, dog, or wolf")])
 def test_first_predictions(names: tuple[str, ...], shown: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """The first predictions are classes' names where they have names, and else their numbers, which JSON always has."""
+    """The first predictions are classes' names where they have names, and else their numbers, which JSON always has.
+    The recipe is shown with the hyperparameters that are not its own."""
     verdict = Verdict(passed=True, threshold=0, checks=(), baseline=Baseline(absence="no champion yet"))
     fields = {
         "run": "r",
@@ -41,9 +42,12 @@ def test_first_predictions(names: tuple[str, ...], shown: str, capsys: pytest.Ca
         "gate": verdict,
     }
     fields |= {"version": 1, "promoted": True, "champion": 1, "warnings": [], "weights": "", "report": "", "seconds": 1}
-    outcome = Outcome.model_validate(fields | {"predictions": (7, 2), "predicted_names": names, "tasks": []})
+    fields |= {"predictions": (7, 2), "predicted_names": names, "tasks": [], "changes": {"filters": [8, 16]}}
+    outcome = Outcome.model_validate(fields)
     show_outcome(outcome, as_json=False)
-    assert f"predicted   {shown} for the first five test images\n" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert f"predicted   {shown} for the first five test images\n" in printed
+    assert "recipe      fast, filters 8 16; seed 0\n" in printed
     show_outcome(outcome, as_json=True)
     assert json.loads(capsys.readouterr().out)["predictions"] == [7, 2]
 

@@ -13,7 +13,7 @@ BAD_FILE = "grid: {dropout: [2]}"
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (("--from", "bad.yaml"), ("bad.yaml", "dropout: Input should be less than 1")),
+        (("--from", "bad.yaml"), ("bad.yaml", "dropout: should be less than 1")),
         (("--variants", "none"), ("unknown variant 'none'", "'two convolutions'")),
         (("--runner", "dask"), ("needs the address of a scheduler",)),
         (("--search", "3", "--variants", "relu"), ("give one of",)),
