@@ -97,7 +97,7 @@ def test_pictures_of_several_sizes(digits: Arrays, store: Store, tmp_path: Path)
     (folder / "digit 7" / "bad.png").write_bytes(b"bad")
     (images, *_), done = fixed(folder, store)
     assert images.shape[1:] == (8, 8)
-    assert done == ["pictures of several sizes scaled to one", "files that cannot be read left out"]
+    assert done == ("pictures of several sizes scaled to one", "files that cannot be read left out")
 
 
 @pytest.mark.parametrize(("transpose", "is_turned"), [(True, True), (False, False), (None, True)])
