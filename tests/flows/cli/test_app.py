@@ -17,7 +17,7 @@ from tests.flows.cli.conftest import Called
     ("arguments", "words"),
     [
         (["--dataset", "minst"], ["'minst'", "did you mean 'mnist'?", FILES[0]]),
-        (["--recipe", "best"], ["best", *RECIPES]),
+        (["--recipe", "perfect"], ["perfect", *RECIPES]),
         (["--epochs", "0"], ["epochs", "should be at least 1", "0"]),
         (["--epochs", "many"], ["epochs", "many"]),
         (["--filters", "8", "--kernel-size", "3", "--kernel-size", "5"], ["kernel_size", "filters"]),
