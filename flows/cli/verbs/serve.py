@@ -107,9 +107,7 @@ def ui(
             try:
                 server.start()
                 server.wait()
-                address = (
-                    server.address() if isinstance(server, MlflowPage) else f"{server.url.removesuffix('/api')}/runs"
-                )
+                address = server.address() if isinstance(server, MlflowPage) else server.url.removesuffix("/api")
                 print(address, flush=True)  # noqa: T201
                 print_note(f"{PAGES[page]}'s page of {home}, until Ctrl-C")
                 server.join()

@@ -50,7 +50,7 @@ def test_without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("page", "title", "place"),
-    [("prefect", "Prefect", "/runs"), ("mlflow", "MLflow", "/#/experiments/1?workflowType=machine_learning")],
+    [("prefect", "Prefect", ""), ("mlflow", "MLflow", "/#/experiments/1?workflowType=machine_learning")],
 )
 def test_page_and_its_end(page: str, title: str, place: str, tmp_path: Path) -> None:
     """The first line is the address of a page that answers; after Ctrl-C, with status 0, nothing does."""
