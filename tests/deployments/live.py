@@ -87,7 +87,11 @@ class Live:
         return [message for message in self.received if message["event"] == event]
 
     def log(self, program: str) -> str:
-        return (self.home / "logs" / f"{program}.log").read_text()[-3000:]
+        """The end of a program's log, for the message of a failed test."""
+        return self.whole_log(program)[-3000:]
+
+    def whole_log(self, program: str) -> str:
+        return (self.home / "logs" / f"{program}.log").read_text()
 
 
 def runs_of(deployment: str) -> list[FlowRun]:

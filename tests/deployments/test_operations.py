@@ -31,7 +31,7 @@ def test_the_run_is_killed(live: Live) -> None:
     assert eventually(lambda: state_of(run).name == "Crashed")
     assert eventually(lambda: live.notifications("prefect.flow-run.Crashed"))
     # the process that watches the run reports it, then, perhaps, the worker: a retry in between reads Crashed again
-    assert eventually(lambda: "prefect.flow_runs.worker - Check whether" in live.log("worker"))
+    assert eventually(lambda: "prefect.flow_runs.worker - Check whether" in live.whole_log("worker"))
     assert live.prefect("flow-run", "retry", str(run.id)).returncode == 0
     assert ending_of(run) in DONE, live.log("worker")
     assert live.trained(seed=3) == 1
