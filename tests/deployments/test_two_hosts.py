@@ -20,7 +20,7 @@ from tests.deployments.live import Live, impatient, state_of
 
 pytestmark = [pytest.mark.prefect, pytest.mark.postgres, pytest.mark.redis, pytest.mark.namespaces, pytest.mark.slow]
 
-SEED, EPOCHS = 3, 40
+SEED, EPOCHS = 3, 20
 
 
 def test_a_host_is_cut_off(tmp_path: Path) -> None:
