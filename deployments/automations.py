@@ -125,20 +125,21 @@ def apply() -> None:
 
 def webhook() -> CallWebhook | DoNothing:
     """What tells people: a POST to the URL in DIGITFLOW_WEBHOOK, or if that is not set, to the one that the server has
-    kept. Nothing, if there is none or the variable is empty.
+    kept. Nothing, if there is none; an empty variable makes the server forget it.
     """
     url = os.environ.get("DIGITFLOW_WEBHOOK")
     if url:
         block = Webhook(method="POST", url=url).save(WEBHOOK_BLOCK, overwrite=True)
-    elif url is None:
-        with get_client(sync_client=True) as client:
-            try:
-                block = client.read_block_document_by_name(WEBHOOK_BLOCK, "webhook").id
-            except ObjectNotFound:
-                return DoNothing()
-    else:
-        return DoNothing()
-    return CallWebhook(block_document_id=block, payload=PAYLOAD)
+        return CallWebhook(block_document_id=block, payload=PAYLOAD)
+    with get_client(sync_client=True) as client:
+        try:
+            block = client.read_block_document_by_name(WEBHOOK_BLOCK, "webhook").id
+        except ObjectNotFound:
+            return DoNothing()
+        if url is None:
+            return CallWebhook(block_document_id=block, payload=PAYLOAD)
+        client.delete_block_document(block)
+    return DoNothing()
 
 
 def _tells(*actions: Any) -> bool:

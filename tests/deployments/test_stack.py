@@ -134,7 +134,7 @@ def test_deploying_again_keeps_switches(live: Live) -> None:
 @on_sqlite
 def test_notices_need_a_webhook(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
     """Automations that only tell are off while there is nobody to tell. When all is deployed again, the server keeps
-    the webhook, and off what a person switched off. Those that end dead runs are on."""
+    the webhook, until it is told to forget it, and off what a person switched off. Those that end dead runs are on."""
 
     def on(webhook: str | None) -> set[str]:
         monkeypatch.delenv("DIGITFLOW_WEBHOOK") if webhook is None else monkeypatch.setenv("DIGITFLOW_WEBHOOK", webhook)
@@ -146,7 +146,7 @@ def test_notices_need_a_webhook(live: Live, monkeypatch: pytest.MonkeyPatch) -> 
     ours = {automation.name for automation in automations.automations(automations.webhook())}
     crashing = {automations.PREFIX + name for name in (automations.DEAD, automations.STUCK)}
     assert crashing < ours
-    assert on("") == crashing
+    assert on("") == on(None) == crashing
     assert on(url) == ours
     with get_client(sync_client=True) as client:
         late = next(a for a in client.read_automations() if a.name == "digitflow: a run is late")
