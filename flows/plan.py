@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field, model_validator
 
 from artifacts.errors import UsageError, suggest
+from artifacts.storage.remote import refuse_password
 from artifacts.storage.settings import Settings
 from tasks.data.datasets import (
     FILES,
@@ -144,6 +145,7 @@ def locate(dataset: str, settings: Settings, name: str = "") -> tuple[Source, Mi
         raise UsageError(f"unknown data set {dataset!r}; {hint}{'' if hint.endswith('?') else '.'} Or give {path}")
     for text in (dataset, name):
         require_utf8(text)
+    refuse_password(dataset)
     from tasks.data.reader.place import locate_data
 
     return locate_data(dataset, settings.home, settings.max_file_bytes, name)

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 from prefect import flow
 from pydantic import Field
 
+from artifacts.storage.remote import refuse_password
 from artifacts.storage.settings import Settings
 from flows.publication.announcements import announce_drift
 from tasks.monitoring.watch import Watch
@@ -39,6 +40,8 @@ def prediction(
         several: Whether each separate shape of a picture is a row; else several shapes are an error
         unsure_below: Probability below which a row says that the model is unsure
     """
+    for url in (source, output):
+        refuse_password(url)
     locate_table(output)
     settings = Settings.load()
     store, limit = settings.artifacts, settings.max_file_bytes

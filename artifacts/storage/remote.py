@@ -6,9 +6,31 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import uuid4
 
-from artifacts.errors import DigitflowError
+from artifacts.errors import DigitflowError, UsageError, hide_passwords
+
+
+def open_url(url: str) -> tuple[Any, str]:
+    """The fsspec file system of a URL or path, and the path in it. Each file system raises errors of its own.
+
+    HTTP goes through the environment's proxies, with the passwords of ~/.netrc.
+    """
+    import fsspec
+
+    options = {"client_kwargs": {"trust_env": True}} if url.startswith(("http://", "https://")) else {}
+    files, root = fsspec.core.url_to_fs(url, **options)
+    return files, root
+
+
+def refuse_password(url: str) -> None:
+    """Raise UsageError if a URL has a password: what is asked of a flow stays in Prefect's database."""
+    if hide_passwords(url) != url and urlsplit(url).password:
+        raise UsageError(
+            f"{hide_passwords(url)} was given with a password, and a run keeps what it was asked for; "
+            "put the password into ~/.netrc or the environment"
+        )
 
 
 @dataclass(frozen=True)
@@ -52,10 +74,8 @@ class Remote:
 
     @cached_property
     def _opened(self) -> tuple[Any, str]:
-        import fsspec
-
         with self._errors():
-            files, root = fsspec.core.url_to_fs(self.url)
+            files, root = open_url(self.url)
         return files, root.rstrip("/")
 
     @property

@@ -10,11 +10,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-import fsspec
 from pydantic import BaseModel
 
 from artifacts.errors import DigitflowError, UsageError
 from artifacts.storage.arrays import CHUNK
+from artifacts.storage.remote import open_url
 from artifacts.storage.store import Location, Store, canonical_json
 from tasks.data.datasets import IMAGE_FILES
 from tasks.data.reader.files import HEAD, Kind, count_left_out, is_special, is_system_file
@@ -183,7 +183,7 @@ def _describe(system: Any, path: str, name: str, entry: Mapping[str, Any] = Mapp
 def _open(source: str) -> tuple[Any, str]:
     """The file system of a source, and the path in it."""
     try:
-        system, root = fsspec.core.url_to_fs(source)
+        system, root = open_url(source)
     except Exception as error:
         raise _unreadable(source, error) from error
     return system, root

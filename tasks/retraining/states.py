@@ -26,9 +26,9 @@ class BatchState(BaseModel):
     """A batch, as far as it is known: its data set, when (UTC) and from whom it is, its images, drift and state.
 
     waiting: in the inbox. collecting: corrections that are no batch yet. approval: it waits for a person. `versions`
-    are those of the model that learned from it. `repeats` are later batches with the same content. `report` is the
-    path of the report of one that was set aside. `judged_by` is the version of the champion that
-    checked its labels; without it, `unjudged` says why, if it is known.
+    are those of the model that learned from it. Of the images of an accepted one, `left_out` more are not used.
+    `repeats` are later batches with the same content. `report` is the path of the report of one that was set aside.
+    `judged_by` is the version of the champion that checked its labels; without it, `unjudged` says why, if it is known.
     """
 
     batch: str
@@ -36,6 +36,7 @@ class BatchState(BaseModel):
     added: datetime | None = None
     by: str = ""
     images: int | None = None
+    left_out: int = 0
     drift: tuple[Drift, ...] = ()
     state: Literal["waiting", "collecting", "accepted", "withdrawn", "approval", "quarantine"]
     reason: str = ""
@@ -56,11 +57,12 @@ class BatchState(BaseModel):
         """The state in plain words."""
         numbers = ", ".join(map(str, self.versions))
         learned = f"learned by version{'s' * (len(self.versions) > 1)} {numbers}" if numbers else "in no model yet"
+        left_out = f"; {self.left_out:,} more images are not used" * bool(self.left_out)
         why, see = f": {self.reason}" if self.reason else "", f"; see {self.report}" if self.report else ""
         return {
             "waiting": "in the inbox" + (f", released{why}" * bool(why)),
             "collecting": "corrections that wait for the next retraining",
-            "accepted": f"accepted, {learned}" + f"; again as {', '.join(self.repeats)}" * bool(self.repeats),
+            "accepted": f"accepted, {learned}{left_out}" + f"; again as {', '.join(self.repeats)}" * bool(self.repeats),
             "withdrawn": f"withdrawn{why}" + (f"; {learned}" if numbers else ""),
             "approval": f"waits for approval{why}{see}",
             "quarantine": f"in quarantine{why}{see}",
@@ -143,9 +145,10 @@ def _recorded(store: Store, registry: Registry) -> Iterator[BatchState]:
         yield BatchState(
             batch=batch.name,
             dataset=batch.note.dataset,
-            added=batch.added,
+            added=batch.note.at or batch.added,
             by=batch.note.source,
             images=batch.data.labels.shape[0],
+            left_out=batch.left_out,
             drift=batch.drift,
             state="withdrawn" if batch.withdrawn else "accepted",
             reason=batch.withdrawn.reason if batch.withdrawn else "",

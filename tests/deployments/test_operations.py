@@ -1,11 +1,12 @@
 """After a kill of any process, no work is lost or done twice; approval and a password are asked for where set."""
 
+import json
 from datetime import date, timedelta
 
 import pytest
 from prefect.client.orchestration import get_client
 from prefect.events import emit_event
-from prefect.states import Pending
+from prefect.states import Cancelled, Pending
 
 from deployments.automations import dead_runs, stale_champions, stuck_runs, webhook
 from flows.cli.verbs.serve import tell_server
@@ -19,6 +20,8 @@ pytestmark = [pytest.mark.prefect, on_sqlite]
 
 ON_DEMAND = "training/on-demand"
 DONE = ("Completed", "Rejected", "Promoted")
+SLOT_LOST = "Deployment concurrency slot lost during provisioning - no slots available to continue execution"
+"""The words of Prefect's server."""
 LONG = 20
 """Epochs that last long enough to be killed in the middle."""
 
@@ -89,6 +92,22 @@ def test_a_run_never_starts(live: Live) -> None:
         run = client.create_flow_run_from_deployment(deployment.id, state=Pending())
         assert ending_of(run) == "Crashed"
         assert "never started" in str(state_of(run).message)
+    (row,) = (row for row in json.loads(live.digitflow("runs", "--json").stdout) if row["run"] == run.name)
+    assert (row["verdict"], row["started"]) == ("never started, Crashed", None) and "its worker is gone" in row["error"]
+
+
+def test_a_run_loses_its_slot(live: Live) -> None:
+    """A run that Prefect cancels because it lost its slot is told, and listed; not one that a person cancels."""
+    with get_client(sync_client=True) as client:
+        deployment = client.read_deployment_by_name(ON_DEMAND)
+        lost, asked = (client.create_flow_run_from_deployment(deployment.id, state=Pending()) for _ in range(2))
+        client.set_flow_run_state(asked.id, Cancelled(message="not needed"), force=True)
+        client.set_flow_run_state(lost.id, Cancelled(message=SLOT_LOST), force=True)
+    assert eventually(lambda: live.notifications("prefect.flow-run.Cancelled")), live.log("server")
+    told = {message["resource"] for message in live.notifications("prefect.flow-run.Cancelled")}
+    assert told == {f"prefect.flow-run.{lost.id}"}
+    listed = {row["run"]: row["error"] for row in json.loads(live.digitflow("runs", "--json").stdout)}
+    assert listed[lost.name] == SLOT_LOST
 
 
 def test_a_champion_is_stale(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,7 @@ from urllib.request import getproxies
 
 from artifacts.errors import hide_passwords
 from artifacts.storage.leases import LeasedLock
+from artifacts.storage.remote import open_url
 from artifacts.storage.settings import Settings
 from flows.cli.checks.check import PATIENCE, Result
 from flows.cli.prefect_server import UNAUTHORIZED, ask_server, is_server_configured, owner_of_port
@@ -35,11 +36,9 @@ def check_inbox(settings: Settings) -> Result:
     """Whether the folder from which retraining fetches batches can be listed."""
     if not settings.inbox:
         return "ok", "none is named", ""
-    import fsspec
-
     name = hide_passwords(settings.inbox)
     try:
-        files, root = fsspec.core.url_to_fs(settings.inbox)
+        files, root = open_url(settings.inbox)
         return "ok", f"{name} can be read, entries: {len(files.ls(root, detail=False))}", ""
     except Exception as error:  # each file system raises its own
         what = hide_passwords(" ".join(str(error).split())) or type(error).__name__

@@ -74,12 +74,15 @@ def add(
     if not path.exists():
         raise UsageError(f"there is no batch {path}; give {BATCH_FORMATS}")
     from tasks.retraining.incoming.batch_formats import check_batch, dataset_named_in
-    from tasks.retraining.incoming.inbox import add_batch
+    from tasks.retraining.incoming.inbox import add_batch, same_batch
     from tasks.retraining.incoming.notes import Note, user_name
 
     aim = _aim(path, dataset, dataset_named_in(path), settings)
     with settings.artifacts.scratch() as folder:
         checked = check_batch(path, Store(folder), settings.max_file_bytes, aim.targets)
+    remarks = list(checked.remarks)
+    if same := same_batch(path, settings.home):
+        remarks.append(f"the same files arrived before, as {same}; see: digitflow data")
     if has_server:
         await_configured_server()
     note = Note(dataset=aim.dataset, origin="added", by=user_name(), images=checked.images)
@@ -87,9 +90,9 @@ def add(
     if has_server:
         announce_batch(batch.name)
     if json:
-        show_json({"batch": batch.name, "dataset": aim.dataset, "told": has_server, "remarks": checked.remarks})
+        show_json({"batch": batch.name, "dataset": aim.dataset, "told": has_server, "remarks": remarks})
     else:
-        rows = [("added", str(batch)), ("for", aim.reason), *(("note", remark) for remark in checked.remarks)]
+        rows = [("added", str(batch)), ("for", aim.reason), *(("note", remark) for remark in remarks)]
         show_table([*rows, ("next", _next(aim.dataset, "judges it", has_server))])
     return 0
 

@@ -1,18 +1,25 @@
 """The verbs `runs` and `verify`: list the runs, and check whether what a run left is intact."""
 
+import os
 from datetime import UTC, datetime
+from typing import Any
 
+from artifacts.errors import hide_passwords
 from artifacts.lineage.audit import verify as verify_run
 from artifacts.lineage.manifest import Manifest, damaged_manifests, find_manifest, is_alive, manifests
 from artifacts.storage.settings import Settings
 from flows.cli.output import format_age, print_note, show_json, show_table
+from flows.cli.prefect_server import ask_server
 from flows.cli.switch import Switch
 
 JSON_FIELDS = {"run", "dataset", "recipe", "seed", "accuracy", "started", "ended", "error"}
+UNSTARTED = ("Late", "Pending", "Submitting", "AwaitingConcurrencySlot", "Crashed", "Failed", "Cancelled", "Cancelling")
+"""The states, as Prefect names them, of a run that should have started and has not."""
 
 
 def runs(*, json: Switch = False) -> int:
-    """List the runs, the latest first.
+    """List the runs, the latest first. If PREFECT_API_URL names a server, also those that should have started there and
+    have not.
 
     Parameters
     ----------
@@ -22,23 +29,58 @@ def runs(*, json: Switch = False) -> int:
     store = Settings.load().artifacts
     for path in damaged_manifests(store):
         print_note(f"{path} is damaged; its run is not listed. Delete the folder if you do not need it")
-    listed = [(manifest, _status(manifest, is_alive(store, manifest))) for manifest in manifests(store)]
-    if json:
-        show_json([m.model_dump(mode="json", include=JSON_FIELDS) | {"verdict": status} for m, status in listed])
-        return 0
-    now = datetime.now(UTC)
-    rows = [
-        (
-            *(m.run, m.dataset, m.recipe, "" if m.accuracy is None else f"{m.accuracy:.2%}"),
-            f"{status}: {m.error}" if m.error else status,
-            format_age((now - m.started).total_seconds()),
-        )
-        for m, status in listed
+    recorded = [
+        run.model_dump(mode="json", include=JSON_FIELDS) | {"verdict": _status(run, is_alive(store, run))}
+        for run in manifests(store)
     ]
-    if not rows:
+    listed = [*_never_started(), *recorded]
+    if json:
+        show_json(listed)
+        return 0
+    if not listed:
         print_note("no runs yet; digitflow train makes the first")
-    show_table([("RUN", "DATA SET", "RECIPE", "ACCURACY", "VERDICT", "AGE"), *rows])
+    show_table([("RUN", "DATA SET", "RECIPE", "ACCURACY", "VERDICT", "AGE"), *map(_row, listed)])
     return 0
+
+
+def _row(run: dict[str, Any]) -> tuple[str, ...]:
+    accuracy = "" if run["accuracy"] is None else f"{run['accuracy']:.2%}"
+    verdict = f"{run['verdict']}: {run['error']}" if run["error"] else run["verdict"]
+    age = (datetime.now(UTC) - datetime.fromisoformat(run["started"] or run["ended"])).total_seconds()
+    return run["run"], run["dataset"], run["recipe"], accuracy, verdict, format_age(age)
+
+
+def _never_started() -> list[dict[str, Any]]:
+    """The runs of the named server that should have started and have not, as JSON. They have no manifest, but people
+    must hear of them.
+    """
+    url = os.environ.get("PREFECT_API_URL")
+    if not url:
+        return []
+    wanted = {
+        "tags": {"all_": ["digitflow"]},
+        "start_time": {"is_null_": True},
+        "state": {"name": {"any_": UNSTARTED}},
+    }
+    body = {"flow_runs": wanted, "sort": "EXPECTED_START_TIME_DESC"}
+    found = ask_server(url, "flow_runs/filter", body)[1]
+    if not isinstance(found, list):
+        print_note(f"{hide_passwords(url)} does not answer as Prefect does; runs that never started are not listed")
+        return []
+    return [
+        {
+            "run": run["name"],
+            "dataset": str(run["parameters"].get("dataset") or ""),
+            "recipe": str(run["parameters"].get("recipe") or ""),
+            "seed": run["parameters"].get("seed"),
+            "accuracy": None,
+            "started": None,
+            "ended": run["state"]["timestamp"],
+            "error": run["state"]["message"] or None,
+            "verdict": f"never started, {run['state']['name']}",
+        }
+        for run in found
+    ]
 
 
 def verify(run: str, *, json: Switch = False) -> int:

@@ -6,8 +6,9 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from artifacts.errors import BadSource, DigitflowError, UsageError
+from artifacts.errors import BadSource, DigitflowError, UsageError, hide_passwords
 from artifacts.storage.home import TEMPORARY, disk_errors
+from artifacts.storage.remote import open_url
 from artifacts.storage.store import canonical_json
 from tasks.data import idx
 from tasks.data.datasets import NAMES, Place, Source
@@ -77,13 +78,13 @@ def fetch(url: str, home: Path, max_bytes: int) -> Path:
     The copy has the name at the URL's end. It is a scratch folder, which eviction removes a day after its last use.
     Raises DigitflowError if the URL cannot be read, or if it holds more than `max_bytes`.
     """
-    import fsspec
-
     try:
-        system, root = fsspec.core.url_to_fs(url)
+        system, root = open_url(url)
         entries = _list(system, root)
         if sum(entry.get("size") or 0 for entry in entries.values()) > max_bytes:
-            raise DigitflowError(f"{url} holds more than {max_bytes:,} bytes; copy what is needed to a folder")
+            raise DigitflowError(
+                f"{hide_passwords(url)} holds more than {max_bytes:,} bytes; copy what is needed to a folder"
+            )
         state = sorted((path, *map(str, entry.values())) for path, entry in entries.items())
         folder = home / TEMPORARY / f"fetched-{hashlib.sha256(canonical_json(state)).hexdigest()[:16]}"
         target = folder / (root.rstrip("/").rpartition("/")[2] or "data")
@@ -94,7 +95,8 @@ def fetch(url: str, home: Path, max_bytes: int) -> Path:
         raise
     except Exception as error:  # each file system raises its own
         what = " ".join(str(error).split()) or type(error).__name__
-        raise DigitflowError(f"{url} cannot be read: {what}; check the URL, the network and the credentials") from error
+        message = f"{url} cannot be read: {what}; check the URL, the network and the credentials"
+        raise DigitflowError(hide_passwords(message)) from error
     return target
 
 

@@ -1,6 +1,8 @@
 """Where do labelled batches arrive, and how do they leave?"""
 
 import contextlib
+import filecmp
+import hashlib
 import os
 import shutil
 from collections.abc import Iterator
@@ -8,8 +10,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from artifacts.errors import DigitflowError, UsageError
+from artifacts.errors import DigitflowError, UsageError, hide_passwords
 from artifacts.storage.home import APPROVAL, BATCHES, INBOX, KEPT_BATCHES, QUARANTINE, disk_errors, locked
+from artifacts.storage.remote import open_url
 from tasks.data.datasets import BATCH_FORMATS
 from tasks.data.reader.files import is_system_file, walk
 from tasks.retraining.incoming.batch_formats import dataset_named_in, may_be_batch
@@ -53,22 +56,40 @@ def _copy(path: Path, target: Path) -> None:
 
 
 def fetch_batches(url: str, home: Path) -> None:
-    """Copy the new batches below an fsspec URL into the inbox. A name that arrived before is not fetched again.
+    """Copy the new batches below an fsspec URL into the inbox. One that arrived before is fetched again only if its
+    files have changed since, under a name of its own.
 
     Raises DigitflowError if the URL cannot be read.
     """
-    import fsspec
-
     with inbox_lock(home):
         try:
-            files, root = fsspec.core.url_to_fs(url)
+            files, root = open_url(url)
             for source in sorted(files.ls(root, detail=False)):
-                name = source.rstrip("/").rpartition("/")[2]
-                if not is_system_file(name) and not _arrived_before(name, home):
-                    _fetch_batch(files, source, name, home)
+                if not is_system_file(_base_name(source)):
+                    _fetch_batch(files, source, home)
         except Exception as error:  # each file system raises its own
             what = " ".join(str(error).split()) or type(error).__name__
-            raise DigitflowError(f"the inbox {url} cannot be read: {what}; check DIGITFLOW_INBOX") from error
+            message = f"the inbox {url} cannot be read: {what}; check DIGITFLOW_INBOX"
+            raise DigitflowError(hide_passwords(message)) from error
+
+
+def same_batch(path: Path, home: Path) -> str | None:
+    """The name of a batch with the same files as these that is in the inbox, was accepted, or is set aside."""
+    arrived = [batch for folder in (INBOX, KEPT_BATCHES) for batch in (home / folder).glob("*")]
+    aside = [batch / batch.name for folder in (APPROVAL, QUARANTINE) for batch in (home / folder).glob("*")]
+    mine = _files_below(path)
+    for known in sorted(batch for batch in (*arrived, *aside) if not is_system_file(batch.name) and batch.exists()):
+        theirs = _files_below(known)
+        if mine.keys() == theirs.keys() and all(filecmp.cmp(mine[n], theirs[n], shallow=False) for n in mine):
+            return known.name
+    return None
+
+
+def _files_below(path: Path) -> dict[str, Path]:
+    """The files of a batch, by their paths below it."""
+    if not path.is_dir():
+        return {path.suffix: path}
+    return {str(file.relative_to(path)): file for file in walk(path) if os.access(file, os.R_OK)}
 
 
 def waiting_batches(home: Path) -> list[Path]:
@@ -97,14 +118,34 @@ def inbox_lock(home: Path) -> Iterator[None]:
         yield
 
 
-def _arrived_before(name: str, home: Path) -> bool:
-    return any((home / folder / name).exists() for folder in (INBOX, KEPT_BATCHES, APPROVAL, QUARANTINE))
-
-
-def _fetch_batch(files: Any, source: str, name: str, home: Path) -> None:
+def _fetch_batch(files: Any, source: str, home: Path) -> None:
+    stamp, name = _stamp(files, source), _base_name(source)
+    if _arrived_before(name, home) and read_note(name, home).stamp not in ("", stamp):
+        path = Path(name)
+        name = f"{path.stem}-{stamp[:8]}{path.suffix}"
+    if _arrived_before(name, home):
+        return
     hidden = home / INBOX / ".fetched"
     shutil.rmtree(hidden, ignore_errors=True)  # an interrupted fetch may have left it
     hidden.mkdir(parents=True)
     files.get(source, str(hidden / name), recursive=True)
-    write_note(name, Note(origin="fetched", at=datetime.now(UTC)), home)
+    write_note(name, Note(origin="fetched", at=datetime.now(UTC), stamp=stamp), home)
     (hidden / name).replace(home / INBOX / name)
+
+
+def _arrived_before(name: str, home: Path) -> bool:
+    return any((home / folder / name).exists() for folder in (INBOX, KEPT_BATCHES, APPROVAL, QUARANTINE))
+
+
+def _base_name(source: str) -> str:
+    return source.rstrip("/").rpartition("/")[2]
+
+
+def _stamp(files: Any, source: str) -> str:
+    """A digest of the names, sizes and times or tags of a batch's files, which differs once one of them is replaced."""
+    found = files.find(source, detail=True)
+    marks = sorted(
+        (path, *(str(info.get(name)) for name in ("size", "mtime", "LastModified", "ETag", "etag")))
+        for path, info in found.items()
+    )
+    return hashlib.sha256(repr(marks).encode()).hexdigest()

@@ -26,7 +26,8 @@ class Decision(BaseModel, frozen=True):
 class Note(BaseModel, frozen=True):
     """A batch's data set, origin, number of images, when it arrived (UTC) and who handed it in, as far as known.
 
-    `released`: a person let it in, so that what it was set aside for does not stop it again.
+    `released`: a person let it in, so that what it was set aside for does not stop it again. `stamp`: of the files that
+    were fetched, to tell whether they have changed.
     """
 
     dataset: str = ""
@@ -35,6 +36,7 @@ class Note(BaseModel, frozen=True):
     at: datetime | None = None
     images: int | None = None
     released: Decision | None = None
+    stamp: str = ""
 
     @property
     def source(self) -> str:

@@ -1,9 +1,12 @@
 """Machines share artifacts through any fsspec URL; S3 is a real server process on loopback."""
 
+import base64
+import http.server
 import json
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,9 +15,9 @@ import fsspec
 import numpy as np
 import pytest
 
-from artifacts.errors import ArtifactLost, DigitflowError
+from artifacts.errors import ArtifactLost, DigitflowError, UsageError
 from artifacts.storage import cache_entries
-from artifacts.storage.remote import Remote
+from artifacts.storage.remote import Remote, open_url, refuse_password
 from artifacts.storage.store import Store
 
 RECORD = json.dumps({"result": "null"}).encode()
@@ -134,3 +137,43 @@ def test_unusable_folder_is_one_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(DigitflowError, match=r"the shared store .*file/below cannot be used"):
         Store(tmp_path / "home", Remote(f"file://{tmp_path}/file/below")).put(np.arange(3))
+
+
+class _Guarded(http.server.BaseHTTPRequestHandler):
+    """A web server, and a proxy for others, that asks for a password and answers "data"."""
+
+    def do_GET(self) -> None:
+        expected = f"Basic {base64.b64encode(b'ann:secret').decode()}"
+        self.send_response(200 if self.headers["Authorization"] == expected else 401)
+        self.end_headers()
+        if self.path.startswith(self.server.expected):  # type: ignore[attr-defined]
+            self.wfile.write(b"data")
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.mark.parametrize("through_proxy", [False, True])
+def test_http_of_companies(through_proxy: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """HTTP goes through the proxy that the environment names, and takes its password from ~/.netrc."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Guarded) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        host, port = ("data.example", 80) if through_proxy else ("127.0.0.1", server.server_port)
+        (tmp_path / ".netrc").write_text(f"machine {host} login ann password secret\n")
+        (tmp_path / ".netrc").chmod(0o600)
+        if through_proxy:
+            monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{server.server_port}")
+        server.expected = f"http://{host}" if through_proxy else "/"  # type: ignore[attr-defined]
+        files, path = open_url(f"http://{host}:{port}/{tmp_path.name}/{through_proxy}.bin")
+        assert files.cat_file(path) == b"data"
+        server.shutdown()
+
+
+def test_passwords_are_not_kept() -> None:
+    """A URL with a password is refused where it would be kept, in words without it; others are not."""
+    with pytest.raises(UsageError, match=r"https://host/data was given with a password") as refused:
+        refuse_password("https://ann:secret@host/data")
+    assert "secret" not in str(refused.value)
+    for url in ("https://host/data?X-Amz-Signature=1", "s3://bucket/data", "sftp://ann@host/data", "/data/a:b@c"):
+        refuse_password(url)

@@ -102,6 +102,26 @@ def test_states(store: Store, new: Path, tmp_path: Path, call: Call) -> None:
     assert table[0].split()[:3] == ["BATCH", "DATA", "SET"] and len(table) == 1 + len(rows)
 
 
+def test_the_same_files_again(store: Store, new: Path, tmp_path: Path, call: Call) -> None:
+    """A batch whose files arrived before, wherever those are now, says so when it is added; other files do not."""
+    assert json.loads(call("data", "add", new, "--json").stdout)["remarks"] == []
+    set_aside(store.home / "inbox" / (first := next(iter(listed(call)))), "quarantine", {"reason": "no"}, store)
+    again = json.loads(call("data", "add", new, "--json").stdout)["remarks"]
+    assert again == [f"the same files arrived before, as {first}; see: digitflow data"]
+    np.savez(tmp_path / "other.npz", images=IMAGES + 1, labels=LABELS)
+    assert json.loads(call("data", "add", tmp_path / "other.npz", "--json").stdout)["remarks"] == []
+
+
+def test_accepted_batches_say_when_they_came(store: Store, call: Call) -> None:
+    """An accepted batch keeps the time at which it was added, and tells how many of its images are not used."""
+    batch, at = accept(store, "one.npz"), datetime(2026, 1, 2, tzinfo=UTC)
+    changes = {"note": batch.note.model_copy(update={"at": at}), "left_out": 9}
+    write_ledger("digits", [batch.model_copy(update=changes)], store)
+    (row,) = json.loads(call("data", "--json").stdout)
+    assert (row["added"], row["images"], row["left_out"]) == ("2026-01-02T00:00:00Z", 2, 9)
+    assert row["detail"] == "accepted, in no model yet; 9 more images are not used"
+
+
 def test_nothing_yet(home: Path, call: Call) -> None:
     """Without a batch the list is empty, and listing creates no folder."""
     assert json.loads(call("data", "--json").stdout) == [] and not home.exists()

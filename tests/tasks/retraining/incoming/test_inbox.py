@@ -8,7 +8,7 @@ import pytest
 from artifacts.errors import DigitflowError, UsageError
 from artifacts.storage.store import Store
 from tasks.data.datasets import Splits
-from tasks.retraining.incoming.inbox import add_batch, fetch_batches
+from tasks.retraining.incoming.inbox import add_batch, fetch_batches, waiting_batches
 from tests.tasks.data.reader.conftest import class_folders
 from tests.tasks.retraining.conftest import Batch, judge, npz
 from tests.tasks.retraining.incoming.test_batch_formats import pictures
@@ -29,6 +29,23 @@ def test_url(store: Store, base: Splits, tmp_path: Path, new_digits: Batch) -> N
         assert len(judge(store, base).new) == expected
     with pytest.raises(DigitflowError, match="DIGITFLOW_INBOX"):
         fetch_batches(f"file://{tmp_path}/nowhere", store.home)
+
+
+def test_a_corrected_batch_is_fetched_again(store: Store, tmp_path: Path, new_digits: Batch) -> None:
+    """A batch whose files have changed below the URL is fetched once more, beside the one that arrived before."""
+    images, labels = new_digits
+    remote = tmp_path / "remote"
+    npz(remote / "forms.npz", images, labels)
+    pictures(remote / "scans", images[:9], labels[:9])
+    for kept in (2, 2):
+        fetch_batches(f"file://{remote}", store.home)
+        assert len(waiting_batches(store.home)) == kept
+    npz(remote / "forms.npz", images[:50], labels[:50])
+    (remote / "scans" / "labels.csv").write_text((remote / "scans" / "labels.csv").read_text() + "\n")
+    for _ in range(2):
+        fetch_batches(f"file://{remote}", store.home)
+        names = [path.name.partition("-")[0].partition(".")[0] for path in waiting_batches(store.home)]
+        assert sorted(names) == ["forms", "forms", "scans", "scans"]
 
 
 def test_interrupted_fetch(
