@@ -38,7 +38,7 @@ def test_runs_pass_and_print_nothing_else(runs: tuple[Finished, Finished]) -> No
 
 
 def test_tutorial_is_reached(outcomes: tuple[dict[str, Any], dict[str, Any]]) -> None:
-    """The tutorial's network reaches the tutorial's accuracy, 97.4 %, and reads its first five test images."""
+    """The tutorial's network reaches the tutorial's accuracy, 97.4%, and reads its first five test images."""
     first, _ = outcomes
     assert first["accuracy"] >= 0.974 and first["gate"]["passed"]
     assert first["predictions"] == [7, 2, 1, 0, 4]

@@ -86,12 +86,12 @@ class Outcome(BaseModel):
 
     @property
     def headline(self) -> str:
-        """What happened, in a few words, such as "mnist fast 99.30 % passed v7"."""
+        """What happened, in a few words, such as "mnist fast 99.30% passed v7"."""
         verdict = "passed" if self.gate.passed else "rejected"
         if not self.promoted and all(task["cached"] for task in self.tasks):
             verdict = "unchanged"
         recipe = f"{self.recipe} (changed)" if self.changes else self.recipe
-        return f"{self.dataset} {recipe} {100 * self.accuracy:.2f} % {verdict} v{self.version}"
+        return f"{self.dataset} {recipe} {100 * self.accuracy:.2f}% {verdict} v{self.version}"
 
     @property
     def ending(self) -> tuple[str, str]:

@@ -22,7 +22,7 @@ class Baseline(BaseModel, frozen=True, populate_by_name=True, serialize_by_alias
 
 
 OVERUSED = 20
-"""Uses of one test set from which on a false promotion is to be expected, at a significance level of 5 %."""
+"""Uses of one test set from which on a false promotion is to be expected, at a significance level of 5%."""
 
 
 NAMED = 5
@@ -40,7 +40,7 @@ class Gate(BaseModel, frozen=True, extra="forbid"):
         "otherwise more than the share of the most frequent class",
     )
     accuracy_bound: Literal["estimate", "lower"] = Field(
-        "estimate", description="Which value must reach it: the accuracy, or the lower end of its 95 % Wilson interval"
+        "estimate", description="Which value must reach it: the accuracy, or the lower end of its 95% Wilson interval"
     )
     min_recall: float | None = Field(None, ge=0, le=1, description="Least recall of any class")
     max_loss: float | None = Field(None, gt=0, description="Greatest mean cross-entropy, in nats")
@@ -91,7 +91,7 @@ class Check(BaseModel, frozen=True):
     estimate: float | None = None
     """A share, or a difference of shares."""
     interval: tuple[float, float] | None = None
-    """The 95 % interval of the estimate."""
+    """The 95% interval of the estimate."""
     limit: float | None = None
     """The value above which the estimate should be."""
     clause: str = ""

@@ -21,7 +21,7 @@ class ClassMetrics(BaseModel, frozen=True):
 
 
 class Evaluation(BaseModel, frozen=True):
-    """Top-1 accuracy in [0, 1] with its 95 % Wilson interval, mean cross-entropy in nats, metrics by class.
+    """Top-1 accuracy in [0, 1] with its 95% Wilson interval, mean cross-entropy in nats, metrics by class.
 
     `confusion[i][j]` counts the images of class i that were predicted as class j.
     """

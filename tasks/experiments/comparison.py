@@ -33,7 +33,7 @@ class Row(BaseModel, frozen=True):
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        """The 95 % confidence interval of the mean accuracy; None for a single seed."""
+        """The 95% confidence interval of the mean accuracy; None for a single seed."""
         return mean_interval(self.accuracies)
 
     @property
@@ -52,7 +52,7 @@ class Row(BaseModel, frozen=True):
 
 
 def mean_interval(shares: Sequence[float]) -> tuple[float, float] | None:
-    """The 95 % confidence interval of the mean by Student's t, within [0, 1]; None for fewer than two values."""
+    """The 95% confidence interval of the mean by Student's t, within [0, 1]; None for fewer than two values."""
     if len(shares) < 2:
         return None
     half = _half_width(shares)
@@ -60,14 +60,14 @@ def mean_interval(shares: Sequence[float]) -> tuple[float, float] | None:
 
 
 def _half_width(values: Sequence[float]) -> float:
-    """Half of the 95 % confidence interval of the mean of two values or more, by Student's t."""
+    """Half of the 95% confidence interval of the mean of two values or more, by Student's t."""
     from scipy.stats import t
 
     return float(t.ppf(0.975, len(values) - 1)) * stdev(values) / math.sqrt(len(values))
 
 
 def describe_lead(rows: Sequence[Row]) -> str:
-    """Whether the best of ranked rows is told from the next, by the 95 % interval of their difference over the seeds
+    """Whether the best of ranked rows is told from the next, by the 95% interval of their difference over the seeds
     that both were trained with; "" if there is no next.
 
     The interval does not know that the best was chosen among many, so it flatters.

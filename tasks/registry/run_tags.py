@@ -41,7 +41,7 @@ def describe(candidate: Candidate) -> str:
     height, width = candidate.image_shape
     return (
         f"**{candidate.dataset}**, recipe `{candidate.recipe}`, seed {candidate.seed}: "
-        f"{100 * candidate.accuracy:.2f} % of the test images are classified rightly.\n\n"
+        f"{100 * candidate.accuracy:.2f}% of the test images are classified rightly.\n\n"
         f"The gate's verdict: **{_verdict(candidate)}**. {candidate.reason[:1].upper()}{candidate.reason[1:]}.\n\n"
         f"The model sorts grey images of {width}×{height} pixels into {candidate.classes} classes. "
         f"The run `{candidate.run}` trained it; its report is `report.html` among the run's artifacts."

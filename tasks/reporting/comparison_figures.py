@@ -46,7 +46,7 @@ def draw_cost(points: Sequence[CostPoint], cost: str) -> Figure:
         marks.append(text(middle, y(100 * high) - 7, str(p.number), anchor="middle"))
     words = ", ".join(f"{p.number}: {percent(p.accuracy)} for {p.cost:,.6g}" for p in points)
     caption = (
-        f"Accuracy by {cost}: means, numbered by rank, with 95\u00a0% intervals. Points of nearly equal cost are moved "
+        f"Accuracy by {cost}: means, numbered by rank, with 95% intervals. Points of nearly equal cost are moved "
         "apart sideways."
     )
     return Figure(f"Accuracy by {cost}: {words}", caption, 284, "".join(marks))
@@ -83,7 +83,7 @@ def draw_seeds(rows: Sequence[SeedRow]) -> Figure:
             marks.append(circle(place, y + offset, 3, f"{kind} hollow", title=percent(seed)))
     marks = across(x, top, bottom, "accuracy on held-out training images, in percent", show=short) + marks
     words = "; ".join(f"{r.number}. {r.name}: {', '.join(map(percent, r.seeds))}" for r in rows)
-    caption = "Each point is a seed, each line a mean, each band the 95\u00a0% interval of the mean."
+    caption = "Each point is a seed, each line a mean, each band the 95% interval of the mean."
     return Figure(f"Accuracy of each seed by variant: {words}", caption, bottom + 34, "".join(marks))
 
 

@@ -14,7 +14,7 @@ DRAWN = 24
 
 
 class VariantSummary(NamedTuple):
-    """A variant with its means over its seeds: accuracy in [0, 1] with its 95 % interval, loss in nats, seconds.
+    """A variant with its means over its seeds: accuracy in [0, 1] with its 95% interval, loss in nats, seconds.
 
     A variant that failed has no accuracy and no loss; one with a single seed has no interval. `seeds` were tried;
     `accuracies` has one for each of them that was finished.
@@ -82,7 +82,7 @@ def _hyperparameters(variants: Sequence[VariantSummary]) -> tuple[Table, Table]:
 
 def _table(variants: Sequence[VariantSummary]) -> Table:
     head = (
-        *("variant", "accuracy on held-out images, mean (95\u00a0% interval)"),
+        *("variant", "accuracy on held-out images, mean (95% interval)"),
         *("seeds", "loss", "parameters", "fit, s"),
     )
     return Table(head, [(f"{number}. {v.name}", *_cells(v)) for number, v in enumerate(variants, 1)])

@@ -71,9 +71,9 @@ def _draw_interval(check: Check) -> Figure:
         text(*_beside(x, value, 36), short(round(value, 2)), anchor="middle"),
         text(x(gate), 14, f"limit {short(round(gate, 2))}", anchor=_anchor(x, gate)),
     ]
-    alt = f"{check.quantity.capitalize()} {value:.2f}, 95 % interval {low:.2f} to {high:.2f}, limit {gate:.2f} {unit}"
+    alt = f"{check.quantity.capitalize()} {value:.2f}, 95% interval {low:.2f} to {high:.2f}, limit {gate:.2f} {unit}"
     where = " on new images" if "on new images" in check.name else ""
-    caption = f"{check.quantity.capitalize()}{where}, its 95\u00a0% interval, and the gate's limit (dashed)."
+    caption = f"{check.quantity.capitalize()}{where}, its 95% interval, and the gate's limit (dashed)."
     return Figure(alt, caption, 98, "".join(marks))
 
 
@@ -169,7 +169,7 @@ def _draw_rates(rates: Sequence[Number], epochs: int) -> Figure:
 def error_opacity(rate: Number) -> float:
     """How opaque a cell of errors is, in [0, 1], for the share `rate` of its row.
 
-    The square root keeps an error of 1 % visible, as a tenth of the full colour, and leaves the full colour to classes
+    The square root keeps an error of 1% visible, as a tenth of the full colour, and leaves the full colour to classes
     of which all images are read as one other.
     """
     return float(np.sqrt(rate))
@@ -286,7 +286,7 @@ def _draw_classes(card: ModelCard) -> Figure | None:
     for offset, (name, kind) in enumerate((("train", "main fill"), ("test", "other fill"))):
         for label, share in enumerate(shares.get(name, ())):
             left = 46 + width * (label + 0.1 + 0.4 * offset)
-            title = f"{card.name_of(label)}: {share:.2f} % of the {name} images"
+            title = f"{card.name_of(label)}: {share:.2f}% of the {name} images"
             marks.append(rect(left, y(share), 0.38 * width, 160 - y(share), kind, title=title))
     every = -(-classes // LEGIBLE_CLASSES)
     is_turned = max(len(_shown(card.name_of(label))) for label in range(classes)) * 6.5 > width * every
@@ -297,7 +297,7 @@ def _draw_classes(card: ModelCard) -> Figure | None:
         marks.append(text(x, 173, _shown(card.name_of(label)), anchor=anchor, more=turn))
     legend = [rect(250, 4, 10, 10, "main fill"), text(264, 13, "training"), rect(330, 4, 10, 10, "other fill")]
     legend.append(text(344, 13, "test"))
-    words = "; ".join(f"{name}: {min(of):.1f} to {max(of):.1f} %" for name, of in shares.items())
+    words = "; ".join(f"{name}: {min(of):.1f} to {max(of):.1f}%" for name, of in shares.items())
     caption = "The share of each class in the training and in the test images."
     height = 240 if is_turned else 182
     return Figure(

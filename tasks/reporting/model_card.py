@@ -167,7 +167,7 @@ def frequent_errors(evaluation: Evaluation) -> list[tuple[int, int, int]]:
 
 def percent(share: float, digits: int = 2) -> str:
     """A share in [0, 1] as percent, with a no-break space before the sign."""
-    return f"{100 * share:.{digits}f}\u00a0%"
+    return f"{100 * share:.{digits}f}%"
 
 
 def signed(value: float | int, digits: int = 2) -> str:

@@ -130,7 +130,7 @@ def summary(card: ModelCard) -> str:
     evaluation, verdict = card.evaluation, card.verdict
     return (
         f"{'every check of the gate holds' if verdict.passed else verdict.reason}. Accuracy "
-        f"{percent(evaluation.accuracy)} (95\u00a0% interval {span(evaluation.interval)}): "
+        f"{percent(evaluation.accuracy)} (95% interval {span(evaluation.interval)}): "
         f"{evaluation.correct:,} of {evaluation.count:,} test images."
     )
 

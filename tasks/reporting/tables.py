@@ -37,7 +37,7 @@ def tiles(card: ModelCard) -> list[Tile]:
             "Accuracy",
             f"{100 * evaluation.accuracy:.2f}",
             "%",
-            f"95\u00a0% interval {100 * low:.2f} to {100 * high:.2f}",
+            f"95% interval {100 * low:.2f} to {100 * high:.2f}",
         )
     ]
     if card.champion:
@@ -59,7 +59,7 @@ def _gap_interval(card: ModelCard) -> str:
     for check in card.verdict.checks:
         if check.quantity == "difference to the champion" and check.interval:
             low, high = (100 * end for end in check.interval)
-            return f"{version}; 95\u00a0% interval {signed(low)} to {signed(high)}"
+            return f"{version}; 95% interval {signed(low)} to {signed(high)}"
     return version
 
 

@@ -141,7 +141,7 @@ def table(results: dict[str, list[Result]]) -> str:
     heads = [name for name in EXAMPLES if results.get(name)]
     reference = [median(r["seconds"] for r in results[name]) for name in heads]
     lines = [
-        "| | test accuracy, mean ± sd (95 % interval of the mean) | without the 15 mislabelled | seeds | parameters | "
+        "| | test accuracy, mean ± sd (95% interval of the mean) | without the 15 mislabelled | seeds | parameters | "
         f"fit, s | {' | '.join(f'{head} takes' for head in heads)} | process, s | peak, GB | GFLOP/s |",
         "|---" * (9 + len(heads)) + "|",
     ]
@@ -159,7 +159,7 @@ def table(results: dict[str, list[Result]]) -> str:
 
 
 def interval(values: list[float]) -> str:
-    """Mean, standard deviation and Student's 95 % interval of the mean."""
+    """Mean, standard deviation and Student's 95% interval of the mean."""
     if len(values) < 2:
         return f"{values[0]:.2%}"
     spread = stdev(values)

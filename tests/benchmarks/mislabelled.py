@@ -50,12 +50,12 @@ def swapped(labels: np.ndarray, random: np.random.Generator) -> np.ndarray:
 
 KINDS: dict[str, Mistake] = {
     "clean": lambda labels, _: labels,
-    "2 % wrong": wrong(0.02),
-    "5 % wrong": wrong(0.05),
+    "2% wrong": wrong(0.02),
+    "5% wrong": wrong(0.05),
     "off by one": lambda labels, _: (labels + 1) % CLASSES,
     "two classes swapped": swapped,
     "random": randomised(1),
-    "20 % random": randomised(0.2),
+    "20% random": randomised(0.2),
 }
 
 

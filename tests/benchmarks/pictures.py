@@ -112,7 +112,7 @@ def main() -> None:
     reader = Reader(train[:LEARNED], labels[:LEARNED], arguments.recipe)
     if arguments.held_out:
         test, truths = train[LEARNED:], labels[LEARNED:]
-    print("| layout | pictures | right | refused | unsure | caught | wrong above 99 % | ms |")
+    print("| layout | pictures | right | refused | unsure | caught | wrong above 99% | ms |")
     print("|---|---|---|---|---|---|---|---|")
     for kind in KINDS:
         if not arguments.only or any(part in kind.name for part in arguments.only):

@@ -104,7 +104,7 @@ def test_the_run_says_what_happened(world: Path) -> None:
     and the message where the report is."""
     state = training(**_request(world), return_state=True)
     outcome = state.result()
-    what = f"digits tutorial (changed) {100 * outcome.accuracy:.2f} % unchanged v1"
+    what = f"digits tutorial (changed) {100 * outcome.accuracy:.2f}% unchanged v1"
     assert what in str(state.message) and outcome.report in str(state.message)
     with get_client(sync_client=True) as client:
         names = [run.name for run in client.read_flow_runs(limit=200)]

@@ -11,7 +11,7 @@ LEVEL = 0.01
 """The greatest chance that a batch is held up whose images are as easy as the test images, and whose labels are wrong
 in no more than TOLERATED of them. Half of it is for all images, half for all pairs of classes (Bonferroni)."""
 TOLERATED = 0.03
-"""Share of wrong labels that usual data have: Northcutt et al. 2021, arXiv:2103.14749, found 3.3 % in ten data sets."""
+"""Share of wrong labels that usual data have: Northcutt et al. 2021, arXiv:2103.14749, found 3.3% in ten data sets."""
 SHOWN, EXAMPLES = 10, 24
 """Confusions, and images, that a check has."""
 MENTIONED = 3

@@ -23,4 +23,4 @@ def test_a_name_is_not_worth_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr("prefect.client.orchestration.get_client", lambda **_: Gone())
     monkeypatch.setattr("prefect.runtime.flow_run", SimpleNamespace(id="x", name="olive-fox"))
-    rename_flow_run("mnist fast 99.30 % passed v7")
+    rename_flow_run("mnist fast 99.30% passed v7")

@@ -25,7 +25,7 @@ def test_summary_agrees_with_numpy() -> None:
 
 @pytest.mark.parametrize("value", [0, 77])
 def test_many_flat_images_are_an_error(value: int) -> None:
-    """More than one blank or constant image, and more than 1 % of a split, is an error, but no copy and no leak."""
+    """More than one blank or constant image, and more than 1% of a split, is an error, but no copy and no leak."""
     data = clean_arrays()
     data["train_images"][:2] = data["test_images"][:1] = value
     report = report_on(data)

@@ -155,7 +155,7 @@ def test_worst_class_against_the_champion(limit: float | None, passed: bool) -> 
     ],
 )
 def test_champion(correct: int, champion: int, kind: str, passed: bool) -> None:
-    """On the same images as the champion, the exact test at 5 % decides superiority (5 gains of 5: p = 1/32), and a
+    """On the same images as the champion, the exact test at 5% decides superiority (5 gains of 5: p = 1/32), and a
     margin of half a point decides non-inferiority."""
     result = verdict(Gate(min_accuracy=0.5, against_champion=kind), correct, (500, 500), champion)
     assert result.passed == passed and result.comparison == "Held against the champion, version 7"

@@ -57,7 +57,7 @@ def test_mcnemar(gained: int, lost: int) -> None:
 @settings(deadline=None)
 @given(st.integers(0, 50), st.integers(0, 50), st.integers(101, 1000))
 def test_interval_and_test_agree(gained: int, lost: int, count: int) -> None:
-    """The lower end of the 90 % interval is above minus the margin exactly where the test at 5 % passes."""
+    """The lower end of the 90% interval is above minus the margin exactly where the test at 5% passes."""
     low, high = difference_interval(gained, lost, count, 0.90)
     assert low <= (gained - lost) / count <= high
     for margin in (low - 1e-4, low + 1e-4):

@@ -11,8 +11,8 @@ def test_ranked_rows_become_the_page(store: Store) -> None:
     reported = compare.fn("title", store.put_json([row.model_dump(mode="json") for row in rows]), store)
     markdown = store.get_json(reported.markdown)["experiment"]
     assert [line.split(" | ")[:3] for line in markdown.splitlines()[4:]] == [
-        ["| 1. best", "91.00\u00a0% (78.29\u00a0% to 100.00\u00a0%)", "2"],
-        ["| 2. good", "80.00\u00a0% (80.00\u00a0% to 80.00\u00a0%)", "2"],
+        ["| 1. best", "91.00% (78.29% to 100.00%)", "2"],
+        ["| 2. good", "80.00% (80.00% to 80.00%)", "2"],
         ["| 3. failed", "too small", "1"],
     ]
     assert "Best on the held-out training images: best." in store.path(reported.html).read_text()

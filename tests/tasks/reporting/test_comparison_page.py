@@ -27,10 +27,10 @@ def test_page() -> None:
     assert page == comparison_html("title", variants)
     assert "a &lt;b&gt;" in page and "<b>" not in page
     assert not re.findall(r"""(?:src|href)=["'](?!data:|#)""", page) and "<script" not in page
-    assert "1: 91.00\u00a0% for 100, 2: 80.00\u00a0% for 100" in page
+    assert "1: 91.00% for 100, 2: 80.00% for 100" in page
     assert "too small" in page
     table = comparison_markdown("title", variants)
-    assert "| 2. c\\|d | 80.00\u00a0% (79.00\u00a0% to 81.00\u00a0%) | 2 |" in table
+    assert "| 2. c\\|d | 80.00% (79.00% to 81.00%) | 2 |" in table
 
 
 def test_only_differing_hyperparameters_are_compared() -> None:

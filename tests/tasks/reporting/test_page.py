@@ -200,7 +200,7 @@ def test_verdict_is_in_words(threshold: float, word: str) -> None:
     card, figures = run(threshold=threshold)
     for text in report_html(card, figures), report_markdown(card, figures)["metrics"]:
         assert word in text and (word == "Passed" or card.verdict.reason[1:].split(",")[0] in text)
-        assert "Accuracy 90.00\u00a0% (95\u00a0% interval 76.95\u00a0% to 96.04\u00a0%)" in text
+        assert "Accuracy 90.00% (95% interval 76.95% to 96.04%)" in text
 
 
 def test_pieces_fit_prefect() -> None:
@@ -235,7 +235,7 @@ def test_classes_have_their_names() -> None:
     """Classes with names are called by them in tables, errors, mistakes and figures, in the page and in the pieces."""
     card, figures = run(names=("cat", "<dog>", "$5"))
     page, pieces = report_html(card, figures), report_markdown(card, figures)
-    assert "cat read as &lt;dog&gt;: 2 images" in page and "model &lt;dog&gt;, 93.3\u00a0%" in page
+    assert "cat read as &lt;dog&gt;: 2 images" in page and "model &lt;dog&gt;, 93.3%" in page
     assert "<dog>" not in page
     assert "cat as <dog>" in figures.confusion.alt
     assert "| cat |" in pieces["metrics"] and "true cat" in pieces["mistakes"]

@@ -47,6 +47,6 @@ def test_report_of_a_run(has_champion: bool, lesson: Lesson) -> None:
         store=store,
     )
     page, pieces = store.path(reported.html).read_text(), store.get_json(reported.markdown)
-    assert "cat: 45.45 % of the train images" in page and "| cat | 5 |" in pieces["validation"]
+    assert "cat: 45.45% of the train images" in page and "| cat | 5 |" in pieces["validation"]
     assert "Every check of the gate holds." in page and lesson.trained.weights.sha256 in page
     assert ("champion" in pieces, "Against the champion, version 7" in page) == (has_champion, has_champion)
