@@ -23,7 +23,7 @@ from tasks.data.datasets import (
 )
 from tasks.evaluation.gate import Gate
 from tasks.model.hyperparameters import Hyperparameters
-from tasks.model.recipes import Recipe, choose, default_min_accuracy
+from tasks.model.recipes import Recipe, changed, choose, default_min_accuracy
 from tasks.registry.registry import Registry
 
 
@@ -77,10 +77,7 @@ class Plan(BaseModel, frozen=True):
     @property
     def changes(self) -> dict[str, Any]:
         """The hyperparameters that differ from the recipe's own, as JSON values by their names."""
-        ours, own = (
-            each.model_dump(mode="json") for each in (self.hyperparameters, choose(self.recipe, self.source.name))
-        )
-        return {name: value for name, value in ours.items() if value != own[name]}
+        return changed(self.recipe, self.source.name, self.hyperparameters)
 
     @classmethod
     def of(

@@ -5,12 +5,23 @@ import os
 import sys
 import threading
 import warnings
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from cyclopts import App, CycloptsError, UnusedCliTokensError
-from pydantic import ValidationError
+from cyclopts import (
+    App,
+    CoercionError,
+    CycloptsError,
+    MissingArgumentError,
+    Parameter,
+    Token,
+    UnusedCliTokensError,
+    convert,
+)
+from pydantic import ByteSize, ValidationError
 
-from artifacts.errors import DigitflowError, UsageError, describe_validation_error
+from artifacts.errors import DigitflowError, UsageError, describe_validation_error, suggest
 from flows.cli.loopback import bypass_proxies
 from flows.cli.output import print_note
 
@@ -26,6 +37,15 @@ def _version() -> str:
     from importlib.metadata import version
 
     return version("digitflow")
+
+
+WANTED: dict[Any, str] = {
+    int: "a whole number",
+    float: "a number",
+    ByteSize: "a size such as 2GB",
+    datetime: "a date and time such as 2026-11-24T12:00",
+}
+"""What a value of a type is called in messages."""
 
 
 class HelpFormatter:
@@ -57,6 +77,15 @@ def _join_lines(shown: Any) -> None:
         text.plain = "\n\n".join(" ".join(paragraph.split()) for paragraph in text.plain.split("\n\n"))
 
 
+def _convert(kind: Any, tokens: Sequence[Token]) -> Any:
+    """The value of an option, as cyclopts reads it, but without rounding 1.5 to a whole number."""
+    if kind is int or int in get_args(kind):
+        for token in tokens:
+            if "." in token.value:
+                raise CoercionError(token=token, target_type=int)
+    return convert(kind, tokens)
+
+
 app = App(
     name="digitflow",
     help="Train image classifiers in a pipeline whose cache, gate and weights can be trusted.",
@@ -66,6 +95,7 @@ app = App(
     suppress_keyboard_interrupt=False,
     help_format="plaintext",
     help_formatter=HelpFormatter(),
+    default_parameter=Parameter(converter=_convert),
 )
 
 for verb in (
@@ -126,20 +156,31 @@ def _print_error(error: BaseException) -> int:
         print_note("interrupted; run the same command again to resume")
         return INTERRUPTED
     if isinstance(error, CycloptsError):
-        if isinstance(error, UnusedCliTokensError):
-            print_note(f"nothing takes {' '.join(map(repr, error.unused_tokens or ()))}; see --help")
-            return UsageError.exit_code
-        cause = error.__cause__
-        if isinstance(cause, ValidationError) and cause.errors()[0]["loc"]:  # else cyclopts alone names the option
-            message = describe_validation_error(cause)
-        else:
-            message = str(error).partition(" Available commands")[0]
+        message = _describe(error)
         print_note(f"{message.rstrip('.')}{' See' if message.endswith('?') else '; see'} --help")
         return UsageError.exit_code
     if isinstance(error, DigitflowError):
         print_note(str(error))
         return error.exit_code
     raise error
+
+
+def _describe(error: CycloptsError) -> str:
+    """What is wrong with a command line, and what would be right."""
+    cause, argument = error.__cause__, error.argument
+    if isinstance(cause, ValidationError) and cause.errors()[0]["loc"]:  # else cyclopts alone names the option
+        return describe_validation_error(cause)
+    if isinstance(error, UnusedCliTokensError):
+        unused, verbs = error.unused_tokens or [""], [name for name in error.app or () if not name.startswith("-")]
+        return f"nothing takes {' '.join(map(repr, unused))}" + (f"; {suggest(unused[0], verbs)}" if verbs else "")
+    if argument is None:
+        return str(error).partition(" Available commands")[0]
+    name = argument.name if argument.index is None else argument.name.removeprefix("--").upper()
+    if isinstance(error, MissingArgumentError) and argument.token_count()[0] == 1:
+        return f"{error.keyword or ' '.join(error.command_chain or ())} needs {'a value' if error.keyword else name}"
+    if isinstance(error, CoercionError) and error.token and error.target_type in WANTED:
+        return f"{name} is {error.token.value!r}, not {WANTED[error.target_type]}"
+    return str(error)
 
 
 def _is_interrupt(error: BaseException | None) -> bool:

@@ -58,12 +58,12 @@ def format_age(seconds: float) -> str:
     return f"{seconds:.0f} s ago"
 
 
-def show_outcome(outcome: "Outcome", as_json: bool) -> None:
-    """Print the result of a training run on stdout."""
+def show_outcome(outcome: "Outcome", as_json: bool, told: Sequence[str] = ()) -> None:
+    """Print the result of a training run on stdout. The table leaves out the warnings that were told before it."""
     if as_json:
         show_json(outcome.model_dump(mode="json"))
         return
-    accuracy, *verdict = _verdict(outcome)
+    accuracy, *verdict = _verdict(outcome, told)
     show_table(
         (
             *_steps(outcome),
@@ -156,14 +156,14 @@ def _predicted(outcome: "Outcome") -> str:
     return ", ".join(outcome.predicted_names) or str(list(outcome.predictions))
 
 
-def _verdict(outcome: "Outcome") -> list[Row]:
+def _verdict(outcome: "Outcome", told: Sequence[str] = ()) -> list[Row]:
     low, high = outcome.interval
     return [
         ("accuracy", f"{outcome.accuracy:.2%} of the test images (95% interval {low:.2%} to {high:.2%})"),
         *(("to champion", _difference(check, outcome)) for check in outcome.gate.checks if _is_difference(check)),
         ("gate", f"{'passed' if outcome.gate.passed else 'REJECTED'}{_when_judged(outcome)}: {outcome.gate.reason}"),
         ("registered", _rank(outcome)),
-        *(("warning", warning) for warning in outcome.warnings),
+        *(("warning", warning) for warning in outcome.warnings if warning not in told),
     ]
 
 

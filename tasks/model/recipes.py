@@ -156,6 +156,14 @@ def choose(recipe: Recipe, dataset: str, overrides: BaseModel | None = None) -> 
         raise UsageError(f"unusable hyperparameters: {describe_validation_error(error)}") from None
 
 
+def changed(recipe: str, dataset: str, ours: Hyperparameters) -> dict[str, Any]:
+    """The hyperparameters that differ from the recipe's own, as JSON values by their names: none, if it is unknown."""
+    if recipe not in RECIPES:
+        return {}
+    own = choose(recipe, dataset).model_dump(mode="json")
+    return {name: value for name, value in ours.model_dump(mode="json").items() if value != own[name]}
+
+
 def default_min_accuracy(recipe: Recipe, dataset: str) -> float | None:
     """The accuracy that a recipe should reach on a known data set; None for other data."""
     return RECIPES[recipe].expected_accuracy.get(dataset)

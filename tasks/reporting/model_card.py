@@ -17,7 +17,7 @@ LEGIBLE_CLASSES = 20
 """Most classes for which a figure shows numbers and a table is open."""
 BINS = 15
 """Bins of confidence, of equal width."""
-MISTAKES, CHANGED, SAMPLES = 24, 12, 8
+MISTAKES, CHANGED, SAMPLES = 12, 12, 8
 """Most images of the mistakes, most that changed to one side, and samples of each class."""
 
 
@@ -91,6 +91,11 @@ class ModelCard:
     class_names: tuple[str, ...] = ()
     """By label; empty where classes are called by their numbers."""
 
+    @property
+    def is_changed(self) -> bool:
+        """Whether hyperparameters differ from the recipe's own."""
+        return dict(self.hyperparameters) != dict(self.recipe_hyperparameters)
+
     def name_of(self, label: int) -> str:
         """What people call a class."""
         return name_of(label, self.class_names)
@@ -110,9 +115,12 @@ class ModelCard:
 def worst_mistakes(
     images: RawImages, labels: Labels, probabilities: Probabilities, champion: Probabilities | None = None
 ) -> list[Example]:
-    """The most confident wrong predictions, most confident first; equally confident ones in the order of the images."""
+    """The most confident wrong predictions, most confident first; equally confident ones in the order of the images.
+
+    There are enough to show MISTAKES beside those that are shown because they changed sides.
+    """
     wrong = probabilities.argmax(axis=1) != labels
-    return _examples(images, labels, probabilities, champion, which=wrong, by=probabilities)[:MISTAKES]
+    return _examples(images, labels, probabilities, champion, which=wrong, by=probabilities)[: MISTAKES + CHANGED]
 
 
 def changed_sides(images: RawImages, labels: Labels, probabilities: Probabilities, champion: Probabilities) -> Changes:

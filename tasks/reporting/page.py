@@ -7,6 +7,7 @@ from typing import NamedTuple
 from tasks.reporting.figures import Figures, draw_gallery
 from tasks.reporting.model_card import (
     LEGIBLE_CLASSES,
+    MISTAKES,
     Example,
     ModelCard,
     frequent_errors,
@@ -99,7 +100,7 @@ def report_markdown(card: ModelCard, figures: Figures) -> dict[str, str]:
         ],
         "learning-curves": [_image(figure) for figure in figures.curves] or ["No epoch was recorded."],
         "confusion-matrix": [_image(figures.confusion), _image(figures.reliability)],
-        "mistakes": _gallery(card, card.mistakes),
+        "mistakes": _gallery(card, card.mistakes[:MISTAKES]),
         "validation": [
             *(f"### {name.capitalize()}\n\n{as_markdown(table)}" for name, table in problems(card.data_report).items()),
             f"### Statistics\n\n{as_markdown(statistics(card))}",
@@ -131,14 +132,24 @@ def summary(card: ModelCard) -> str:
     return (
         f"{'every check of the gate holds' if verdict.passed else verdict.reason}. Accuracy "
         f"{percent(evaluation.accuracy)} (95% interval {span(evaluation.interval)}): "
-        f"{evaluation.correct:,} of {evaluation.count:,} test images."
+        f"{evaluation.correct:,} of {evaluation.count:,} test images.{_loss(card)}"
     )
+
+
+def _loss(card: ModelCard) -> str:
+    """That a model which passed is less accurate than the champion, if it is."""
+    if not card.verdict.passed or card.champion is None:
+        return ""
+    points = 100 * (card.champion.evaluation.accuracy - card.evaluation.accuracy)
+    return f" That is {points:.2f} points less than the champion, which the gate allows." if points > 0 else ""
 
 
 def _galleries(card: ModelCard) -> Galleries:
     """All images of a report, at a scale at which they fit the page."""
     changes = card.champion.changes if card.champion else None
-    groups = [changes.lost if changes else [], changes.gained if changes else [], card.mistakes]
+    shown = {example.index for example in changes.lost} if changes else set()
+    others = [example for example in card.mistakes if example.index not in shown][:MISTAKES]
+    groups = [changes.lost if changes else [], changes.gained if changes else [], others]
     lines = [[card.readings(example) for example in group] for group in groups]
     small = thumbnails([example.image for group in groups for example in group])
     wide = iter(thumbnails([sample.images for sample in card.samples], budget=60_000))

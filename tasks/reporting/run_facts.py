@@ -34,7 +34,7 @@ def run_facts(manifest: Manifest, smoke_test: SmokeTest, *, version: int | None,
         "Throughput": f"{smoke_test.throughput:,.0f} images/s, in batches",
         "Machine": f"{system} on {machine.get('processor')}, {machine.get('cores')} cores",
         "Libraries": ", ".join(f"{name} {machine[name]}" for name in LIBRARIES if name in machine),
-        "Code": f"{_code(manifest)} (equal for equal code of all steps)",
+        "Code": f"{_code(manifest)} (runs of the same code have the same)",
     }
 
 

@@ -8,10 +8,11 @@ from cyclopts import App, Parameter
 from artifacts.errors import Rejected, UsageError, suggest
 from artifacts.storage.home import RUNS
 from artifacts.storage.settings import Settings
-from flows.cli.output import print_note, show_json, show_table
+from flows.cli.output import format_age, print_note, show_json, show_table
 from flows.cli.switch import Switch
+from tasks.model.recipes import changed
 from tasks.registry.registry import Registry
-from tasks.registry.versions import Promotion, PromotionKind, UnreadableVersion, Version
+from tasks.registry.versions import CHAMPION, Promotion, PromotionKind, UnreadableVersion, Version
 
 models = App(name="models", help="List the registered models, and promote, roll back or look up the champion.")
 
@@ -42,7 +43,7 @@ def show_all(*, dataset: Dataset = None, json: Switch = False) -> int:
             print_note(
                 f"the record of version {version.version} of {version.dataset} is unreadable: {version.unreadable}"
             )
-    header = ("VERSION", "DATA SET", "ALIASES", "ACCURACY", "RECIPE", "GATE", "CREATED (UTC)", "RUN")
+    header = ("VERSION", "DATA SET", "STATE", "ACCURACY", "RECIPE", "AGE")
     if not versions:
         print_note("no versions yet; digitflow train registers the first")
     show_table([header, *map(_listed, versions)])
@@ -50,14 +51,15 @@ def show_all(*, dataset: Dataset = None, json: Switch = False) -> int:
 
 
 def _listed(version: Version | UnreadableVersion) -> tuple[str, ...]:
+    states, measured = ["champion"] * (CHAMPION in version.aliases), ("", "")
     if isinstance(version, UnreadableVersion):
-        measured, verdict, run = ("", ""), "unreadable", ""
+        states.append("unreadable")
     else:
-        measured = f"{version.accuracy:.2%}", f"{version.recipe}, seed {version.seed}"
-        verdict, run = "passed" if version.passed else "rejected", version.run
-        verdict += ", learned from withdrawn data" * bool(version.withdrawn)
-    place = str(version.version), version.dataset, ", ".join(version.aliases)
-    return *place, *measured, verdict, f"{version.created:%Y-%m-%d %H:%M}", run
+        is_changed = " (changed)" * bool(changed(version.recipe, version.dataset, version.hyperparameters))
+        measured = f"{version.accuracy:.2%}", f"{version.recipe}{is_changed}, seed {version.seed}"
+        states += ["rejected"] * (not version.passed) + ["learned from withdrawn data"] * bool(version.withdrawn)
+    age = format_age((datetime.now(UTC) - version.created).total_seconds())
+    return str(version.version), version.dataset, ", ".join(states) or "passed", *measured, age
 
 
 @models.command

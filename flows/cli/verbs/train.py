@@ -1,6 +1,7 @@
 """The verbs `train` and `explain-cache`: train a model and promote it if it passes, and preview what that computes."""
 
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
@@ -74,25 +75,26 @@ def _train(parameters: dict[str, Any], or_sample: bool, json: bool, *, verbose: 
         parameters |= {"dataset": SAMPLE}
         plan = Plan.of(**parameters, settings=settings)
     try:
-        for warning in check_own_data(plan, settings, is_cache_refreshed()):
-            print_note(f"warning: {warning}")
+        warnings = check_own_data(plan, settings, is_cache_refreshed())
     except InvalidData as error:
         if json:
             show_json({"error": str(error), "report": error.report})
         raise
+    for warning in warnings:
+        print_note(f"warning: {warning}")
     outcome = _run(plan, parameters, settings, verbose)
     outcome.seconds = round(time.monotonic() - started, 2)
-    return _show(outcome, json)
+    return _show(outcome, json, warnings)
 
 
-def _show(outcome: "Outcome | Stopped", as_json: bool) -> int:
-    """Print how a run ended; returns the exit status."""
+def _show(outcome: "Outcome | Stopped", as_json: bool, told: Sequence[str] = ()) -> int:
+    """Print how a run ended, but not the warnings that were told before it; returns the exit status."""
     from flows.publication.outcome import Stopped
 
     if isinstance(outcome, Stopped):
         show_stopped(outcome, as_json)
         return 0
-    show_outcome(outcome, as_json)
+    show_outcome(outcome, as_json, told)
     return 0 if outcome.gate.passed else Rejected.exit_code
 
 

@@ -33,6 +33,29 @@ def test_wrong_command_line(arguments: list[str], words: list[str], home: Path) 
     assert not home.exists()
 
 
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("models promote 9", "models promote needs --reason"),
+        ("verify", "verify needs RUN"),
+        ("train --epochs", "--epochs needs a value"),
+        ("models show x", "VERSION is 'x', not a whole number"),
+        ("train --seed 1.5", "--seed is '1.5', not a whole number"),
+        ("experiment --seeds 1.5", "--seeds is '1.5', not a whole number"),
+        ("train --min-accuracy high", "--min-accuracy is 'high', not a number"),
+        ("models history --at yesterday", "--at is 'yesterday', not a date and time such as"),
+        ("cache prune --max-size lots", "--max-size is 'lots', not a size such as 2GB"),
+        ("cache prun", "nothing takes 'prun'; did you mean 'prune'? See --help"),
+        ("data evict x", "nothing takes 'evict' 'x'; choose from: 'check', 'add'"),
+    ],
+)
+def test_what_is_wrong(line: str, words: str, call: Callable[..., Called], home: Path) -> None:
+    """The error names the option as the help does, the value, and what is asked for, and no value is guessed."""
+    called = call(*line.split())
+    assert (called.status, called.stdout) == (2, "") and called.stderr.startswith(f"digitflow: {words}")
+    assert called.stderr.count("\n") == 1 and not home.exists()
+
+
 def test_unknown_verb(home: Path) -> None:
     """The error about an unknown verb suggests a known one."""
     assert_refused(digitflow("trian"), 2, "trian", "train")

@@ -11,7 +11,15 @@ from tasks.evaluation.checks import apply_gate
 from tasks.evaluation.gate import Baseline, Gate, SmokeTest
 from tasks.evaluation.metrics import calibration_error, measure, reliability_bins
 from tasks.reporting.figures import Figures, draw_figures
-from tasks.reporting.model_card import Champion, ModelCard, changed_sides, class_samples, worst_mistakes
+from tasks.reporting.model_card import (
+    CHANGED,
+    MISTAKES,
+    Champion,
+    ModelCard,
+    changed_sides,
+    class_samples,
+    worst_mistakes,
+)
 from tasks.reporting.page import report_html, report_markdown
 from tasks.reporting.run_facts import MARK
 from tasks.reporting.svg import Figure
@@ -129,6 +137,21 @@ def test_champion_comes_first(champion: bool) -> None:
     assert sections == linked and (sections[0] == "champion") == champion
     assert ("Now wrong: 4 images" in page) == champion and ("Now right: 0 images" in page) == champion
     assert champion or "champion" not in page.replace("no champion yet", "").replace("No champion yet", "")
+
+
+def test_no_image_is_shown_twice() -> None:
+    """An image that the champion alone reads rightly is not among the other mistakes; the rest of them is shown."""
+    card, figures = run(errors=30)
+    page = report_html(card, figures)
+    shown = re.findall(r"test image (\d+)", page)
+    assert len(shown) == len(set(shown)) == CHANGED + MISTAKES
+
+
+@pytest.mark.parametrize(("errors", "said"), [(4, True), (0, False)])
+def test_a_loss_that_the_gate_allows_is_said(errors: int, said: bool) -> None:
+    """A model that passed and is less accurate than the champion says by how much."""
+    page = report_html(*run(errors=errors))
+    assert "Passed" in page and ("That is 10.00 points less than the champion, which the gate allows." in page) == said
 
 
 def test_tiles_have_one_unit() -> None:

@@ -52,6 +52,14 @@ def test_history_at(registry: Registry) -> None:
     assert_refused(digitflow(*HISTORY, "--at", "soon"), 2, "--at", "soon")
 
 
+def test_list(registry: Registry) -> None:
+    """Each version has a row that fits into 80 columns: its state, accuracy, recipe and age, the latest first."""
+    head, second, first = digitflow("models").stdout.splitlines()
+    assert head.split() == ["VERSION", "DATA", "SET", "STATE", "ACCURACY", "RECIPE", "AGE"]
+    assert second.split()[:3] == ["2", "digits", "champion"] and first.split()[:3] == ["1", "digits", "passed"]
+    assert "seed" in first and first.endswith(" ago") and max(map(len, (head, second, first))) <= 80
+
+
 def test_show(registry: Registry) -> None:
     """`show` prints what the gate held a version against, and how many models its test images have judged."""
     run = digitflow("models", "show", "1")
