@@ -65,7 +65,7 @@ def test_kill(training: subprocess.Popen[str], folder: Path) -> None:
     assert eventually(lambda: not processes_of(folder / "home"), 15)
 
 
-@pytest.mark.parametrize("names", [("HTTP_PROXY", "HTTPS_PROXY"), ("http_proxy", "all_proxy"), ("ALL_PROXY",)])
+@pytest.mark.parametrize("names", [("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "all_proxy"), ("ALL_PROXY",)])
 def test_own_server_is_reached_without_a_proxy(names: tuple[str, ...], digits_folder: Path) -> None:
     """A proxy of the environment, even one that does not answer, is not asked for what is on this machine."""
     proxies = {name: f"{'socks5' if name == 'ALL_PROXY' else 'http'}://127.0.0.1:9" for name in names}

@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from PIL import Image
 
 from tests.command import COMMAND, digitflow, environment
 from tests.conftest import serve
+from tests.flows.cli.conftest import Called
 
 pytestmark = pytest.mark.prefect
 
@@ -72,24 +74,24 @@ def test_list_on_stdin(folder: Path) -> None:
     assert empty.returncode == 2 and "is empty" in empty.stderr
 
 
-def test_several_and_unsure(images: np.ndarray, tmp_path: Path) -> None:
+def test_several_and_unsure(images: np.ndarray, tmp_path: Path, call: Callable[..., Called]) -> None:
     """Two digits are an error, or with --several a row each, from left to right; a row says where it is unsure."""
     pair = np.pad(np.kron(np.hstack([images[0], images[9]]), np.ones((5, 5), np.uint8)), 20)
     Image.fromarray(255 - pair).save(tmp_path / "two.png")
-    done = digitflow("predict", tmp_path / "two.png")
-    assert done.returncode == 1 and "2 separate shapes" in done.stdout and "--several" in done.stdout
+    done = call("predict", tmp_path / "two.png")
+    assert done.status == 1 and "2 separate shapes" in done.stdout and "--several" in done.stdout
     for limit, is_unsure in (("0", False), ("1", True)):
-        done = digitflow("predict", tmp_path / "two.png", "--several", "--unsure-below", limit, "--json")
+        done = call("predict", tmp_path / "two.png", "--several", "--unsure-below", limit, "--json")
         rows = json.loads(done.stdout)
         assert [(row["shape"], row["label"], row["unsure"]) for row in rows] == [(1, 0, is_unsure), (2, 1, is_unsure)]
-    table = digitflow("predict", tmp_path / "two.png", "--several", "--unsure-below", "1").stdout
+    table = call("predict", tmp_path / "two.png", "--several", "--unsure-below", "1").stdout
     assert table.count("unsure (") == 2
-    done = digitflow("predict", tmp_path, "--several", "--unsure-below", "1", "--output", tmp_path / "t.csv")
-    assert done.returncode == 0 and (tmp_path / "t.csv").read_text().count("true") == 2, done.stderr
-    assert digitflow("predict", tmp_path / "two.png", "--unsure-below", "80").returncode == 2
+    done = call("predict", tmp_path, "--several", "--unsure-below", "1", "--output", tmp_path / "t.csv")
+    assert done.status == 0 and (tmp_path / "t.csv").read_text().count("true") == 2, done.stderr
+    assert call("predict", tmp_path / "two.png", "--unsure-below", "80").status == 2
 
 
-def test_unusable_requests(tmp_path: Path) -> None:
+def test_unusable_requests(tmp_path: Path, call: Callable[..., Called], monkeypatch: pytest.MonkeyPatch) -> None:
     """No image, no such file, model or table, no home with a champion: exit status 2 and one line that says so."""
     Image.new("L", (30, 30)).save(picture := tmp_path / "picture.png")
     for arguments, why in (
@@ -99,10 +101,11 @@ def test_unusable_requests(tmp_path: Path) -> None:
         (["predict", "x.png", "--output", "x.txt"], "names no table"),
         (["predict", "x.png", "y.png", "--output", "x.csv"], "give one folder"),
     ):
-        done = digitflow(*arguments)
-        assert (done.returncode, done.stdout) == (2, "") and why in done.stderr and done.stderr.count("\n") == 1
-    done = digitflow("predict", picture, DIGITFLOW_HOME=str(tmp_path / "new"))
-    assert done.returncode == 2 and "no champion" in done.stderr
+        done = call(*arguments)
+        assert (done.status, done.stdout) == (2, "") and why in done.stderr and done.stderr.count("\n") == 1
+    monkeypatch.setenv("DIGITFLOW_HOME", str(tmp_path / "new"))
+    done = call("predict", picture)
+    assert done.status == 2 and "no champion" in done.stderr
 
 
 KILLED = """
