@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from prefect import flow, runtime
@@ -35,6 +36,7 @@ from tasks.prefect_tasks import keep_plain
 from tasks.registry.mlflow_client import Tracking
 from tasks.registry.mlflow_runs import LoggedVariant, log_experiment
 from tasks.registry.registry import Registry
+from tasks.reporting.run_facts import experiment_facts, insert_facts
 
 FINALISTS = 3
 """Hyperparameters of a search that are tried with every seed."""
@@ -141,14 +143,14 @@ def _compare(
             else:
                 rows = _run_variants(_variants(plan, variants), range(plan.seed, plan.seed + seeds), trials)
         best = _best(rows)
-        page, markdown = _publish(plan, rows, run, settings)
+        page, markdown = _publish(plan, rows, run, trials, settings=settings)
         run.finish("compared")
     return Experiment(
         dataset=plan.source.name,
         recipe=plan.recipe,
         variants=[_as_json(row) for row in ranked(rows)],
         winner=best.name,
-        lead=describe_lead(ranked(rows)),
+        lead=describe_lead(ranked(rows), AS_IS),
         hyperparameters=best.hyperparameters,
         computed=trials.computed,
         cached=trials.cached,
@@ -218,23 +220,26 @@ def _best(rows: Sequence[Row]) -> Row:
     return best
 
 
-def _publish(plan: Plan, rows: Sequence[Row], run: Run, settings: Settings) -> tuple[str, str]:
+def _publish(plan: Plan, rows: Sequence[Row], run: Run, trials: Trials, *, settings: Settings) -> tuple[str, str]:
     """Export the comparison, and log it once in MLflow. Returns the path of its page, and the page as Markdown."""
     store = settings.artifacts
     kept = store.put_json([row.model_dump(mode="json") for row in rows])
     title = f"{plan.source.name}, recipe {plan.recipe}: {len(rows)} variants"
     reported = compare(title, kept, store)
     name = f"{EXPERIMENTS}/{slug(plan.source.name)}-{plan.recipe}-{kept.sha256[:12]}"
-    if not (store.home / name / "report.html").exists():
+    if not (store.home / name / "variants.json").exists():
         variants = [_logged(plan, row) for row in rows]
-        page, lead = store.path(reported.html).read_bytes(), describe_lead(ranked(rows))
+        page, lead = store.path(reported.html).read_bytes(), describe_lead(ranked(rows), AS_IS)
         about = f"The best on held-out training images: **{_best(rows).name}**{f', {lead}' if lead else ''}."
         tracking, source = Tracking(settings.home), "flows/experiments.py"
         log_experiment(tracking, title, variants, page, source=source, about=about)
     run.export(kept, f"{name}/variants.json")
     markdown: str = store.get_json(reported.markdown)["experiment"]
     create_markdown_artifact(key="experiment", markdown=markdown, description=title)
-    return str(run.export(reported.html, f"{name}/report.html")), markdown
+    seconds = (datetime.now(UTC) - run.manifest.started).total_seconds()
+    facts = experiment_facts(run.manifest, computed=trials.computed, cached=trials.cached, seconds=seconds)
+    page = insert_facts(store.path(reported.html).read_bytes(), facts)
+    return str(run.write(page, "html", f"{run.folder}/report.html")), markdown
 
 
 def _logged(plan: Plan, row: Row) -> LoggedVariant:

@@ -3,6 +3,7 @@
 from artifacts.storage.store import Ref, Store
 from tasks.caching import step
 from tasks.experiments.comparison import Row, describe_lead, ranked
+from tasks.experiments.variants import AS_IS
 from tasks.reporting.comparison_page import VariantSummary, comparison_html, comparison_markdown
 from tasks.reporting.report import Reported
 
@@ -13,7 +14,7 @@ def compare(title: str, rows: Ref, store: Store) -> Reported:
     order = ranked([Row.model_validate(row) for row in store.get_json(rows)])
     variants = [_summary(row) for row in order]
     return Reported(
-        html=store.put_bytes(comparison_html(title, variants, describe_lead(order)).encode(), "html"),
+        html=store.put_bytes(comparison_html(title, variants, describe_lead(order, AS_IS)).encode(), "html"),
         markdown=store.put_json({"experiment": comparison_markdown(title, variants)}),
     )
 

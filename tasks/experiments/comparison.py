@@ -66,16 +66,18 @@ def _half_width(values: Sequence[float]) -> float:
     return float(t.ppf(0.975, len(values) - 1)) * stdev(values) / math.sqrt(len(values))
 
 
-def describe_lead(rows: Sequence[Row]) -> str:
-    """Whether the best of ranked rows is told from the next, by the 95% interval of their difference over the seeds
-    that both were trained with; "" if there is no next.
+def describe_lead(rows: Sequence[Row], reference: str) -> str:
+    """Whether the best of ranked rows is told from the next, and from the one called `reference`, by the 95% intervals
+    of their differences over the seeds that both were trained with; "" if there is no next.
 
     The interval does not know that the best was chosen among many, so it flatters.
     """
     scored = [row for row in rows if not row.failure]
-    if len(scored) < 2:
-        return ""
-    best, second = scored[:2]
+    others = [row for place, row in enumerate(scored) if place == 1 or (place and row.name == reference)]
+    return "; ".join(_describe_gap(scored[0], other) for other in others)
+
+
+def _describe_gap(best: Row, second: Row) -> str:
     shared = best.trials.keys() & second.trials.keys()
     gaps = [(best.trials[seed].accuracy or 0) - (second.trials[seed].accuracy or 0) for seed in sorted(shared)]
     if len(gaps) < 2:
