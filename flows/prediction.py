@@ -8,6 +8,7 @@ from pydantic import Field
 from artifacts.storage.remote import refuse_password
 from artifacts.storage.settings import Settings
 from flows.publication.announcements import announce_drift
+from flows.publication.prefect_page import rename_flow_run
 from tasks.monitoring.watch import Watch
 from tasks.prediction.classifier import ensure_weights
 from tasks.prediction.predict import count_predicted, predict
@@ -53,6 +54,7 @@ def prediction(
             predict(shard, candidate, limit, several=several, workspace=workspace, store=store) for shard in shards
         ]
     table = write_table((shard.predictions for shard in predicted), version, output, store, unsure_below)
+    rename_flow_run(f"{table.dataset} v{table.model}: {table.images:,} images")
     count_predicted(predicted, version, Watch(settings, announce_drift), store)
     return table
 

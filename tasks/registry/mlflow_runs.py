@@ -34,11 +34,17 @@ class LoggedVariant(NamedTuple):
     failure: str = ""
 
 
+def _short_name(candidate: Candidate) -> str:
+    """What MLflow's list calls a run: it cuts long names, and shows no metric until a person asks for one."""
+    words = candidate.run.split("-", 2)[-1]  # without date and time, which have a column
+    return f"{candidate.recipe} {100 * candidate.accuracy:.2f}% {words}"
+
+
 def log_candidate(tracking: Tracking, candidate: Candidate, package: Package, store: Store) -> str:
     """Log a run with parameters, metrics, data sets, tags, model, weights and files; returns its id."""
     now = _milliseconds()
     started = int(package.started.timestamp() * 1000) if package.started else now
-    run: str = tracking.client.create_run(tracking.experiment, started, run_name=candidate.run).info.run_id
+    run: str = tracking.client.create_run(tracking.experiment, started, run_name=_short_name(candidate)).info.run_id
 
     from mlflow.entities import Metric, Param, RunTag  # after the client has set MLflow's environment
 

@@ -39,6 +39,7 @@ def test_log_candidate(registry: Registry, home: Path) -> None:
 def test_run_page(registry: Registry) -> None:
     """MLflow's page has of a run: all metrics, source and commit, start, the data set that it read, and its model."""
     run = registry.tracking.client.get_run(registry.find(1).mlflow_run)
+    assert run.info.run_name.startswith("tutorial 90.00% ")
     assert {"test_accuracy": 0.9, "test_loss": 0.5, "fit_seconds": 1.5}.items() <= run.data.metrics.items()
     assert run.data.tags["mlflow.source.name"] == "flows/training.py"
     assert run.data.tags["mlflow.source.git.commit"] == "ab" * 20

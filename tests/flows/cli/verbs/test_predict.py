@@ -125,8 +125,10 @@ prediction(*sys.argv[1:])
 
 def test_killed(folder: Path, tmp_path: Path, used: Path) -> None:
     """Killed in its third shard, a run leaves no table. The next computes the missing shards; its table, Parquet or
-    CSV, over HTTP too, has each image once, bad ones too, with the version of the model."""
+    CSV, over HTTP too, has each image once, bad ones too, with the version of the model. Prefect's page says what was
+    read."""
     import pandas as pd
+    from prefect.client.orchestration import get_client
 
     output, records = tmp_path / "tables" / "p.parquet", used / "records"
     before = len(list(records.iterdir()))
@@ -136,6 +138,8 @@ def test_killed(folder: Path, tmp_path: Path, used: Path) -> None:
     done = digitflow("predict", folder, "--output", output, "--json")
     assert done.returncode == 1 and json.loads(done.stdout)["images"] == 64, done.stderr
     assert len(list(records.iterdir())) == before + 4
+    with get_client(sync_client=True) as client:
+        assert any(run.name.startswith("mnist-sample v1: 64 images (") for run in client.read_flow_runs())
     table = pd.read_parquet(output)
     names = [f"{i}.npy[{j}]" for i in range(3) for j in range(20)] + ["0.png", "1.png", "2.png", "bad.png"]
     assert table.image.tolist() == names and set(table.model) == {1} and set(table.dataset) == {"mnist-sample"}
