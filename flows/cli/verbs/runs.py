@@ -13,8 +13,9 @@ from flows.cli.prefect_server import ask_server
 from flows.cli.switch import Switch
 
 JSON_FIELDS = {"run", "dataset", "recipe", "seed", "accuracy", "started", "ended", "error"}
-UNSTARTED = ("Late", "Pending", "Submitting", "AwaitingConcurrencySlot", "Crashed", "Failed", "Cancelled", "Cancelling")
-"""The states, as Prefect names them, of a run that should have started and has not."""
+DELAYED = ("Late", "Pending", "Submitting", "AwaitingConcurrencySlot", "Cancelling")
+ENDED = ("Crashed", "Failed", "Cancelled")
+"""The states, as Prefect names them, of a run that should have started and has not, or never will."""
 
 
 def runs(*, json: Switch = False) -> int:
@@ -60,27 +61,31 @@ def _never_started() -> list[dict[str, Any]]:
     wanted = {
         "tags": {"all_": ["digitflow"]},
         "start_time": {"is_null_": True},
-        "state": {"name": {"any_": UNSTARTED}},
+        "state": {"name": {"any_": (*DELAYED, *ENDED)}},
     }
     body = {"flow_runs": wanted, "sort": "EXPECTED_START_TIME_DESC"}
     found = ask_server(url, "flow_runs/filter", body)[1]
     if not isinstance(found, list):
         print_note(f"{hide_passwords(url)} does not answer as Prefect does; runs that never started are not listed")
         return []
-    return [
-        {
-            "run": run["name"],
-            "dataset": str(run["parameters"].get("dataset") or ""),
-            "recipe": str(run["parameters"].get("recipe") or ""),
-            "seed": run["parameters"].get("seed"),
-            "accuracy": None,
-            "started": None,
-            "ended": run["state"]["timestamp"],
-            "error": run["state"]["message"] or None,
-            "verdict": f"never started, {run['state']['name']}",
-        }
-        for run in found
-    ]
+    return [_unstarted(run["name"], run["parameters"], **run["state"]) for run in found]
+
+
+def _unstarted(
+    run: str, parameters: dict[str, Any], *, name: str, message: str, timestamp: str, **_: Any
+) -> dict[str, Any]:
+    """A run without a manifest, by its name, its parameters and its state."""
+    return {
+        "run": run,
+        "dataset": str(parameters.get("dataset") or ""),
+        "recipe": str(parameters.get("recipe") or ""),
+        "seed": parameters.get("seed"),
+        "accuracy": None,
+        "started": None,
+        "ended": timestamp,
+        "error": message or None,
+        "verdict": f"{'never started' if name in ENDED else 'not started yet'}, {name}",
+    }
 
 
 def verify(run: str, *, json: Switch = False) -> int:

@@ -66,3 +66,13 @@ def test_unknown_run(call: Callable[..., Called], exported: Ref) -> None:
     for name, words in (("third", "none"), ("2026", "20260101-first")):
         called = call("verify", name)
         assert (called.status, called.stdout) == (2, "") and words in called.stderr
+
+
+def test_server_that_does_not_answer(
+    call: Callable[..., Called], exported: Ref, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the named server does not answer, the runs of this home are listed, and a line says what is missing."""
+    monkeypatch.setenv("PREFECT_API_URL", "http://ann:secret@127.0.0.1:9/api")
+    called = call("runs", "--json")
+    assert len(json.loads(called.stdout)) == 2 and called.status == 0
+    assert "runs that never started are not listed" in called.stderr and "secret" not in called.stderr
