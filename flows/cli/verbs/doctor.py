@@ -7,7 +7,7 @@ from flows.cli.switch import Switch
 def doctor(*, json: Switch = False) -> int:
     """Check in seconds what surrounds the pipeline: packages, disk, network, server, worker, schedules and registry.
 
-    The exit status is 1 if there is a problem. A note needs nothing to be done.
+    The exit status is 1 if there is a problem. With a note, runs work all the same.
 
     Parameters
     ----------

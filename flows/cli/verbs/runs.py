@@ -58,17 +58,13 @@ def _never_started() -> list[dict[str, Any]]:
     url = os.environ.get("PREFECT_API_URL")
     if not url:
         return []
-    wanted = {
-        "tags": {"all_": ["digitflow"]},
-        "start_time": {"is_null_": True},
-        "state": {"name": {"any_": (*DELAYED, *ENDED)}},
-    }
+    wanted = {"tags": {"all_": ["digitflow"]}, "state": {"name": {"any_": (*DELAYED, *ENDED)}}}
     body = {"flow_runs": wanted, "sort": "EXPECTED_START_TIME_DESC"}
     found = ask_server(url, "flow_runs/filter", body)[1]
     if not isinstance(found, list):
         print_note(f"{hide_passwords(url)} does not answer as Prefect does; runs that never started are not listed")
         return []
-    return [_unstarted(run["name"], run["parameters"], **run["state"]) for run in found]
+    return [_unstarted(run["name"], run["parameters"], **run["state"]) for run in found if not run["run_count"]]
 
 
 def _unstarted(
