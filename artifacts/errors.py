@@ -111,6 +111,7 @@ _OF_PYDANTIC = {
     "a valid number, unable to parse string as a number": "a number",
     "a valid number": "a number",
     "a valid tuple": "a list",
+    "Tuple should have at least 1 item after validation, not 0": "should have a value",
     "greater than or equal to": "at least",
     "less than or equal to": "at most",
     "greater than": "more than",

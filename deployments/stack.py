@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from artifacts.errors import DigitflowError, UsageError
 from artifacts.storage.settings import Settings
@@ -24,6 +25,8 @@ from flows.cli.prefect_server import await_server, owner_of_port
 
 FOLDER = Path(__file__).parent
 DEFAULT_PORT = 4200
+STOPPED = ("STOPPED", "EXITED", "FATAL")
+"""The states, as the supervisor names them, of a program that it does not start again by itself."""
 SQLITE = "sqlite+aiosqlite:///prefect.db"
 """In the server's working folder."""
 
@@ -43,6 +46,8 @@ class Stack:
         if self._is_running():
             running = Stack(self.home, self._running_port())
             elsewhere = f", not on port {self.port}: make down stops it" if running.port != self.port else ""
+            if started := running.start_stopped():
+                return f"started what had stopped: {', '.join(started)}; the server runs on {running.page}{elsewhere}"
             return f"the server already runs on {running.page}{elsewhere}; next: {running.make('deploy')}"
         self._require_free_port()
         for folder in (self.home / "logs", self.home / "server"):
@@ -55,6 +60,17 @@ class Stack:
         self._call("supervisord")
         await_server(self.url)
         return f"the server runs on {self.page}, and a worker beside it; next: {self.make('deploy')}"
+
+    def start_stopped(self) -> list[str]:
+        """Start the programs that do not run although their supervisor does; returns their names. Raises
+        DigitflowError.
+        """
+        listed = self._run("supervisorctl", "status", capture_output=True, text=True).stdout
+        states = dict(line.split()[:2] for line in listed.splitlines() if len(line.split()) > 1)
+        stopped = [program for program, state in states.items() if state in STOPPED]
+        if stopped:
+            self._call("supervisorctl", "start", *stopped)
+        return stopped
 
     def down(self) -> str:
         """Stop the worker first, so that its runs can still report to the server. Raises DigitflowError."""
@@ -107,6 +123,12 @@ class Stack:
         return False
 
     def _call(self, program: str, *arguments: str) -> None:
+        """Run a program of the supervisor. Raises DigitflowError if it fails."""
+        done = self._run(program, *arguments)
+        if done.returncode:
+            raise DigitflowError(f"{program} ended with {done.returncode}; see {self.home}/logs/supervisord.log")
+
+    def _run(self, program: str, *arguments: str, **options: Any) -> "subprocess.CompletedProcess[Any]":
         """Run a program of the supervisor in the folder of the logs."""
         environment = os.environ | {
             "DIGITFLOW_HOME": str(self.home),
@@ -118,9 +140,7 @@ class Stack:
         environment.setdefault("PREFECT_API_DATABASE_CONNECTION_URL", SQLITE)
         command = [sys.executable, "-m", f"supervisor.{program}", "--configuration", str(FOLDER / "supervisord.conf")]
         logs = self.home / "logs"
-        done = subprocess.run([*command, *arguments], cwd=logs, env=environment, check=False)  # noqa: S603
-        if done.returncode:
-            raise DigitflowError(f"{program} ended with {done.returncode}; see {logs}/supervisord.log")
+        return subprocess.run([*command, *arguments], cwd=logs, env=environment, check=False, **options)  # noqa: S603
 
 
 def port() -> int:

@@ -127,6 +127,8 @@ def locate(dataset: str, settings: Settings, name: str = "") -> tuple[Source, Mi
 
     `name` is what people's own data are called; by default, as their folder.
     """
+    if not dataset.strip():
+        raise UsageError("the data set has no name; give one, or the path of your data")
     if dataset == SAMPLE or dataset in SOURCES:
         if name and name != dataset:
             raise UsageError(f"the data set {dataset} has its name; give --dataset-name with a path only")

@@ -20,6 +20,12 @@ from artifacts.storage.store import Kind, Ref, Store, references
 REPORT_KINDS = frozenset({"json", "html", "weights.h5"})
 """The kinds of a run's report, verdict and model. Arrays are not among them: a run can compute them again."""
 
+INTERRUPTIONS: dict[type[BaseException], str] = {
+    KeyboardInterrupt: "by Ctrl-C",
+    SystemExit: "its process was told to end",  # Prefect makes a SystemExit of the signal
+}
+"""What the exceptions that end a run from outside are called."""
+
 _current: ContextVar["Run | None"] = ContextVar("run", default=None)
 
 
@@ -120,7 +126,8 @@ class Run:
                 yield run
         except BaseException as error:
             is_interrupted = not isinstance(error, Exception)  # by Ctrl-C, or suspended until a person answers
-            run.finish("interrupted" if is_interrupted else "failed", error=str(error) or type(error).__name__)
+            words = INTERRUPTIONS.get(type(error)) or str(error) or type(error).__name__
+            run.finish("interrupted" if is_interrupted else "failed", error=words)
             raise
         finally:
             _current.reset(token)

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 from uuid import uuid4
 
 from artifacts.errors import DigitflowError, UsageError, hide_passwords
@@ -25,12 +24,15 @@ def open_url(url: str) -> tuple[Any, str]:
 
 
 def refuse_password(url: str) -> None:
-    """Raise UsageError if a URL has a password: what is asked of a flow stays in Prefect's database."""
-    if hide_passwords(url) != url and urlsplit(url).password:
-        raise UsageError(
-            f"{hide_passwords(url)} was given with a password, and a run keeps what it was asked for; "
-            "put the password into ~/.netrc or the environment"
-        )
+    """Raise UsageError if a URL has a password or a web user: what is asked of a flow stays in Prefect's database."""
+    for part in url.split("::"):
+        scheme, _, rest = part.rpartition("://")
+        user, has_user, _ = rest.partition("/")[0].rpartition("@")
+        if scheme and has_user and (":" in user or scheme in ("http", "https")):
+            raise UsageError(
+                f"{hide_passwords(url)} was given with a password, and a run keeps what it was asked for; "
+                "put the password into ~/.netrc or the environment"
+            )
 
 
 @dataclass(frozen=True)

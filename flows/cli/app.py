@@ -6,7 +6,7 @@ import sys
 import threading
 import warnings
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from cyclopts import (
@@ -43,6 +43,8 @@ WANTED: dict[Any, str] = {
     int: "a whole number",
     float: "a number",
     ByteSize: "a size such as 2GB",
+    timedelta: "a time such as 12h or 30d",
+    bool: "true or false",
     datetime: "a date and time such as 2026-11-24T12:00",
 }
 """What a value of a type is called in messages."""
@@ -179,7 +181,7 @@ def _describe(error: CycloptsError) -> str:
     if isinstance(error, MissingArgumentError) and argument.token_count()[0] == 1:
         return f"{error.keyword or ' '.join(error.command_chain or ())} needs {'a value' if error.keyword else name}"
     if isinstance(error, CoercionError) and error.token and error.target_type in WANTED:
-        return f"{name} is {error.token.value!r}, not {WANTED[error.target_type]}"
+        return f"{error.token.keyword or name} is {error.token.value!r}, not {WANTED[error.target_type]}"
     return str(error)
 
 

@@ -55,7 +55,7 @@ def format_age(seconds: float) -> str:
     for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
         if seconds >= length:
             return f"{seconds / length:.0f} {unit} ago"
-    return f"{seconds:.0f} s ago"
+    return f"{max(0, seconds):.0f} s ago"  # clocks may differ
 
 
 def show_outcome(outcome: "Outcome", as_json: bool, told: Sequence[str] = ()) -> None:

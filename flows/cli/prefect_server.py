@@ -123,13 +123,18 @@ def temporary_server(home: Path) -> Iterator[Server]:
 
 def is_server_configured() -> bool:
     """Whether the user has named a Prefect server, by environment, profile or settings file."""
-    if os.environ.get("PREFECT_API_URL"):
-        return True
+    return bool(configured_url())
+
+
+def configured_url() -> str:
+    """The URL of the Prefect server that the user has named, by environment, profile or settings file; "" if none."""
+    if url := os.environ.get("PREFECT_API_URL"):
+        return url
     if not _has_settings_file():
-        return False
+        return ""
     from prefect.settings import PREFECT_API_URL
 
-    return bool(PREFECT_API_URL.value())
+    return str(PREFECT_API_URL.value() or "")
 
 
 def is_cache_refreshed() -> bool:
@@ -204,9 +209,11 @@ def ask_server(url: str, what: str, body: Any = None) -> tuple[int, Any]:
 
     password = os.environ.get("PREFECT_API_AUTH_STRING", "")
     auth = httpx.BasicAuth(*password.split(":", 1)) if ":" in password else None
+    key = os.environ.get("PREFECT_API_KEY")
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
     method = "GET" if body is None else "POST"
     try:
-        answer = httpx.request(method, f"{url}/{what}", json=body, timeout=5, auth=auth)
+        answer = httpx.request(method, f"{url.rstrip('/')}/{what}", json=body, timeout=5, auth=auth, headers=headers)
     except (httpx.HTTPError, httpx.InvalidURL):
         return 0, None
     try:

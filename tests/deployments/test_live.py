@@ -143,7 +143,7 @@ def test_runs_pile_up(live: Live, tmp_path: Path) -> None:
         assert not live.prefect("deployment", "run", "retraining/nightly").returncode
     assert eventually(lambda: len(piled()) == 4), live.log("server")
     assert eventually(lambda: live.notifications("prefect.flow-run.Late")), "nobody is told that no worker runs"
-    live.supervise("start", "worker")
+    assert "started what had stopped: worker" in live.run("make", "up").stdout
     endings = sorted(map(ending_of, piled()))
     steps = Counter(step.name for manifest in live.manifests(11) for step in manifest.steps if not step.cached)
     assert set(steps.values()) == {1}, steps  # runs of two deployments may share the work, never repeat it

@@ -15,7 +15,7 @@ from artifacts.storage.leases import LeasedLock
 from artifacts.storage.remote import open_url
 from artifacts.storage.settings import Settings
 from flows.cli.checks.check import PATIENCE, Result
-from flows.cli.prefect_server import UNAUTHORIZED, ask_server, is_server_configured, owner_of_port
+from flows.cli.prefect_server import UNAUTHORIZED, ask_server, configured_url, is_server_configured, owner_of_port
 from tasks.data.datasets import MIRRORS, Mirrors
 
 UNKNOWN: Result = ("note", "not known: the server does not answer", "")
@@ -94,7 +94,7 @@ def check_server(_: Settings) -> Result:
     """Whether the named server answers, and has this Prefect's version."""
     if not is_server_configured():
         return "ok", "none is named; each command starts its own. To keep one: make up", ""
-    url = _url()
+    url = configured_url()
     status, theirs = ask_server(url, "admin/version")
     if status == UNAUTHORIZED:
         return "problem", f"{url} refuses us", "set PREFECT_API_AUTH_STRING"
@@ -129,7 +129,7 @@ def check_worker(_: Settings) -> Result:
     if not _answers():
         return UNKNOWN
     pool = os.environ.get("DIGITFLOW_POOL") or "local"
-    workers = ask_server(_url(), f"work_pools/{pool}/workers/filter", {})[1]
+    workers = ask_server(configured_url(), f"work_pools/{pool}/workers/filter", {})[1]
     if not isinstance(workers, list):
         return "problem", f"the server has no work pool {pool!r}", "make deploy"
     online = sum(worker.get("status") == "ONLINE" for worker in workers)
@@ -143,7 +143,7 @@ def check_schedules(_: Settings) -> Result:
         return "ok", "none without a server", ""
     if not _answers():
         return UNKNOWN
-    found = ask_server(_url(), "deployments/filter", {"deployments": {"tags": {"all_": ["digitflow"]}}})[1]
+    found = ask_server(configured_url(), "deployments/filter", {"deployments": {"tags": {"all_": ["digitflow"]}}})[1]
     if not isinstance(found, list) or not found:
         return "note", "nothing is deployed", "make deploy"
     paused = [each["name"] for each in found if each["paused"]]
@@ -165,12 +165,4 @@ def check_webhook(_: Settings) -> Result:
 
 
 def _answers() -> bool:
-    return isinstance(ask_server(_url(), "admin/version")[1], str)
-
-
-def _url() -> str:
-    if url := os.environ.get("PREFECT_API_URL"):
-        return url
-    from prefect.settings import PREFECT_API_URL
-
-    return str(PREFECT_API_URL.value())
+    return isinstance(ask_server(configured_url(), "admin/version")[1], str)

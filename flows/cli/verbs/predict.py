@@ -13,6 +13,7 @@ from cyclopts.validators import Number
 
 from artifacts.errors import UsageError
 from artifacts.storage.home import NATIVE_LOG
+from artifacts.storage.remote import refuse_password
 from artifacts.storage.settings import Settings
 from flows.cli.output import print_note, redirect_native_stderr, show_json, show_table
 from flows.cli.switch import Switch
@@ -66,6 +67,9 @@ def predict(
     """
     if not images:
         raise UsageError("no image is named; give files, folders, or - for a list on stdin")
+    for name in images:
+        if name.startswith("-") and name != "-" and not os.path.lexists(name):
+            raise UsageError(f"{name} is neither an option of predict nor a file; see digitflow predict --help")
     if output is not None:
         choices = {"model": model, "dataset": dataset, "several": several, "unsure_below": unsure_below}
         return _write_table(images, output, choices, json=json)
@@ -144,6 +148,7 @@ def _write_table(images: tuple[str, ...], output: str, choices: dict[str, Any], 
 
     for path in (images[0], output):
         require_utf8(path)
+        refuse_password(path)  # before a server could keep it
     locate_table(output)
     with posting(is_server_configured()), session(Settings.load(), verbose=False) as wait_for_server:
         from flows.prediction import prediction

@@ -1,21 +1,24 @@
 """The verbs `runs` and `verify`: list the runs, and check whether what a run left is intact."""
 
-import os
 from datetime import UTC, datetime
 from typing import Any
+
+from pydantic import AwareDatetime, BaseModel, TypeAdapter, ValidationError
 
 from artifacts.errors import hide_passwords
 from artifacts.lineage.audit import verify as verify_run
 from artifacts.lineage.manifest import Manifest, damaged_manifests, find_manifest, is_alive, manifests
 from artifacts.storage.settings import Settings
 from flows.cli.output import format_age, print_note, show_json, show_table
-from flows.cli.prefect_server import ask_server
+from flows.cli.prefect_server import ask_server, configured_url
 from flows.cli.switch import Switch
 
 JSON_FIELDS = {"run", "dataset", "recipe", "seed", "accuracy", "started", "ended", "error"}
 DELAYED = ("Late", "Pending", "Submitting", "AwaitingConcurrencySlot", "Cancelling")
 ENDED = ("Crashed", "Failed", "Cancelled")
 """The states, as Prefect names them, of a run that should have started and has not, or never will."""
+PAGE, MOST = 200, 1000
+"""Runs that Prefect's server gives at once, and the most that are asked for."""
 
 
 def runs(*, json: Switch = False) -> int:
@@ -34,7 +37,7 @@ def runs(*, json: Switch = False) -> int:
         run.model_dump(mode="json", include=JSON_FIELDS) | {"verdict": _status(run, is_alive(store, run))}
         for run in manifests(store)
     ]
-    listed = [*_never_started(), *recorded]
+    listed = sorted([*_never_started(), *recorded], key=_when, reverse=True)
     if json:
         show_json(listed)
         return 0
@@ -47,41 +50,63 @@ def runs(*, json: Switch = False) -> int:
 def _row(run: dict[str, Any]) -> tuple[str, ...]:
     accuracy = "" if run["accuracy"] is None else f"{run['accuracy']:.2%}"
     verdict = f"{run['verdict']}: {run['error']}" if run["error"] else run["verdict"]
-    age = (datetime.now(UTC) - datetime.fromisoformat(run["started"] or run["ended"])).total_seconds()
-    return run["run"], run["dataset"], run["recipe"], accuracy, verdict, format_age(age)
+    age = format_age((datetime.now(UTC) - _when(run)).total_seconds())
+    return run["run"], run["dataset"], run["recipe"], accuracy, verdict, age
+
+
+def _when(run: dict[str, Any]) -> datetime:
+    return datetime.fromisoformat(run["started"] or run["ended"])
+
+
+class _State(BaseModel):
+    name: str
+    message: str | None
+    timestamp: AwareDatetime
+
+
+class _FlowRun(BaseModel):
+    """What Prefect's server tells of a run."""
+
+    name: str
+    parameters: dict[str, Any]
+    run_count: int
+    state: _State
+
+    @property
+    def row(self) -> dict[str, Any]:
+        """A run without a manifest, as JSON."""
+        word = "never started" if self.state.name in ENDED else "not started yet"
+        return {
+            "run": self.name,
+            "dataset": hide_passwords(str(self.parameters.get("dataset") or "")),
+            "recipe": str(self.parameters.get("recipe") or ""),
+            "seed": self.parameters.get("seed"),
+            "accuracy": None,
+            "started": None,
+            "ended": self.state.timestamp.isoformat(),
+            "error": hide_passwords(self.state.message or "") or None,
+            "verdict": f"{word}, {self.state.name}",
+        }
 
 
 def _never_started() -> list[dict[str, Any]]:
     """The runs of the named server that should have started and have not, as JSON. They have no manifest, but people
     must hear of them.
     """
-    url = os.environ.get("PREFECT_API_URL")
-    if not url:
+    if not (url := configured_url()):
         return []
     wanted = {"tags": {"all_": ["digitflow"]}, "state": {"name": {"any_": (*DELAYED, *ENDED)}}}
-    body = {"flow_runs": wanted, "sort": "EXPECTED_START_TIME_DESC"}
-    found = ask_server(url, "flow_runs/filter", body)[1]
-    if not isinstance(found, list):
+    found = list[_FlowRun]()
+    try:
+        for place in range(0, MOST, PAGE):
+            body = {"flow_runs": wanted, "sort": "EXPECTED_START_TIME_DESC", "offset": place, "limit": PAGE}
+            page = TypeAdapter(list[_FlowRun]).validate_python(ask_server(url, "flow_runs/filter", body)[1])
+            found += page
+            if len(page) < PAGE:
+                break
+    except ValidationError:
         print_note(f"{hide_passwords(url)} does not answer as Prefect does; runs that never started are not listed")
-        return []
-    return [_unstarted(run["name"], run["parameters"], **run["state"]) for run in found if not run["run_count"]]
-
-
-def _unstarted(
-    run: str, parameters: dict[str, Any], *, name: str, message: str, timestamp: str, **_: Any
-) -> dict[str, Any]:
-    """A run without a manifest, by its name, its parameters and its state."""
-    return {
-        "run": run,
-        "dataset": str(parameters.get("dataset") or ""),
-        "recipe": str(parameters.get("recipe") or ""),
-        "seed": parameters.get("seed"),
-        "accuracy": None,
-        "started": None,
-        "ended": timestamp,
-        "error": message or None,
-        "verdict": f"{'never started' if name in ENDED else 'not started yet'}, {name}",
-    }
+    return [run.row for run in found if run.run_count == 0]  # a crashed run has a start time, started or not
 
 
 def verify(run: str, *, json: Switch = False) -> int:

@@ -3,6 +3,7 @@
 import contextlib
 import filecmp
 import hashlib
+import logging
 import os
 import shutil
 from collections.abc import Iterator
@@ -17,6 +18,11 @@ from tasks.data.datasets import BATCH_FORMATS
 from tasks.data.reader.files import is_system_file, walk
 from tasks.retraining.incoming.batch_formats import dataset_named_in, may_be_batch
 from tasks.retraining.incoming.notes import Note, read_note, write_note
+
+STAMPED = ("size", "mtime", "created", "LastModified", "last_modified", "Last-Modified", "ETag", "etag")
+"""What file systems tell of a file that has been replaced."""
+LONGEST_STEM = 200
+"""Bytes of a batch's name that are kept where it gets a mark, so that the whole fits into a file's name."""
 
 
 def add_batch(path: Path, home: Path, note: Note | None = None) -> Path:
@@ -62,15 +68,29 @@ def fetch_batches(url: str, home: Path) -> None:
     Raises DigitflowError if the URL cannot be read.
     """
     with inbox_lock(home):
+        failed: Exception | None = None
         try:
             files, root = open_url(url)
-            for source in sorted(files.ls(root, detail=False)):
-                if not is_system_file(_base_name(source)):
-                    _fetch_batch(files, source, home)
+            sources = sorted(files.ls(root, detail=False))
         except Exception as error:  # each file system raises its own
-            what = " ".join(str(error).split()) or type(error).__name__
-            message = f"the inbox {url} cannot be read: {what}; check DIGITFLOW_INBOX"
-            raise DigitflowError(hide_passwords(message)) from error
+            raise _unreadable(url, error) from error
+        for source in sources:
+            name = _base_name(source)
+            try:
+                if not is_system_file(name):
+                    _fetch_batch(files, source, home)
+            except Exception as error:  # one that cannot be read keeps no other from arriving
+                if _arrived_before(name, home):
+                    logging.getLogger(__name__).warning("%s arrived before and cannot be read again: %s", name, error)
+                else:
+                    failed = failed or error
+        if failed:
+            raise _unreadable(url, failed) from failed
+
+
+def _unreadable(url: str, error: Exception) -> DigitflowError:
+    what = " ".join(str(error).split()) or type(error).__name__
+    return DigitflowError(hide_passwords(f"the inbox {url} cannot be read: {what}; check DIGITFLOW_INBOX"))
 
 
 def same_batch(path: Path, home: Path) -> str | None:
@@ -119,16 +139,25 @@ def inbox_lock(home: Path) -> Iterator[None]:
 
 
 def _fetch_batch(files: Any, source: str, home: Path) -> None:
-    stamp, name = _stamp(files, source), _base_name(source)
-    if _arrived_before(name, home) and read_note(name, home).stamp not in ("", stamp):
+    name = _base_name(source)
+    arrived = name if _arrived_before(name, home) else ""
+    stamp = _stamp(files, source)
+    if arrived:
+        if read_note(name, home).stamp == stamp:
+            return
         path = Path(name)
-        name = f"{path.stem}-{stamp[:8]}{path.suffix}"
-    if _arrived_before(name, home):
-        return
+        stem = path.stem.encode()[:LONGEST_STEM].decode(errors="ignore")
+        name = f"{stem}-{stamp[:8]}{path.suffix}"
+        if _arrived_before(name, home):
+            return
     hidden = home / INBOX / ".fetched"
     shutil.rmtree(hidden, ignore_errors=True)  # an interrupted fetch may have left it
     hidden.mkdir(parents=True)
     files.get(source, str(hidden / name), recursive=True)
+    if arrived and same_batch(hidden / name, home):  # only its time has changed
+        write_note(arrived, read_note(arrived, home).model_copy(update={"stamp": stamp}), home)
+        shutil.rmtree(hidden)
+        return
     write_note(name, Note(origin="fetched", at=datetime.now(UTC), stamp=stamp), home)
     (hidden / name).replace(home / INBOX / name)
 
@@ -143,9 +172,10 @@ def _base_name(source: str) -> str:
 
 def _stamp(files: Any, source: str) -> str:
     """A digest of the names, sizes and times or tags of a batch's files, which differs once one of them is replaced."""
-    found = files.find(source, detail=True)
-    marks = sorted(
-        (path, *(str(info.get(name)) for name in ("size", "mtime", "LastModified", "ETag", "etag")))
-        for path, info in found.items()
-    )
+    marks = []
+    for path, entry in sorted(files.find(source, detail=True).items()):
+        below = path.removeprefix(source)
+        if not any(map(is_system_file, below.split("/"))):
+            info = entry if entry.get("size") is not None else files.info(path)  # a listing over HTTP tells nothing
+            marks.append((below, *(str(info.get(name)) for name in STAMPED)))
     return hashlib.sha256(repr(marks).encode()).hexdigest()

@@ -68,7 +68,11 @@ def test_finished_run(store: Store) -> None:
 
 @pytest.mark.parametrize(
     ("error", "status", "text"),
-    [(ValueError("no"), "failed", "no"), (KeyboardInterrupt(), "interrupted", "KeyboardInterrupt")],
+    [
+        (ValueError("no"), "failed", "no"),
+        (KeyboardInterrupt(), "interrupted", "by Ctrl-C"),
+        (SystemExit(1), "interrupted", "its process was told to end"),
+    ],
 )
 def test_exceptions_are_recorded(error: BaseException, status: str, text: str, store: Store) -> None:
     """An exception ends the run as failed or, if a person caused it, as interrupted; it is raised further."""

@@ -172,8 +172,12 @@ def test_http_of_companies(through_proxy: bool, tmp_path: Path, monkeypatch: pyt
 
 def test_passwords_are_not_kept() -> None:
     """A URL with a password is refused where it would be kept, in words without it; others are not."""
-    with pytest.raises(UsageError, match=r"https://host/data was given with a password") as refused:
-        refuse_password("https://ann:secret@host/data")
-    assert "secret" not in str(refused.value)
+    for url in (
+        *("https://ann:secret@host/data", "https://secret@host/data", "simplecache::http://ann:secret@host/data"),
+        *("zip://a.npz::https://ann:secret@host/x.zip", "https://ann:secret@[host/data"),
+    ):
+        with pytest.raises(UsageError, match=r"was given with a password") as refused:
+            refuse_password(url)
+        assert "secret" not in str(refused.value)
     for url in ("https://host/data?X-Amz-Signature=1", "s3://bucket/data", "sftp://ann@host/data", "/data/a:b@c"):
         refuse_password(url)

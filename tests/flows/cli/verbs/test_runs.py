@@ -68,11 +68,40 @@ def test_unknown_run(call: Callable[..., Called], exported: Ref) -> None:
         assert (called.status, called.stdout) == (2, "") and words in called.stderr
 
 
-def test_server_that_does_not_answer(
-    call: Callable[..., Called], exported: Ref, monkeypatch: pytest.MonkeyPatch
+def flow_run(number: int, state: str, run_count: int = 0) -> dict[str, object]:
+    """What Prefect's server tells of a run, in part."""
+    told = {"name": state, "message": "as http://ann:secret@host said", "timestamp": "2026-01-01T00:00:00Z"}
+    given = {"dataset": "http://ann:secret@host/data"}
+    return {"name": f"run-{number}", "parameters": given, "run_count": run_count, "state": told}
+
+
+def test_runs_that_never_started(call: Callable[..., Called], exported: Ref, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many others the server has, the runs that never started are listed in their place, without passwords."""
+    told = [flow_run(i, "Failed", run_count=1) for i in range(250)] + [flow_run(250, "Crashed"), flow_run(251, "Late")]
+
+    def ask(url: str, what: str, body: dict[str, int]) -> tuple[int, object]:
+        return 200, told[body["offset"] :][: body["limit"]]
+
+    monkeypatch.setattr("flows.cli.verbs.runs.configured_url", lambda: "http://host/api")
+    monkeypatch.setattr("flows.cli.verbs.runs.ask_server", ask)
+    called = call("runs", "--json")
+    assert [(row["run"], row["verdict"]) for row in json.loads(called.stdout)] == [
+        ("20260102-second", "failed"),
+        ("20260101-first", "passed"),
+        ("run-250", "never started, Crashed"),
+        ("run-251", "not started yet, Late"),
+    ]
+    assert "secret" not in called.stdout + call("runs").stdout
+
+
+@pytest.mark.parametrize("answer", [None, [1, 2], [flow_run(1, "Late") | {"state": None}], {"detail": "no"}])
+def test_server_that_answers_otherwise(
+    answer: object, call: Callable[..., Called], exported: Ref, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where the named server does not answer, the runs of this home are listed, and a line says what is missing."""
-    monkeypatch.setenv("PREFECT_API_URL", "http://ann:secret@127.0.0.1:9/api")
+    """Where the named server does not answer as Prefect does, this home's runs are listed, and a line says what is
+    missing."""
+    monkeypatch.setattr("flows.cli.verbs.runs.configured_url", lambda: "http://ann:secret@host/api")
+    monkeypatch.setattr("flows.cli.verbs.runs.ask_server", lambda *_: (200, answer))
     called = call("runs", "--json")
     assert len(json.loads(called.stdout)) == 2 and called.status == 0
     assert "runs that never started are not listed" in called.stderr and "secret" not in called.stderr
