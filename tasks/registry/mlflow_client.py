@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import RegisteredModel as MlflowModel
 
 EXPERIMENT = "digitflow"
+DAMAGED = ("file is not a database", "disk image is malformed")
+"""What SQLite says of a database that it cannot read."""
 MLFLOW_TEMPLATE = DatabaseTemplate("mlflow", "mlflow-skinny", "store/db_migrations/versions")
 
 
@@ -166,8 +168,10 @@ class Tracking:
             raise
         except (self.exception, SQLAlchemyError, ImportError) as error:
             what = hide_passwords((str(error).strip() or type(error).__name__).splitlines()[0])
+            is_damaged = self.is_local and any(sign in what for sign in DAMAGED)
+            way = f"restore {self.local.path} from a backup" if is_damaged else "run again when it can"
             raise DigitflowError(
-                f"the model registry {self.key} cannot be used: {what}; no champion was changed, run again when it can"
+                f"the model registry {self.key} cannot be used: {what}; no champion was changed; {way}"
             ) from error
 
 

@@ -131,6 +131,15 @@ def test_locked_database(registry: Registry, home: Path) -> None:
     assert champion(registry) == 2
 
 
+def test_damaged_database(registry: Registry, home: Path) -> None:
+    """A database that is none is one clear error, which names the file and says what helps: to try again does not."""
+    path = home / "mlflow" / "mlflow.db"
+    path.write_bytes(b"no database" * 1000)
+    with pytest.raises(DigitflowError, match=rf"cannot be used: .*; restore {path} from a backup") as refused:
+        Registry(home).versions()
+    assert "run again" not in str(refused.value)
+
+
 def seen(registry: Registry) -> list[tuple[int | None, int | None, str]]:
     return [(change.version, change.replaced, change.kind) for change in registry.history("digits")]
 
