@@ -1,11 +1,12 @@
 """The verb `models`: list the registered versions, show one, change the champion, and list its changes."""
 
+import contextlib
 from datetime import UTC, datetime
 from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from artifacts.errors import Rejected, UsageError, suggest
+from artifacts.errors import DigitflowError, Rejected, UsageError, suggest
 from artifacts.storage.home import RUNS
 from artifacts.storage.settings import Settings
 from flows.cli.output import format_age, print_note, show_json, show_table
@@ -46,12 +47,25 @@ def show_all(*, dataset: Dataset = None, json: Switch = False) -> int:
     header = ("VERSION", "DATA SET", "STATE", "ACCURACY", "RECIPE", "AGE")
     if not versions:
         print_note("no versions yet; digitflow train registers the first")
-    show_table([header, *map(_listed, versions)])
+    retired = _retired({version.dataset for version in versions})
+    show_table([header, *(_listed(version, retired) for version in versions)])
     return 0
 
 
-def _listed(version: Version | UnreadableVersion) -> tuple[str, ...]:
+def _retired(datasets: set[str]) -> set[tuple[str, int | None]]:
+    """The versions that were taken out of use and have no successor, each with its data set."""
+    retired = set()
+    for dataset in datasets:
+        with contextlib.suppress(DigitflowError):  # a damaged history is told by `history`
+            for change in _registry().history(dataset)[-1:]:
+                if change.version is None:
+                    retired.add((dataset, change.replaced))
+    return retired
+
+
+def _listed(version: Version | UnreadableVersion, retired: set[tuple[str, int | None]]) -> tuple[str, ...]:
     states, measured = ["champion"] * (CHAMPION in version.aliases), ("", "")
+    states += ["retired"] * ((version.dataset, version.version) in retired)
     if isinstance(version, UnreadableVersion):
         states.append("unreadable")
     else:

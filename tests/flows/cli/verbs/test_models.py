@@ -60,6 +60,14 @@ def test_list(registry: Registry) -> None:
     assert "seed" in first and first.endswith(" ago") and max(map(len, (head, second, first))) <= 80
 
 
+def test_retired_champion_is_marked(registry: Registry) -> None:
+    """The champion that was taken out of use is marked, until there is another."""
+    registry.retire("digits", "wrong")
+    assert [line.split()[2] for line in digitflow("models").stdout.splitlines()[1:]] == ["retired", "passed"]
+    registry.promote(registry.find(1), "until then", None)
+    assert [line.split()[2] for line in digitflow("models").stdout.splitlines()[1:]] == ["passed", "champion"]
+
+
 def test_show(registry: Registry) -> None:
     """`show` prints what the gate held a version against, and how many models its test images have judged."""
     run = digitflow("models", "show", "1")
