@@ -83,7 +83,7 @@ def test_strokes_are_undone(page: Any) -> None:
 
 def test_corrections_are_undone(page: Any, served: Served) -> None:
     """A digit's key corrects, another digit takes its place, and Ctrl-Z takes it out of the database; so does the
-    button, unless it is in a batch: then the page says so."""
+    button, unless it is in a batch: then the page says so. What the model reads, and is sure of, is no correction."""
     from selenium.webdriver.common.keys import Keys
 
     def kept() -> int:
@@ -91,6 +91,9 @@ def test_corrections_are_undone(page: Any, served: Served) -> None:
 
     draw(page, SEVEN)
     says(page, "status", "It reads 7.")
+    press(page, "7")
+    says(page, "kept", "It reads 7 already: nothing to correct.")
+    assert kept() == 0
     press(page, "1")
     says(page, "kept", "kept as a 1. 1 correction waits")
     click(page, "#labels button", 4)
