@@ -85,7 +85,10 @@ def _convert(kind: Any, tokens: Sequence[Token]) -> Any:
         for token in tokens:
             if "." in token.value:
                 raise CoercionError(token=token, target_type=int)
-    return convert(kind, tokens)
+    try:
+        return convert(kind, tokens)
+    except OverflowError:  # a time of more than two million years
+        raise CoercionError(token=tokens[0], target_type=kind) from None
 
 
 app = App(

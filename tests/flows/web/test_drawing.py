@@ -175,7 +175,7 @@ def test_drawn_with_a_finger(page: Any) -> None:
 def test_says_which_model_it_is(page: Any, served: Served) -> None:
     """The page says which version reads, how good it is, and leads to its report and to the page for programs."""
     accuracy = served.http.get("/health").json()["accuracy"]
-    says(page, "model", f"of mnist-sample, recipe tutorial, reads {accuracy:.1%}".replace("%", " %"))
+    says(page, "model", f"of mnist-sample, recipe tutorial, reads {accuracy:.1%}")
     for selector, title in (("#card", "mnist-sample: "), ("footer a", "For programs")):
         click(page, selector)
         until(page, lambda title=title: page.title.startswith(title))  # type: ignore[misc]

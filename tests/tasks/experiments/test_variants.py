@@ -67,7 +67,7 @@ def test_list_may_name(tmp_path: Path) -> None:
     [
         ("a.yaml", "grid: {dropout: [0, 1.5]}", "dropout 1.5: dropout: should be less than 1"),
         ("a.yaml", "grid: {droput: [0.5]}", "droput: Extra inputs are not permitted"),
-        ("a.yaml", "grid: {dropout: []}", "grid.dropout: Tuple should have at least 1 item"),
+        ("a.yaml", "grid: {dropout: []}", "grid.dropout: should have a value"),
         ("a.yaml", "grid: {dropout: 0.5}", "grid.dropout: should be a list"),
         ("a.yaml", "grid: {filters: [8]}", "filters: should be a list"),
         ("a.yaml", "list: [{kernel_size: [3, 5]}]", "kernel_size has more entries than filters"),
