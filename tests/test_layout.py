@@ -24,11 +24,16 @@ ORDER = (
 """A module imports from its own folder and from those before it."""
 PARTS = re.compile(r"\.(checks|publication|verbs)$")
 """Folders that count as the one which they are in."""
-PATHS = [path for room in ("artifacts", "tasks", "flows", "deployments") for path in (ROOT / room).rglob("*.py")]
+PATHS = [
+    path
+    for room in ("artifacts", "tasks", "flows", "deployments")
+    for path in (ROOT / room).rglob("*.py")
+    if "home" not in path.relative_to(ROOT).parts  # models that were trained here bring their code
+]
 MODULES = {
     ".".join(path.relative_to(ROOT).with_suffix("").parts): ast.parse(path.read_bytes())
     for path in sorted(PATHS)
-    if path.stem not in ("__init__", "__main__") and "home" not in path.parts
+    if path.stem not in ("__init__", "__main__")
 }
 HEAVY = {"keras", "tensorflow"}
 KERAS_IS_LOADED_BY = ("tasks.model.keras_setup", "tasks.model.fused", "tasks.model.network")
