@@ -1,7 +1,7 @@
 """The shared store, where several machines exchange artifacts: a folder on any file system that fsspec can reach."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -21,6 +21,25 @@ def open_url(url: str) -> tuple[Any, str]:
     options = {"client_kwargs": {"trust_env": True}} if url.startswith(("http://", "https://")) else {}
     files, root = fsspec.core.url_to_fs(url, **options)
     return files, root
+
+
+STATE_FIELDS = {
+    *("mtime", "created", "modify", "ETag", "etag", "LastModified", "Last-Modified", "last_modified"),
+    *("Content-MD5", "md5Hash", "version_id"),
+}
+"""The fields, besides the size, in which file systems give the state of a file."""
+
+
+def file_state(files: Any, path: str, entry: Mapping[str, Any]) -> dict[str, Any]:
+    """A file's size and whatever else differs once it is replaced: from its listing, or, if that tells nothing, as over
+    HTTP, or is about a link, from the file system's own answer.
+    """
+    info = entry
+    if entry.get("islink") or not STATE_FIELDS & entry.keys():
+        info = {}
+        with contextlib.suppress(FileNotFoundError):  # it is gone, or a link to nowhere
+            info = files.info(path)
+    return {key: str(value) for key, value in info.items() if key in STATE_FIELDS} | {"size": info.get("size")}
 
 
 def refuse_password(url: str) -> None:

@@ -14,18 +14,13 @@ from pydantic import BaseModel
 
 from artifacts.errors import DigitflowError, UsageError
 from artifacts.storage.arrays import CHUNK
-from artifacts.storage.remote import open_url
+from artifacts.storage.remote import file_state, open_url
 from artifacts.storage.store import Location, Store, canonical_json
 from tasks.data.datasets import IMAGE_FILES
 from tasks.data.reader.files import HEAD, Kind, count_left_out, is_special, is_system_file
 from tasks.model.forward import BATCH
 from tasks.prediction.sources import LoadedImage, count_images, image_kind, read_images
 
-STATE_FIELDS = {
-    *("mtime", "created", "modify", "ETag", "etag", "LastModified", "Last-Modified", "last_modified"),
-    *("Content-MD5", "md5Hash", "version_id"),
-}
-"""The fields, besides the size, in which file systems give the state of a file."""
 REFUSED = (401, 403, 404, 410)
 """HTTP statuses that are about one file."""
 _logger = logging.getLogger(__name__)
@@ -170,14 +165,8 @@ def _kind_of(system: Any, path: str) -> Kind | None:
 
 
 def _describe(system: Any, path: str, name: str, entry: Mapping[str, Any] = MappingProxyType({})) -> File:
-    """A file with the state in its listing, or, if that has none or is about a link, with the file system's own."""
-    info = entry
-    if entry.get("islink") or not STATE_FIELDS & entry.keys():
-        info = {}
-        with contextlib.suppress(FileNotFoundError):  # it is gone, or a link to nowhere
-            info = system.info(path)
-    state = {key: str(value) for key, value in info.items() if key in STATE_FIELDS} | {"size": info.get("size")}
-    return File(path=path, name=name, state=canonical_json(state).decode())
+    """A file with its state."""
+    return File(path=path, name=name, state=canonical_json(file_state(system, path, entry)).decode())
 
 
 def _open(source: str) -> tuple[Any, str]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from artifacts.errors import BadSource, DigitflowError, UsageError, hide_passwords
 from artifacts.storage.home import TEMPORARY, disk_errors
-from artifacts.storage.remote import open_url
+from artifacts.storage.remote import file_state, open_url
 from artifacts.storage.store import canonical_json
 from tasks.data import idx
 from tasks.data.datasets import NAMES, Place, Source
@@ -85,8 +85,7 @@ def fetch(url: str, home: Path, max_bytes: int) -> Path:
             raise DigitflowError(
                 f"{hide_passwords(url)} holds more than {max_bytes:,} bytes; copy what is needed to a folder"
             )
-        state = sorted((path, *map(str, entry.values())) for path, entry in entries.items())
-        folder = home / TEMPORARY / f"fetched-{hashlib.sha256(canonical_json(state)).hexdigest()[:16]}"
+        folder = home / TEMPORARY / f"fetched-{hashlib.sha256(canonical_json(entries)).hexdigest()[:16]}"
         target = folder / (root.rstrip("/").rpartition("/")[2] or "data")
         if not target.exists():
             _copy(system, root.rstrip("/"), list(entries), target)
@@ -101,13 +100,12 @@ def fetch(url: str, home: Path, max_bytes: int) -> Path:
 
 
 def _list(system: Any, root: str) -> dict[str, dict[str, Any]]:
-    """The files below `root` that are not a system's own, each with its size and, where there is one, its state."""
+    """The files below `root` that are not a system's own, each with its state."""
     found = system.find(root, detail=True)
     if not found:
         system.ls(root)  # raises if it cannot be read, which find hides
-    fields = ("size", "mtime", "etag", "ETag", "LastModified", "last_modified")
     return {
-        path: {name: entry.get(name) for name in fields}
+        path: file_state(system, path, entry)
         for path, entry in found.items()
         if not any(map(is_system_file, path.removeprefix(root).split("/")))
     }

@@ -13,14 +13,13 @@ from typing import Any
 
 from artifacts.errors import DigitflowError, UsageError, hide_passwords
 from artifacts.storage.home import APPROVAL, BATCHES, INBOX, KEPT_BATCHES, QUARANTINE, disk_errors, locked
-from artifacts.storage.remote import open_url
+from artifacts.storage.remote import file_state, open_url
+from artifacts.storage.store import canonical_json
 from tasks.data.datasets import BATCH_FORMATS
 from tasks.data.reader.files import is_system_file, walk
 from tasks.retraining.incoming.batch_formats import dataset_named_in, may_be_batch
 from tasks.retraining.incoming.notes import Note, read_note, write_note
 
-STAMPED = ("size", "mtime", "created", "LastModified", "last_modified", "Last-Modified", "ETag", "etag")
-"""What file systems tell of a file that has been replaced."""
 LONGEST_STEM = 200
 """Bytes of a batch's name that are kept where it gets a mark, so that the whole fits into a file's name."""
 
@@ -172,10 +171,9 @@ def _base_name(source: str) -> str:
 
 def _stamp(files: Any, source: str) -> str:
     """A digest of the names, sizes and times or tags of a batch's files, which differs once one of them is replaced."""
-    marks = []
-    for path, entry in sorted(files.find(source, detail=True).items()):
+    states = {}
+    for path, entry in files.find(source, detail=True).items():
         below = path.removeprefix(source)
         if not any(map(is_system_file, below.split("/"))):
-            info = entry if entry.get("size") is not None else files.info(path)  # a listing over HTTP tells nothing
-            marks.append((below, *(str(info.get(name)) for name in STAMPED)))
-    return hashlib.sha256(repr(marks).encode()).hexdigest()
+            states[below] = file_state(files, path, entry)
+    return hashlib.sha256(canonical_json(states)).hexdigest()

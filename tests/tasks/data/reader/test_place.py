@@ -4,6 +4,7 @@ import os
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from artifacts.errors import DigitflowError
@@ -59,6 +60,17 @@ def test_remote_folders(scheme: str, digits: Arrays, store: Store, tmp_path: Pat
         for read, array in zip(arrays_of(Path(place.path), store), digits, strict=True):
             assert (read == array).all()
     assert len(list((store.home / "tmp").glob("fetched-*"))) == 1
+
+
+def test_replaced_over_http(digits: Arrays, store: Store, tmp_path: Path) -> None:
+    """A file that was replaced at its URL is fetched again, although a list of files over HTTP tells no sizes."""
+    arrays = {"x_train": digits[0], "y_train": digits[1], "x_test": digits[2], "y_test": digits[3]}
+    (tmp_path / "served").mkdir()
+    np.savez(tmp_path / "served" / "mine.npz", **arrays)
+    for base in serve(tmp_path / "served"):
+        before = digest(f"{base}mine.npz", store)
+        np.savez(tmp_path / "served" / "mine.npz", **arrays | {"x_train": digits[0][:900], "y_train": digits[1][:900]})
+        assert digest(f"{base}mine.npz", store) != before
 
 
 def test_unreachable_folders(store: Store, digits: Arrays, tmp_path: Path) -> None:
