@@ -51,11 +51,11 @@ def format_size(count: int) -> str:
 
 
 def format_age(seconds: float) -> str:
-    """An age in its largest unit, such as 3 d ago."""
+    """An age in its largest unit, such as 3 d."""
     for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
         if seconds >= length:
-            return f"{seconds / length:.0f} {unit} ago"
-    return f"{max(0, seconds):.0f} s ago"  # clocks may differ
+            return f"{seconds / length:.0f} {unit}"
+    return f"{max(0, seconds):.0f} s"  # clocks may differ
 
 
 def show_outcome(outcome: "Outcome", as_json: bool, told: Sequence[str] = ()) -> None:

@@ -1,6 +1,5 @@
 """What a run leaves for its caller."""
 
-import math
 import time
 from pathlib import Path
 from typing import Any
@@ -13,10 +12,8 @@ from flows.plan import Plan
 from flows.steps import Results, read_scores
 from tasks.data.datasets import name_of
 from tasks.evaluation.gate import Verdict
+from tasks.model.schedule import describe_few_steps
 from tasks.registry.promotion import Decision
-
-FEW_STEPS = 200
-"""Steps of the optimiser in which a network has hardly begun to learn."""
 
 
 class Outcome(BaseModel):
@@ -145,14 +142,5 @@ def _tasks(run: Run) -> list[dict[str, Any]]:
 def _warnings(plan: Plan, results: Results, verdict: Verdict, store: Store) -> list[str]:
     """The warnings about the data, those of the gate, and whether the network had steps enough to learn."""
     about_data = [warning["message"] for warning in store.get_json(results.validated.report)["warnings"]]
-    return [*about_data, *verdict.warnings, *_few_steps(plan, results, verdict)]
-
-
-def _few_steps(plan: Plan, results: Results, verdict: Verdict) -> list[str]:
-    """What to say of a rejected model that learned in few steps, as on a small data set."""
-    hp, images = plan.hyperparameters, results.learned.images.train.shape[0]
-    steps = math.ceil(images / hp.batch_size) * hp.epochs
-    if verdict.passed or steps >= FEW_STEPS:
-        return []
-    epochs = math.ceil(hp.epochs * FEW_STEPS / steps)
-    return [f"the network learned in {steps} steps only ({images:,} images, {hp.epochs} epochs); try --epochs {epochs}"]
+    few_steps = describe_few_steps(plan.hyperparameters, results.learned.images.train.shape[0])
+    return [*about_data, *verdict.warnings, *([few_steps] if few_steps and not verdict.passed else [])]

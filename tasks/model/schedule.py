@@ -1,8 +1,21 @@
-"""The learning rate over a training, in plain numbers, for those who do not train."""
+"""The steps of a training and its learning rate, in plain numbers, for those who do not train."""
 
 import math
 
 from tasks.model.hyperparameters import Hyperparameters
+
+FEW_STEPS = 200
+"""Steps of the optimiser in which a network has hardly begun to learn."""
+
+
+def describe_few_steps(hyperparameters: Hyperparameters, images: int) -> str:
+    """What to say of a network that learned in few steps from so many images, as on a small data set, or ""."""
+    hp = hyperparameters
+    steps = math.ceil(images / hp.batch_size) * hp.epochs
+    if steps >= FEW_STEPS:
+        return ""
+    epochs = math.ceil(hp.epochs * FEW_STEPS / steps)
+    return f"the network learned in {steps} steps only ({images:,} images, {hp.epochs} epochs); try --epochs {epochs}"
 
 
 def learning_rate(hyperparameters: Hyperparameters, done: float) -> float:

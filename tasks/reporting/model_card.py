@@ -67,7 +67,7 @@ class ModelCard:
     """The request and the results of a run. `history` has one value per epoch; `lineage` are digests by label.
 
     `learning_rates` are equally spaced over the training. `parameters` are those of the network,
-    and `weights_bytes` the size of their file.
+    and `weights_bytes` the size of their file. `few_steps` says that the network learned in few steps, if it did.
     """
 
     dataset: str
@@ -90,6 +90,7 @@ class ModelCard:
     samples: list[Sample]
     class_names: tuple[str, ...] = ()
     """By label; empty where classes are called by their numbers."""
+    few_steps: str = ""
 
     @property
     def is_changed(self) -> bool:

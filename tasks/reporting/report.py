@@ -15,7 +15,7 @@ from tasks.evaluation.evaluate import Scored
 from tasks.evaluation.gate import Baseline, Verdict
 from tasks.evaluation.metrics import Evaluation, calibration_error, measure, reliability_bins
 from tasks.model.hyperparameters import Hyperparameters
-from tasks.model.schedule import learning_rate
+from tasks.model.schedule import describe_few_steps, learning_rate
 from tasks.reporting.figures import draw_figures
 from tasks.reporting.model_card import BINS, Champion, ModelCard, changed_sides, class_samples, worst_mistakes
 from tasks.reporting.page import report_html, report_markdown
@@ -78,6 +78,7 @@ def report(
         mistakes=worst_mistakes(images, labels, probabilities, theirs),
         samples=class_samples(store.get(train.images), store.get(train.labels)),
         class_names=validated.data.class_names,
+        few_steps="" if judged.passed else describe_few_steps(hyperparameters, train.images.shape[0]),
     )
     figures = draw_figures(card)
     html = store.put_bytes(report_html(card, figures).encode(), "html")

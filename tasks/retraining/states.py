@@ -56,13 +56,14 @@ class BatchState(BaseModel):
     def words(self) -> str:
         """The state in plain words."""
         numbers = ", ".join(map(str, self.versions))
-        learned = f"learned by version{'s' * (len(self.versions) > 1)} {numbers}" if numbers else "in no model yet"
+        learned = f"learned by version{'s' * (len(self.versions) > 1)} {numbers}"
+        learned = learned if numbers else "accepted, in no model yet"
         left_out = f"; {self.left_out:,} more images are not used" * bool(self.left_out)
         why, see = f": {self.reason}" if self.reason else "", f"; see {self.report}" if self.report else ""
         return {
             "waiting": "in the inbox" + (f", released{why}" * bool(why)),
             "collecting": "corrections that wait for the next retraining",
-            "accepted": f"accepted, {learned}{left_out}" + f"; again as {', '.join(self.repeats)}" * bool(self.repeats),
+            "accepted": f"{learned}{left_out}" + f"; again as {', '.join(self.repeats)}" * bool(self.repeats),
             "withdrawn": f"withdrawn{why}" + (f"; {learned}" if numbers else ""),
             "approval": f"waits for approval{why}{see}",
             "quarantine": f"in quarantine{why}{see}",

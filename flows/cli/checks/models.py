@@ -52,4 +52,4 @@ def _stale(confirmations: list[Confirmation], days: int) -> str:
     """The champions that were not confirmed for so many days, in words."""
     ages = {each: time() - each.at.timestamp() for each in confirmations}
     late = [(each, age) for each, age in ages.items() if age > days * 24 * 3600]
-    return ", ".join(f"version {each.version} of {each.dataset}, last {format_age(age)}" for each, age in late)
+    return ", ".join(f"version {each.version} of {each.dataset}, last {format_age(age)} ago" for each, age in late)

@@ -1,6 +1,7 @@
 """The verb `data`: put labelled batches into the inbox, list what became of each, and take one out or let one in."""
 
 import difflib
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
@@ -9,7 +10,7 @@ from cyclopts import App, Parameter
 from artifacts.errors import DigitflowError, UsageError
 from artifacts.storage.settings import Settings
 from artifacts.storage.store import Store
-from flows.cli.output import print_note, show_json, show_table
+from flows.cli.output import format_age, print_note, show_json, show_table
 from flows.cli.prefect_server import await_configured_server, flush_events, is_server_configured
 from flows.cli.switch import Switch
 from flows.cli.verbs.data_check import check
@@ -29,7 +30,7 @@ BatchName = Annotated[str, Parameter(help="Name of the batch; see: digitflow dat
 Reason = Annotated[str, Parameter(help="Reason, which the record shows.")]
 AsJson = Annotated[Switch, Parameter(help="Print one JSON object on stdout.")]
 
-ROW = ("BATCH", "DATA SET", "ADDED (UTC)", "FROM", "IMAGES", "DRIFT", "STATE")
+ROW = ("BATCH", "DATA SET", "IMAGES", "AGE", "STATE")
 
 
 @data.default
@@ -182,9 +183,10 @@ def _next(dataset: str, what: str, has_server: bool) -> str:
 
 
 def _row(batch: "BatchState") -> tuple[str, ...]:
-    added = f"{batch.added:%Y-%m-%d %H:%M}" if batch.added else ""
+    age = format_age((datetime.now(UTC) - batch.added).total_seconds()) if batch.added else ""
     images = "" if batch.images is None else f"{batch.images:,}"
-    return batch.batch, batch.dataset, added, batch.by, images, batch.drifted, batch.words
+    more = f"; drift: {batch.drifted}" * bool(batch.drifted) + f"; from {batch.by}" * bool(batch.by)
+    return batch.batch, batch.dataset, images, age, batch.words + more
 
 
 def _batches(settings: Settings) -> "list[BatchState]":

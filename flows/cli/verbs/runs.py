@@ -34,7 +34,8 @@ def runs(*, json: Switch = False) -> int:
     for path in damaged_manifests(store):
         print_note(f"{path} is damaged; its run is not listed. Delete the folder if you do not need it")
     recorded = [
-        run.model_dump(mode="json", include=JSON_FIELDS) | {"verdict": _status(run, is_alive(store, run))}
+        run.model_dump(mode="json", include=JSON_FIELDS)
+        | {"verdict": _status(run, is_alive(store, run)), "cached": _is_cached(run)}
         for run in manifests(store)
     ]
     listed = sorted([*_never_started(), *recorded], key=_when, reverse=True)
@@ -43,15 +44,15 @@ def runs(*, json: Switch = False) -> int:
         return 0
     if not listed:
         print_note("no runs yet; digitflow train makes the first")
-    show_table([("RUN", "DATA SET", "RECIPE", "ACCURACY", "VERDICT", "AGE"), *map(_row, listed)])
+    show_table([("RUN", "DATA SET", "RECIPE", "ACCURACY", "AGE", "VERDICT"), *map(_row, listed)])
     return 0
 
 
 def _row(run: dict[str, Any]) -> tuple[str, ...]:
     accuracy = "" if run["accuracy"] is None else f"{run['accuracy']:.2%}"
-    verdict = f"{run['verdict']}: {run['error']}" if run["error"] else run["verdict"]
+    verdict = run["verdict"] + ", from cache" * run["cached"] + (f": {run['error']}" if run["error"] else "")
     age = format_age((datetime.now(UTC) - _when(run)).total_seconds())
-    return run["run"], run["dataset"], run["recipe"], accuracy, verdict, age
+    return run["run"], run["dataset"], run["recipe"], accuracy, age, verdict
 
 
 def _when(run: dict[str, Any]) -> datetime:
@@ -86,6 +87,7 @@ class _FlowRun(BaseModel):
             "ended": self.state.timestamp.isoformat(),
             "error": hide_passwords(self.state.message or "") or None,
             "verdict": f"{word}, {self.state.name}",
+            "cached": False,
         }
 
 
@@ -130,6 +132,11 @@ def verify(run: str, *, json: Switch = False) -> int:
         show_table([("STEP", "WHAT", "STATE"), *((c.step, c.what, c.state) for c in claims)])
         print_note(f"{len(broken)} of {len(claims)} do not hold" if broken else f"all {len(claims)} hold")
     return int(bool(broken))
+
+
+def _is_cached(manifest: Manifest) -> bool:
+    """Whether a run ended, and took the result of every step from the cache."""
+    return bool(manifest.ended and manifest.steps) and all(step.cached for step in manifest.steps)
 
 
 def _status(manifest: Manifest, alive: bool) -> str:

@@ -56,4 +56,4 @@ def test_units() -> None:
     """Sizes and ages are given in their largest unit."""
     assert [format_size(count) for count in (999, 1_500_000)] == ["999 B", "1.5 MB"]
     ages = [format_age(seconds) for seconds in (5, 90, 7200, 3 * 86400)]
-    assert ages == ["5 s ago", "2 min ago", "2 h ago", "3 d ago"]
+    assert ages == ["5 s", "2 min", "2 h", "3 d"]

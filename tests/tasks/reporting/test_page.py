@@ -115,6 +115,14 @@ def test_page_loads_nothing() -> None:
     assert not re.search(r"https?:|url\(|@import", text)
 
 
+def test_few_steps_are_said() -> None:
+    """A card of a network that learned in few steps says so where learning is shown; another card does not."""
+    card, figures = run()
+    said = "the network learned in 8 steps only; try --epochs 50"
+    assert f"<p>T{said[1:]}.</p>" in report_html(replace(card, few_steps=said), figures)
+    assert "steps only" not in report_html(card, figures)
+
+
 def test_figures_are_described() -> None:
     """Each figure is in the page as one image with a description in words, and with a caption."""
     card, figures = run()

@@ -91,7 +91,7 @@ def test_states(store: Store, new: Path, tmp_path: Path, call: Call) -> None:
     assert [(r["batch"], r["dataset"], r["state"], r["images"], r["versions"], r["detail"]) for r in rows] == [
         (added["batch"], "digits", "waiting", 2, [], "in the inbox"),
         ("digits-8x8", "digits", "collecting", 1, [], "corrections that wait for the next retraining"),
-        ("one.npz", "digits", "accepted", 2, [7, 9], "accepted, learned by versions 7, 9"),
+        ("one.npz", "digits", "accepted", 2, [7, 9], "learned by versions 7, 9"),
         ("two.npz", "digits", "accepted", 2, [], "accepted, in no model yet"),
         ("three.npz", "digits", "accepted", 2, [], "accepted, in no model yet"),
         (doubted, "digits", "approval", 2, [], "waits for approval: labels are in doubt" + see[doubted]),

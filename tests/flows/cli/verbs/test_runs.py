@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from artifacts.lineage.manifest import Run
+from artifacts.lineage.cache_key import StepCall
+from artifacts.lineage.manifest import Run, StepRecord
 from artifacts.storage.store import Ref, Store
 from tests.flows.cli.conftest import Called
 
@@ -28,15 +29,30 @@ def exported(store: Store) -> Ref:
 def test_runs_are_listed(call: Callable[..., Called], exported: Ref) -> None:
     """Each run has a row with its verdict, its error and its accuracy, the latest first; so has the JSON."""
     head, second, first = call("runs").stdout.splitlines()
-    assert head.split() == ["RUN", "DATA", "SET", "RECIPE", "ACCURACY", "VERDICT", "AGE"]
-    assert first.split()[:5] == ["20260101-first", "digits", "tutorial", "97.50%", "passed"] and first.endswith("s ago")
+    assert head.split() == ["RUN", "DATA", "SET", "RECIPE", "ACCURACY", "AGE", "VERDICT"]
+    assert first.split()[:4] == ["20260101-first", "digits", "tutorial", "97.50%"] and first.endswith(" s  passed")
     assert second.split()[:3] == ["20260102-second", "digits", "tutorial"] and "failed: no data" in second
     rows = json.loads(call("runs", "--json").stdout)
     assert [(row["run"], row["verdict"], row["error"]) for row in rows] == [
         ("20260102-second", "failed", "no data"),
         ("20260101-first", "passed", None),
     ]
-    assert rows[0].keys() == {"run", "dataset", "recipe", "seed", "accuracy", "started", "ended", "error", "verdict"}
+    keys = {"run", "dataset", "recipe", "seed", "accuracy", "started", "ended", "error", "verdict", "cached"}
+    assert rows[0].keys() == keys
+
+
+def test_a_run_from_the_cache(call: Callable[..., Called], home: Path) -> None:
+    """A run whose every step came from the cache says so; one that computed a step does not."""
+    fields = {"dataset": "digits", "recipe": "tutorial", "seed": 0, "hyperparameters": {}, "gate": {}}
+    call_ = StepCall(task="train", inputs={}, code={}, libraries={})
+    for name, cached in (("20260101-new", (True, False)), ("20260102-again", (True, True))):
+        with Run.recording(Store(home), run=name, **fields) as run:
+            for one in cached:
+                step = StepRecord(name="train", cached=one, seconds=0, key="0", call=call_, result={})
+                run.manifest.steps.append(step)
+            run.finish("passed")
+    assert [line.split("  ")[-1] for line in call("runs").stdout.splitlines()[1:]] == ["passed, from cache", "passed"]
+    assert [row["cached"] for row in json.loads(call("runs", "--json").stdout)] == [True, False]
 
 
 def test_damaged_manifest_is_noted(call: Callable[..., Called], exported: Ref, home: Path) -> None:
