@@ -57,6 +57,12 @@ class InvalidData(DigitflowError):
         super().__init__(message)
         self.report = report or {}
 
+    @property
+    def problems(self) -> list[str]:
+        """The messages of the problems, errors first."""
+        found = [*self.report.get("errors", ()), *self.report.get("warnings", ())]  # type: ignore[misc]
+        return [problem["message"] for problem in found]
+
 
 class ArtifactLost(DigitflowError):
     """Stored bytes are missing, or differ from their reference."""

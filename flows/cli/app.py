@@ -21,7 +21,7 @@ from cyclopts import (
 )
 from pydantic import ByteSize, ValidationError
 
-from artifacts.errors import DigitflowError, UsageError, describe_validation_error, suggest
+from artifacts.errors import DigitflowError, InvalidData, UsageError, describe_validation_error, suggest
 from flows.cli.loopback import bypass_proxies
 from flows.cli.output import print_note
 
@@ -165,9 +165,18 @@ def _print_error(error: BaseException) -> int:
         print_note(f"{message.rstrip('.')}{' See' if message.endswith('?') else '; see'} --help")
         return UsageError.exit_code
     if isinstance(error, DigitflowError):
-        print_note(str(error))
+        print_note(*_lines(error))
         return error.exit_code
     raise error
+
+
+def _lines(error: DigitflowError) -> list[str]:
+    """The message of an error. If the data have several problems, each has a line."""
+    text = str(error)
+    if isinstance(error, InvalidData) and len(error.problems) > 1:
+        for problem in error.problems:
+            text = text.replace(f"{problem}; ", f"\n{problem}\n")
+    return [line for line in text.split("\n") if line]
 
 
 def _describe(error: CycloptsError) -> str:

@@ -20,9 +20,10 @@ if TYPE_CHECKING:
 Row = Sequence[str]
 
 
-def print_note(message: str) -> None:
-    """Print one line on stderr."""
-    print(f"digitflow: {' '.join(message.split())}", file=sys.stderr)
+def print_note(message: str, *more: str) -> None:
+    """Print one line on stderr, and `more` lines below it, indented."""
+    lines = [" ".join(line.split()) for line in (message, *more)]
+    print("digitflow: " + "\n  ".join(lines), file=sys.stderr)
 
 
 def show_json(value: Any) -> None:

@@ -98,7 +98,7 @@ def _rows(found: "Inspection", grid: str, fixed: dict[str, Any], path: str) -> l
     rows += [("samples", grid)] if grid else []
     rows += [("fixed", done) for done in fixed.get("done", ())]
     if fixed:
-        return [*rows, ("written", str(fixed["folder"]))]
+        return [*rows, ("written", str(fixed["folder"])), ("verdict", "the copy is sound; train on it")]
     if not found.problems:
         return [*rows, ("verdict", "sound")]
     if found.is_repairable:

@@ -183,9 +183,13 @@ class _Repair:
         self._replace(name, Split(images=images, labels=split.labels))
 
     def _keep(self, name: str, mask: np.ndarray, what: str) -> None:
-        """Keep the images of a split that the mask selects, and say `what` the others are."""
+        """Keep the images of a split that the mask selects, and say `what` the others are. Raises UsageError if none
+        would be left.
+        """
         if mask.all():
             return
+        if not mask.any():
+            raise UsageError(f"no copy is written, because it would have no {name} images: {len(mask):,} {what}")
         split: Split = getattr(self.splits, name)
         raw = self._store.get(split.images)
 

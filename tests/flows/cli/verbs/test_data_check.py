@@ -49,6 +49,7 @@ def test_fix_writes_a_sound_copy(call: Call, tmp_path: Path, digits: Arrays) -> 
     folder, out = leaky(tmp_path / "mine", digits), tmp_path / "fixed"
     done = call("data", "check", folder, "--fix", out)
     assert done.status == 0 and "6 training images left out" in done.stdout and f"written  {out}" in done.stdout
+    assert done.stdout.splitlines()[-1].split(maxsplit=1) == ["verdict", "the copy is sound; train on it"]
     found = json.loads(call("data", "check", out, "--json").stdout)
     assert found["sound"] and [c["name"] for c in found["classes"]] == [str(i) for i in range(1, 11)]
     again = call("data", "check", folder, "--fix", out)
@@ -65,3 +66,13 @@ def test_unusable_checks(call: Call, tmp_path: Path, digits_folder: Path) -> Non
     ):
         done = call("data", "check", *arguments)
         assert done.status == 2 and words in done.stderr and done.stderr.count("\n") == 1 and not done.stdout
+
+
+def test_training_lists_every_problem(call: Call, tmp_path: Path, digits: Arrays) -> None:
+    """Training on data with several problems is refused with a line for each, and with the way on."""
+    folder = leaky(tmp_path / "mine", digits)
+    called = call("train", "--dataset", folder)
+    first, *problems, way_on = called.stderr.splitlines()
+    assert (called.status, called.stdout, first) == (2, "", "digitflow: mine:") and way_on.startswith("  `digitflow")
+    assert len(problems) >= 2 and all(problem.startswith("  ") for problem in problems)
+    assert any("labels begin at 1" in one for one in problems) and any("same image" in one for one in problems)

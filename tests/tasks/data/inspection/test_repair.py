@@ -54,6 +54,14 @@ def larger_test(arrays: Arrays) -> Arrays:
     return arrays[0], arrays[1], np.kron(arrays[2], np.ones((1, 2, 2), np.uint8)), arrays[3]
 
 
+def blank(arrays: Arrays) -> Arrays:
+    return np.zeros_like(arrays[0]), *arrays[1:]
+
+
+def blank_test(arrays: Arrays) -> Arrays:
+    return arrays[0], arrays[1], np.zeros_like(arrays[2]), arrays[3]
+
+
 @pytest.mark.parametrize(
     ("harm", "words"),
     [
@@ -145,6 +153,15 @@ def test_what_needs_a_person_is_not_repaired(digits: Arrays, store: Store, tmp_p
     with pytest.raises(UsageError, match="needs a person: train labels: there are 1499 for 1500 images"):
         repair(inspected(folder, store), tmp_path / "out", store)
     assert [path.name for path in tmp_path.iterdir() if path.name != "home"] == ["mine"]
+
+
+@pytest.mark.parametrize(("harm", "words"), [(blank, "no train images"), (blank_test, "no test images")])
+def test_a_copy_has_images(harm: Change, words: str, digits: Arrays, store: Store, tmp_path: Path) -> None:
+    """If every image of a split would be left out, nothing is written, and the reason is named."""
+    folder = write_idx(tmp_path / "mine", harm(digits))
+    with pytest.raises(UsageError, match=words):
+        repair(inspected(folder, store), tmp_path / "out", store)
+    assert not (tmp_path / "out").exists()
 
 
 def test_nothing_is_overwritten(digits: Arrays, store: Store, tmp_path: Path) -> None:
