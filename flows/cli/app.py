@@ -105,9 +105,12 @@ app = App(
 
 for verb in (
     *("train:train", "experiment:experiment", "train:explain_cache", "cache:cache", "runs:runs", "runs:verify"),
-    *("models:models", "data:data", "predict:predict", "serve:serve", "serve:drift", "serve:ui", "doctor:doctor"),
+    *("models:models", "data:data", "serve:serve", "serve:drift", "doctor:doctor"),
 ):
     app.command(f"flows.cli.verbs.{verb}")  # imported when it is typed
+# cyclopts calls values that may be left out [ARGS]
+app.command("flows.cli.verbs.predict:predict", usage="Usage: digitflow predict [OPTIONS] [IMAGES...]")
+app.command("flows.cli.verbs.serve:ui", usage="Usage: digitflow ui [OPTIONS] [prefect|mlflow]")
 
 
 @app.command
