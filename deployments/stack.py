@@ -124,7 +124,7 @@ class Stack:
 
     def _call(self, program: str, *arguments: str) -> None:
         """Run a program of the supervisor. Raises DigitflowError if it fails."""
-        done = self._run(program, *arguments)
+        done = self._run(program, *arguments, stdout=subprocess.DEVNULL)  # one line in the end says what was done
         if done.returncode:
             raise DigitflowError(f"{program} ended with {done.returncode}; see {self.home}/logs/supervisord.log")
 

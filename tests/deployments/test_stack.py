@@ -78,6 +78,7 @@ def test_home_of_any_name(tmp_path: Path) -> None:
     finally:
         down = stack("down", home, port)
     assert down.returncode == 0, down.stderr
+    assert down.stdout.count("\n") == 1 and "have stopped" in down.stdout
     assert eventually(lambda: not processes_of(home), 10)
 
 
