@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.client.schemas.actions import DeploymentUpdate
+from prefect.client.schemas.actions import DeploymentUpdate, WorkPoolCreate
+from prefect.workers.process import ProcessWorker
 
 from artifacts.errors import DigitflowError, UsageError
 from artifacts.storage.settings import Settings
@@ -62,7 +63,8 @@ def deploy() -> list[str]:
     with get_client(sync_client=True) as client:
         before, were_enabled = _switches(client), _automations(client)
         pool, unset = os.environ.get("DIGITFLOW_POOL") or "local", DEFAULTS | _nightly(before)
-        _prefect("work-pool", "create", pool, "--type", "process", "--overwrite", unset=unset)
+        template = ProcessWorker.get_default_base_job_template()
+        client.create_work_pool(WorkPoolCreate(name=pool, type="process", base_job_template=template), overwrite=True)
         _prefect("deploy", "--all", "--prefect-file", str(FILE), unset=unset)
         for name, switches in before.items():
             _restore(client, name, switches, with_schedules=name != NIGHTLY or not explicit)
