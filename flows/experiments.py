@@ -51,7 +51,7 @@ class Experiment(BaseModel):
     """The best first."""
     winner: str
     lead: str
-    """Whether the winner is told from the next, in words."""
+    """Whether the winner is distinguishable from the next, in words."""
     hyperparameters: Hyperparameters
     computed: int
     cached: int

@@ -67,8 +67,8 @@ def _half_width(values: Sequence[float]) -> float:
 
 
 def describe_lead(rows: Sequence[Row], reference: str) -> str:
-    """Whether the best of ranked rows is told from the next, and from the one called `reference`, by the 95% intervals
-    of their differences over the seeds that both were trained with; "" if there is no next.
+    """Whether the best of ranked rows is distinguishable from the next, and from the one called `reference`, by the 95%
+    intervals of their differences over the seeds that both were trained with; "" if there is no next.
 
     The interval does not know that the best was chosen among many, so it flatters.
     """
@@ -81,11 +81,12 @@ def _describe_gap(best: Row, second: Row) -> str:
     shared = best.trials.keys() & second.trials.keys()
     gaps = [(best.trials[seed].accuracy or 0) - (second.trials[seed].accuracy or 0) for seed in sorted(shared)]
     if len(gaps) < 2:
-        return f"not told from {second.name!r}: that takes two seeds or more"
+        return f"not yet distinguishable from {second.name!r}: that takes two seeds or more"
     half = _half_width(gaps)
     low, high = 100 * (mean(gaps) - half), 100 * (mean(gaps) + half)
-    words = f"{low:+.2f} to {high:+.2f} points over {len(gaps)} seeds"
-    return f"better than {second.name!r} by {words}" if low > 0 else f"not told from {second.name!r}: {words}"
+    if low > 0:
+        return f"better than {second.name!r} by {low:.2f} to {high:.2f} points over {len(gaps)} seeds"
+    return f"not distinguishable from {second.name!r} ({low:+.2f} to {high:+.2f} points over {len(gaps)} seeds)"
 
 
 def ranked(rows: Sequence[Row]) -> list[Row]:

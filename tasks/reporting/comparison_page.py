@@ -40,7 +40,7 @@ def comparison_markdown(title: str, variants: Sequence[VariantSummary]) -> str:
 def comparison_html(title: str, variants: Sequence[VariantSummary], lead: str = "") -> str:
     """The comparison as a page; `variants` come in the order of their rank. Equal arguments give equal bytes.
 
-    `lead` says in words whether the best is told from the next.
+    `lead` says in words whether the best is distinguishable from the next.
     """
     changed, same = _hyperparameters(variants)
     return render_page(
@@ -82,7 +82,7 @@ def _hyperparameters(variants: Sequence[VariantSummary]) -> tuple[Table, Table]:
 
 def _table(variants: Sequence[VariantSummary]) -> Table:
     head = (
-        *("variant", "accuracy on held-out images, mean (95% interval)"),
+        *("variant", "accuracy (95% interval)"),
         *("seeds", "loss", "parameters", "fit, s"),
     )
     return Table(head, [(f"{number}. {v.name}", *_cells(v)) for number, v in enumerate(variants, 1)])

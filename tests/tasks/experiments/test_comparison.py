@@ -40,15 +40,15 @@ def test_order() -> None:
 
 
 def test_lead() -> None:
-    """The best is told from the next only if the interval of their difference over shared seeds is above zero."""
+    """The best is distinguishable from the next only if the interval of their difference over shared seeds is above 0."""
     steady, next_best = row("steady", 0.96, 0.961, 0.962), row("next", 0.95, 0.951, 0.953)
-    assert describe_lead([steady, next_best], "as is") == "better than 'next' by +0.82 to +1.11 points over 3 seeds"
+    assert describe_lead([steady, next_best], "as is") == "better than 'next' by 0.82 to 1.11 points over 3 seeds"
     noisy = row("noisy", 0.99, 0.93, 0.97)
-    assert describe_lead([noisy, next_best], "as is").startswith("not told from 'next': -")
+    assert describe_lead([noisy, next_best], "as is").startswith("not distinguishable from 'next' (-")
     once = describe_lead([row("once", 0.98), next_best], "as is")
-    assert once == "not told from 'next': that takes two seeds or more"
+    assert once == "not yet distinguishable from 'next': that takes two seeds or more"
     assert describe_lead([steady, row("failed", 0.99, None)], "as is") == describe_lead([], "as is") == ""
     as_is = row("as is", 0.9, 0.901, 0.902)
     two = describe_lead([steady, next_best, row("third", 0.93, 0.93, 0.93), as_is], "as is")
     assert [part.partition(" by ")[0] for part in two.split("; ")] == ["better than 'next'", "better than 'as is'"]
-    assert describe_lead([steady, as_is], "as is") == "better than 'as is' by +6.00 to +6.00 points over 3 seeds"
+    assert describe_lead([steady, as_is], "as is") == "better than 'as is' by 6.00 to 6.00 points over 3 seeds"
