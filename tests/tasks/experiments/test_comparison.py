@@ -40,7 +40,7 @@ def test_order() -> None:
 
 
 def test_lead() -> None:
-    """The best is distinguishable from the next only if the interval of their difference over shared seeds is above 0."""
+    """The best is distinguishable from the next only if the interval of their differences by seed is above zero."""
     steady, next_best = row("steady", 0.96, 0.961, 0.962), row("next", 0.95, 0.951, 0.953)
     assert describe_lead([steady, next_best], "as is") == "better than 'next' by 0.82 to 1.11 points over 3 seeds"
     noisy = row("noisy", 0.99, 0.93, 0.97)
