@@ -16,7 +16,8 @@ class Hyperparameters(BaseModel, frozen=True, extra="forbid"):
     """One convolution per entry of `filters`, then dense layers, then softmax; Adam minimises the cross-entropy.
 
     A list that is shorter than `filters` repeats its last entry. The defaults are the tutorial's network. Augmentation
-    transforms each training image at random, by up to `rotation`, `zoom`, `shear` and `shift`.
+    transforms each training image at random, by up to `rotation`, `zoom`, `shear` and `shift`, and
+    bends it by `elastic`.
     """
 
     filters: tuple[Size, ...] = Field((8,), min_length=1, max_length=16, description="Width of each convolution")
@@ -65,6 +66,9 @@ class Hyperparameters(BaseModel, frozen=True, extra="forbid"):
     zoom: Share = Field(0, description="Augmentation: largest change of scale, as a share")
     shear: Share = Field(0, description="Augmentation: largest shear, in pixels a pixel")
     shift: float = Field(0, ge=0, le=1024, description="Augmentation: largest shift along each axis, in pixels")
+    elastic: float = Field(
+        0, ge=0, le=64, description="Augmentation: by how many pixels points 7 pixels apart move, as standard deviation"
+    )
     precision: Literal["float32", "bfloat16"] = Field(
         "float32", description="Number format of training; weights and predictions are float32"
     )

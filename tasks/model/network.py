@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from artifacts.errors import UsageError
+from tasks.model.augmentation import RandomAffine
 from tasks.model.hyperparameters import Hyperparameters
 from tasks.model.keras_setup import keras
 
@@ -97,7 +98,7 @@ def _layers(hp: Hyperparameters, classes: int, seed: int, training: bool) -> Ite
             yield layers.Activation(hp.activation, name=f"activation_{name}", **inner)
 
     before_norm = {"use_bias": not hp.batch_norm} | inner  # batch normalisation adds a bias of its own
-    if training and (hp.rotation or hp.zoom or hp.shear or hp.shift):
+    if training and (hp.rotation or hp.zoom or hp.shear or hp.shift or hp.elastic):
         yield RandomAffine.of(hp, augmentation_seed)
     for i, filters in enumerate(hp.filters):
         size, pool = at(hp.kernel_size, i), at(hp.pool, i)
@@ -133,35 +134,6 @@ def _adam() -> type[keras.optimizers.Adam]:
 
 
 T = TypeVar("T")
-
-
-class RandomAffine(keras.layers.Layer):  # type: ignore[misc]
-    """Augmentation: rotates, scales, shears and shifts each of the images (n, height, width, channels) in training.
-
-    Each amount is uniform up to its limit (degrees, share, pixels per pixel, pixels). The centre of the image is the
-    origin, and pixels from beyond the border are black (-0.5).
-    """
-
-    @classmethod
-    def of(cls, hp: Hyperparameters, seed: int) -> "RandomAffine":
-        layer = cls(name="augmentation")
-        limits = [math.radians(hp.rotation), hp.zoom, hp.zoom, hp.shear, hp.shift, hp.shift]
-        layer.limits = np.array(limits, np.float32)[:, np.newaxis]
-        layer.generator = keras.random.SeedGenerator(seed)
-        return layer
-
-    def call(self, images: Any, training: bool = False) -> Any:
-        if not training:
-            return images
-        ops = keras.ops
-        count, height, width = ops.shape(images)[:3]
-        amounts = self.limits * keras.random.uniform((6, count), -1, 1, seed=self.generator)
-        angle, wide, high, slant, right, down = ops.unstack(amounts)
-        cosine, sine = ops.cos(angle), ops.sin(angle)
-        a, b, c, d = (1 + wide) * cosine, slant - sine, sine, (1 + high) * cosine
-        x, y, zero = (width - 1) / 2, (height - 1) / 2, ops.zeros_like(a)
-        transforms = ops.stack([a, b, x - a * x - b * y + right, c, d, y - c * x - d * y + down, zero, zero], axis=1)
-        return ops.image.affine_transform(images, transforms, "bilinear", fill_mode="constant", fill_value=-0.5)
 
 
 class MembersInTraining(keras.layers.Layer):  # type: ignore[misc]

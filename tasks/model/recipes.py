@@ -32,7 +32,7 @@ ACCURATE = Hyperparameters(
     batch_norm=True,
     dense=(128,),
     dropout=0.3,
-    epochs=18,
+    epochs=16,
     batch_size=128,
     learning_rate=0.008,
     beta_1=0.9,
@@ -42,6 +42,7 @@ ACCURATE = Hyperparameters(
     zoom=0.1,
     shear=0.15,
     shift=2,
+    elastic=1,
     precision="bfloat16",
 )
 
@@ -138,7 +139,7 @@ RECIPES: dict[Recipe, RecipeDefinition] = {
         expected_accuracy={"mnist": 0.995, "fashion-mnist": 0.90, SAMPLE: 0.97},
     ),
     "best": RecipeDefinition(
-        hyperparameters=ACCURATE.model_copy(update={"ensemble": 3, "epochs": 22}),
+        hyperparameters=ACCURATE.model_copy(update={"ensemble": 3, "epochs": 20}),
         sample_epochs=30,
         expected_accuracy={"mnist": 0.996, "fashion-mnist": 0.91, SAMPLE: 0.97},
     ),

@@ -14,7 +14,7 @@ BAD: list[tuple[str, Any]] = [
     ("pool", (0,)), ("padding", "full"), ("activation", "step"), ("dense", (0,)), ("dropout", 1), ("epochs", 0),
     ("batch_size", 65537), ("learning_rate", 0), ("learning_rate", 10.1), ("learning_rate", float("nan")),
     ("schedule", "linear"), ("warmup", 1), ("beta_1", 1), ("beta_2", -0.1), ("label_smoothing", 1), ("sed", 3),
-    ("batch_norm", 2), ("rotation", 181), ("zoom", 1), ("shear", -0.1), ("shift", -1),
+    ("batch_norm", 2), ("rotation", 181), ("zoom", 1), ("shear", -0.1), ("shift", -1), ("elastic", -1),
     ("precision", "float16"), ("class_weight", "even"), ("ensemble", 0), ("separable", 2),
     ("test_time_augmentation", 2),
 ]  # fmt: skip

@@ -9,7 +9,7 @@ import pytest
 from artifacts.errors import UsageError
 from tasks.model.hyperparameters import Hyperparameters
 from tasks.model.keras_setup import keras
-from tasks.model.network import OneCycle, RandomAffine, at, build_network, compile_for_training
+from tasks.model.network import OneCycle, at, build_network, compile_for_training
 from tasks.model.recipes import RECIPES, Recipe
 
 
@@ -80,21 +80,6 @@ def test_pooling_before_activation_changes_nothing() -> None:
     usual.set_weights(network.get_weights())
     images = np.random.default_rng(0).uniform(-0.5, 0.5, (9, 28, 28, 1)).astype(np.float32)
     np.testing.assert_allclose(network.predict_on_batch(images), usual.predict_on_batch(images), atol=1e-6)
-
-
-def test_augmentation_in_training_only() -> None:
-    """Training transforms each image at random, by at most the limit, about its centre; prediction changes no image."""
-    dot = np.full((64, 9, 9, 1), -0.5, np.float32)
-    dot[:, 4, 4] = 0.5
-    layer = RandomAffine.of(Hyperparameters(shift=2.0), seed=1)
-    moved = np.asarray(layer(dot, training=True))
-    mass = moved[..., 0] + 0.5
-    rows = (mass.sum(axis=2) * np.arange(9)).sum(axis=1) / mass.sum(axis=(1, 2))
-    assert len(np.unique(rows.round(3))) > 32 and 1 < np.abs(rows - 4).max() <= 2
-    np.testing.assert_array_equal(np.asarray(layer(dot, training=False)), dot)
-    for still in (Hyperparameters(), Hyperparameters(rotation=180.0, zoom=0.1, shear=0.1)):
-        centre = np.asarray(RandomAffine.of(still, seed=1)(dot, training=True))[:, 4, 4]
-        np.testing.assert_allclose(centre, 0.5, atol=1e-5)
 
 
 @pytest.mark.parametrize("ensemble", [1, 2])

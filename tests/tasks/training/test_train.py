@@ -47,6 +47,7 @@ HARD = Hyperparameters(
     ensemble=2,
     rotation=10,
     shift=1,
+    elastic=0.3,
     epochs=4,
     batch_size=2,
 )
