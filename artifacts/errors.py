@@ -88,6 +88,18 @@ _FAULTS_OF_THE_FILE = {
 """The file is missing or forbidden, or its path leads to something else. Waiting does not help."""
 
 
+_FAULTS_OF_THE_SURROUNDINGS = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT}
+
+
+def describe_surroundings(error: BaseException) -> str:
+    """What an OSError says of permissions or of a full disk, which a person has to change; "" for any other error."""
+    if not isinstance(error, OSError) or error.errno not in _FAULTS_OF_THE_SURROUNDINGS:
+        return ""
+    place = error.filename if isinstance(error.filename, str) else "the output"
+    way = "make room, or write elsewhere" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "change its permissions"
+    return f"{place} cannot be used: {error.strerror}; {way}"
+
+
 def is_transient(error: BaseException | None) -> bool:
     """Whether an OSError is transient, such as a full disk or too many open files, and not a fault of the file."""
     return isinstance(error, OSError) and error.errno is not None and error.errno not in _FAULTS_OF_THE_FILE
@@ -110,6 +122,7 @@ def suggest(name: str, known: Iterable[str]) -> str:
 
 _OF_PYDANTIC = {
     "Value error, ": "",
+    "Extra inputs are not permitted": "is unknown here",
     "Input should be": "should be",
     "a valid integer, unable to parse string as an integer": "a whole number",
     "a valid integer, got a number with a fractional part": "a whole number",
@@ -133,8 +146,11 @@ def _describe(message: str) -> str:
 
 def describe_validation_error(error: ValidationError) -> str:
     """All problems in one line, each with its field, the bound and the value."""
+    found = error.errors()
+    inner = {item["loc"][:n] for item in found for n in range(1, len(item["loc"]))}  # their entries say it already
     return "; ".join(
         f"{'.'.join(map(str, item['loc']))}: {_describe(item['msg'])}".removeprefix(": ")
         + (f" (got {item['input']!r})" if item["type"] != "value_error" else "")
-        for item in error.errors()
+        for item in found
+        if item["loc"] not in inner
     )

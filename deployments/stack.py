@@ -21,7 +21,7 @@ from artifacts.errors import DigitflowError, UsageError
 from artifacts.storage.settings import Settings
 from flows.cli.loopback import bypass_proxies
 from flows.cli.output import print_note
-from flows.cli.prefect_server import await_server, owner_of_port
+from flows.cli.prefect_server import await_server, owner_of_port, port_file
 
 FOLDER = Path(__file__).parent
 DEFAULT_PORT = 4200
@@ -94,7 +94,7 @@ class Stack:
 
     @property
     def _port_file(self) -> Path:
-        return self.run_folder / "port"
+        return port_file(self.home)
 
     def _running_port(self) -> int:
         """The port of the server that runs."""

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field, model_validator
 
 from artifacts.errors import UsageError, suggest
+from artifacts.storage.home import absolute
 from artifacts.storage.remote import refuse_password
 from artifacts.storage.settings import Settings
 from tasks.data.datasets import (
@@ -136,7 +137,7 @@ def locate(dataset: str, settings: Settings, name: str = "") -> tuple[Source, Mi
         return SOURCES.get(dataset, SAMPLE_SOURCE), Mirrors(urls=mirrors, timeout=settings.timeout)
     if name in NAMES:
         raise UsageError(f"{name} is the name of another data set; choose another --dataset-name")
-    if "://" not in dataset and not Path(dataset).expanduser().exists():
+    if "://" not in dataset and not absolute(Path(dataset)).exists():
         path = f"the path of your data, such as a folder with {', '.join(FILES)}, or with a folder of pictures a class"
         if "/" in dataset:
             raise UsageError(f"there is no file or folder {dataset}; give {path}")

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
+from pydantic import AwareDatetime, BaseModel, Field, FiniteFloat, ValidationError, field_validator, model_validator
 
 from artifacts.errors import UsageError
 from artifacts.lineage.cache_key import StepCall
@@ -20,11 +20,13 @@ from artifacts.storage.store import Kind, Ref, Store, references
 REPORT_KINDS = frozenset({"json", "html", "weights.h5"})
 """The kinds of a run's report, verdict and model. Arrays are not among them: a run can compute them again."""
 
-INTERRUPTIONS: dict[type[BaseException], str] = {
-    KeyboardInterrupt: "by Ctrl-C",
-    SystemExit: "its process was told to end",  # Prefect makes a SystemExit of the signal
+TOLD_TO_END = "its process was told to end"
+INTERRUPTIONS = {
+    "KeyboardInterrupt": "by Ctrl-C",
+    "SystemExit": TOLD_TO_END,  # Prefect makes one of the signal, or raises its own
+    "TerminationSignal": TOLD_TO_END,
 }
-"""What the exceptions that end a run from outside are called."""
+"""What the exceptions that end a run from outside are called, by the names of their types."""
 
 _current: ContextVar["Run | None"] = ContextVar("run", default=None)
 
@@ -71,7 +73,7 @@ class Manifest(BaseModel):
     seed: int
     hyperparameters: dict[str, Any]
     gate: dict[str, Any]
-    accuracy: float | None = None
+    accuracy: FiniteFloat | None = None
     registry: str | None = None
     version: int | None = None
     """The registry and the version in it, once the model is registered."""
@@ -82,8 +84,8 @@ class Manifest(BaseModel):
     baseline: dict[str, Any] | None = None
     """What they were compared with, as JSON."""
     error: str | None = None
-    started: datetime
-    ended: datetime | None = None
+    started: AwareDatetime
+    ended: AwareDatetime | None = None
     machine: dict[str, str | int] = Field(default_factory=lambda: machine())
     steps: list[StepRecord] = []
     exports: dict[str, Ref] = {}
@@ -126,7 +128,7 @@ class Run:
                 yield run
         except BaseException as error:
             is_interrupted = not isinstance(error, Exception)  # by Ctrl-C, or suspended until a person answers
-            words = INTERRUPTIONS.get(type(error)) or str(error) or type(error).__name__
+            words = INTERRUPTIONS.get(type(error).__name__) or str(error) or type(error).__name__
             run.finish("interrupted" if is_interrupted else "failed", error=words)
             raise
         finally:
@@ -184,7 +186,9 @@ def manifests(store: Store) -> Iterator[Manifest]:
     """The readable manifests in the store, the latest first."""
     for path in sorted(_paths(store), reverse=True):
         with contextlib.suppress(OSError, ValidationError):
-            yield Manifest.model_validate_json(path.read_bytes())
+            manifest = Manifest.model_validate_json(path.read_bytes())
+            if manifest.run == path.parent.name:  # else it is a copy
+                yield manifest
 
 
 def damaged_manifests(store: Store) -> list[Path]:

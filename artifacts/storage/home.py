@@ -9,7 +9,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from artifacts.errors import DigitflowError
+from artifacts.errors import DigitflowError, UsageError
 
 OBJECTS = "objects"  # artifacts, named by their content
 CHECKS = "checks"  # pictures of samples, which `data check` draws
@@ -42,6 +42,14 @@ NATIVE_LOG = "native.log"  # what native libraries print
 STARTING_LOCK = "starting.lock"
 """Held while a run starts and while artifacts are evicted, so that eviction knows every run; also while Prefect's
 server starts in its own home."""
+
+
+def absolute(path: Path) -> Path:
+    """The path from the root, with "~" replaced. Raises UsageError if "~" names nobody who has a home."""
+    try:
+        return path.expanduser().absolute()
+    except RuntimeError:
+        raise UsageError(f"{path} begins with a home that cannot be found; give the whole path") from None
 
 
 @contextlib.contextmanager

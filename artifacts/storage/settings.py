@@ -7,6 +7,7 @@ from pathlib import Path
 from pydantic import BaseModel, ByteSize, Field, ValidationError, field_validator
 
 from artifacts.errors import UsageError
+from artifacts.storage.home import absolute
 from artifacts.storage.remote import Remote
 from artifacts.storage.store import Location, Store
 
@@ -55,8 +56,8 @@ class Settings(BaseModel, Location, frozen=True, validate_default=True):
     @classmethod
     def _absolute(cls, home: Path) -> Path:
         try:
-            return home.expanduser().absolute()
-        except RuntimeError as error:
+            return absolute(home)
+        except UsageError as error:
             raise ValueError(str(error)) from None
 
     @classmethod

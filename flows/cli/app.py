@@ -1,6 +1,7 @@
 """The command `digitflow`. Verbs import heavy libraries where they need them, so that help is quick."""
 
 import _thread
+import io
 import os
 import sys
 import threading
@@ -20,8 +21,16 @@ from cyclopts import (
     convert,
 )
 from pydantic import ByteSize, ValidationError
+from pydantic_core import PydanticSerializationError
 
-from artifacts.errors import DigitflowError, InvalidData, UsageError, describe_validation_error, suggest
+from artifacts.errors import (
+    DigitflowError,
+    InvalidData,
+    UsageError,
+    describe_surroundings,
+    describe_validation_error,
+    suggest,
+)
 from flows.cli.loopback import bypass_proxies
 from flows.cli.output import print_note
 
@@ -80,7 +89,12 @@ def _join_lines(shown: Any) -> None:
 
 
 def _convert(kind: Any, tokens: Sequence[Token]) -> Any:
-    """The value of an option, as cyclopts reads it, but without rounding 1.5 to a whole number."""
+    """The value of an option, as cyclopts reads it, but without rounding 1.5 to a whole number.
+
+    Raises UsageError for an empty value: it is not the current folder, nor every data set.
+    """
+    if empty := [token for token in tokens if not token.value]:
+        raise UsageError(f"{empty[0].keyword or 'an argument'} is empty; give a value, or leave it out")
     if kind is int or int in get_args(kind):
         for token in tokens:
             if "." in token.value:
@@ -134,6 +148,8 @@ def main() -> None:
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # the caller closed it; no other file may get its descriptor
             setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w"))
+    if isinstance(sys.stdout, io.TextIOWrapper):  # of a terminal that cannot show every letter
+        sys.stdout.reconfigure(errors="backslashreplace")
     if not sys.warnoptions:  # warnings are for developers of libraries; python -W shows them
         warnings.simplefilter("ignore")
     if sys.argv[1:2] in ([], ["--help"], ["-h"]):  # the help describes each verb, so they are imported
@@ -170,6 +186,9 @@ def _print_error(error: BaseException) -> int:
     if isinstance(error, DigitflowError):
         print_note(*_lines(error))
         return error.exit_code
+    if words := describe_surroundings(error):
+        print_note(words)
+        return DigitflowError.exit_code
     raise error
 
 
@@ -201,5 +220,9 @@ def _describe(error: CycloptsError) -> str:
 
 
 def _is_interrupt(error: BaseException | None) -> bool:
-    """Whether Ctrl-C caused the error: a library that it interrupts during import raises an error of its own."""
-    return isinstance(error, KeyboardInterrupt) or bool(error and _is_interrupt(error.__cause__ or error.__context__))
+    """Whether Ctrl-C caused the error: a library that it interrupts raises an error of its own, Pydantic one that has
+    the cause in its text only.
+    """
+    if isinstance(error, KeyboardInterrupt | PydanticSerializationError):
+        return "KeyboardInterrupt" in repr(error)
+    return bool(error and _is_interrupt(error.__cause__ or error.__context__))

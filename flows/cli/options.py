@@ -56,7 +56,7 @@ class TrainingOptions:
     "JSON file with further limits; its fields are those of Gate in tasks/evaluation/gate.py."
 
     hyperparameters: Annotated[
-        Overrides | None, Parameter(name="*", group=HYPERPARAMETER_GROUP, consume_multiple=True, negative="")
+        Overrides | None, Parameter(name="*", group=HYPERPARAMETER_GROUP, consume_multiple=True, negative_iterable="")
     ] = None
 
     def parameters(self) -> dict[str, Any]:

@@ -22,7 +22,7 @@ Row = Sequence[str]
 
 def print_note(message: str, *more: str) -> None:
     """Print one line on stderr, and `more` lines below it, indented."""
-    lines = [" ".join(line.split()) for line in (message, *more)]
+    lines = [_escape(" ".join(filter(None, map(str.strip, line.splitlines())))) for line in (message, *more)]
     print("digitflow: " + "\n  ".join(lines), file=sys.stderr)
 
 
@@ -189,7 +189,8 @@ def _when_judged(outcome: "Outcome") -> str:
 def _rank(outcome: "Outcome") -> str:
     """The version of a run's model, and whether it is in use."""
     if outcome.champion == outcome.version:
-        return f"version {outcome.version}, {'now champion' if outcome.promoted else 'which is champion'}"
+        stays = "which is champion" if outcome.gate.passed else "which stays champion: an earlier gate passed it"
+        return f"version {outcome.version}, {'now champion' if outcome.promoted else stays}"
     champion = "there is none" if outcome.champion is None else f"that is version {outcome.champion}"
     return f"version {outcome.version}, not champion: {champion}"
 

@@ -231,6 +231,20 @@ def _is_taken(port: int) -> bool:
     return True
 
 
+def port_file(home: Path) -> Path:
+    """Where the port of a home's server stands, which `make up` writes."""
+    return home / "server" / "port"
+
+
+def url_of_home(home: Path) -> str:
+    """The URL of this home's own server, if `make up` keeps one and it answers; else ""."""
+    with contextlib.suppress(OSError, ValueError):
+        port = int(port_file(home).read_text())
+        if _is_taken(port) and not owner_of_port(port, home):
+            return f"http://127.0.0.1:{port}/api"
+    return ""
+
+
 def owner_of_port(port: int, home: Path) -> str:
     """What answers on a port of this machine, in words, if it is not this home's server; "" if it is, or nothing is."""
     status, settings = ask_server(f"http://127.0.0.1:{port}/api", "admin/settings")

@@ -15,7 +15,8 @@ def describe_few_steps(hyperparameters: Hyperparameters, images: int) -> str:
     if steps >= FEW_STEPS:
         return ""
     epochs = math.ceil(hp.epochs * FEW_STEPS / steps)
-    return f"the network learned in {steps} steps only ({images:,} images, {hp.epochs} epochs); try --epochs {epochs}"
+    seen = f"{images:,} images, {hp.epochs} epoch{'s' * (hp.epochs > 1)}"
+    return f"the network learned in {steps} steps only ({seen}); try --epochs {epochs}"
 
 
 def learning_rate(hyperparameters: Hyperparameters, done: float) -> float:

@@ -179,5 +179,9 @@ def _aside(batch: SetAside) -> BatchState:
     )
 
 
-def _modified(path: Path) -> datetime:
-    return datetime.fromtimestamp(path.stat().st_mtime, UTC)
+def _modified(path: Path) -> datetime | None:
+    """When a batch, which may be a link to nowhere, was written; None if it was taken away meanwhile."""
+    try:
+        return datetime.fromtimestamp(path.lstat().st_mtime, UTC)
+    except FileNotFoundError:
+        return None

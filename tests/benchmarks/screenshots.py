@@ -70,12 +70,12 @@ def draw_seven(page: Any) -> None:
     wait_for(page, "status", "reads")
 
 
-def correct_seven(page: Any) -> None:
+def correct_as_one(page: Any) -> None:
     from selenium.webdriver.common.by import By
 
     draw_seven(page)
-    page.find_element(By.TAG_NAME, "body").send_keys("7")
-    wait_for(page, "kept", "kept as a 7")
+    page.find_element(By.TAG_NAME, "body").send_keys("1")
+    wait_for(page, "kept", "kept as a 1")
 
 
 def draw_two(page: Any) -> None:
@@ -94,7 +94,7 @@ def draw_unclear(page: Any) -> None:
 DRAWINGS = {
     "empty": leave_empty,
     "read": draw_seven,
-    "corrected": correct_seven,
+    "corrected": correct_as_one,
     "two-shapes": draw_two,
     "unsure": draw_unclear,
 }

@@ -11,7 +11,7 @@ import pytest
 from prefect.client.orchestration import SyncPrefectClient, get_client
 
 from deployments import automations
-from tests.command import ROOT, Finished, assert_refused, environment, eventually, processes_of
+from tests.command import ROOT, Finished, assert_refused, digitflow, environment, eventually, processes_of
 from tests.deployments.live import Live, on_sqlite, set_parameters
 
 
@@ -75,6 +75,8 @@ def test_home_of_any_name(tmp_path: Path) -> None:
         assert f"http://127.0.0.1:{port}" in up.stdout and "make deploy" in up.stdout
         assert (home / "server" / "prefect.db").exists()
         assert "already runs" in stack("up", home, port).stdout
+        told = digitflow("doctor", DIGITFLOW_HOME=str(home), PREFECT_API_URL=None).stdout
+        assert f"export PREFECT_API_URL=http://127.0.0.1:{port}/api" in told
     finally:
         down = stack("down", home, port)
     assert down.returncode == 0, down.stderr

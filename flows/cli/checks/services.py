@@ -15,7 +15,14 @@ from artifacts.storage.leases import LeasedLock
 from artifacts.storage.remote import open_url
 from artifacts.storage.settings import Settings
 from flows.cli.checks.check import PATIENCE, Result
-from flows.cli.prefect_server import UNAUTHORIZED, ask_server, configured_url, is_server_configured, owner_of_port
+from flows.cli.prefect_server import (
+    UNAUTHORIZED,
+    ask_server,
+    configured_url,
+    is_server_configured,
+    owner_of_port,
+    url_of_home,
+)
 from tasks.data.datasets import MIRRORS, Mirrors
 
 UNKNOWN: Result = ("note", "not known: the server does not answer", "")
@@ -90,9 +97,11 @@ def check_mirrors(settings: Settings) -> Result:
     return "note", f"none of mnist answers: {words}", remedy
 
 
-def check_server(_: Settings) -> Result:
+def check_server(settings: Settings) -> Result:
     """Whether the named server answers, and has this Prefect's version."""
     if not is_server_configured():
+        if url := url_of_home(settings.home):
+            return "note", f"none is named, though this home's runs at {url}", f"export PREFECT_API_URL={url}"
         return "ok", "none is named; each command starts its own. To keep one: make up", ""
     url = configured_url()
     status, theirs = ask_server(url, "admin/version")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 from cyclopts import App, Parameter
 
 from artifacts.errors import DigitflowError, UsageError
+from artifacts.storage.home import absolute
 from artifacts.storage.settings import Settings
 from artifacts.storage.store import Store
 from flows.cli.output import format_age, print_note, show_json, show_table
@@ -71,7 +72,7 @@ def add(
     json: bool
         Print one JSON object on stdout.
     """
-    settings, has_server, path = Settings.load(), is_server_configured(), path.expanduser()
+    settings, has_server, path = Settings.load(), is_server_configured(), absolute(path)
     if not path.exists():
         raise UsageError(f"there is no batch {path}; give {BATCH_FORMATS}")
     from tasks.retraining.incoming.batch_formats import check_batch, dataset_named_in
@@ -179,7 +180,9 @@ def _next(dataset: str, what: str, has_server: bool) -> str:
     if dataset and dataset not in NAMES:
         parameters = f"--param dataset=PATH --param dataset_name={dataset}"
         return f"{then}; to start it: prefect deployment run retraining/on-demand {parameters}"
-    return then + "; Prefect was notified" * has_server
+    if has_server:
+        return f"{then}; Prefect was notified"
+    return f"{then}; nothing starts it, since PREFECT_API_URL names no server: digitflow doctor says more"
 
 
 def _row(batch: "BatchState") -> tuple[str, ...]:

@@ -135,8 +135,9 @@ def verify(run: str, *, json: Switch = False) -> int:
 
 
 def _is_cached(manifest: Manifest) -> bool:
-    """Whether a run ended, and took the result of every step from the cache."""
-    return bool(manifest.ended and manifest.steps) and all(step.cached for step in manifest.steps)
+    """Whether a run came to its end, and took the result of every step from the cache."""
+    is_whole = manifest.status not in ("running", "failed", "interrupted")
+    return is_whole and bool(manifest.steps) and all(step.cached for step in manifest.steps)
 
 
 def _status(manifest: Manifest, alive: bool) -> str:

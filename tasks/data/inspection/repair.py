@@ -11,7 +11,7 @@ import pandas as pd
 
 from artifacts.errors import UsageError
 from artifacts.storage.arrays import chunks
-from artifacts.storage.home import disk_errors
+from artifacts.storage.home import absolute, disk_errors
 from artifacts.storage.store import Ref, Store
 from tasks.data import idx
 from tasks.data.datasets import FILES, Split, Splits
@@ -41,7 +41,7 @@ def repair(
     within a split are left out; they are harmless in training, and some people add them on purpose. Raises UsageError,
     and writes nothing, if `out` exists, or if a problem needs a person.
     """
-    out = out.expanduser().absolute()
+    out = absolute(out)
     if out.exists():
         raise UsageError(f"{out} exists, and nothing is overwritten; give --fix a new folder")
     stored = inspected.stored
@@ -54,9 +54,11 @@ def repair(
     if transpose or (transpose is None and "sideways" in checks):
         work.transpose()
     work.unify_sizes()
+    work.drop_flat()
     work.invert()
-    work.drop()
+    work.drop_leaks()
     work.handle_copies(drop_copies)
+    work.drop_unseen()
     work.count_labels_from_0()
     _refuse_if_unsound(work, store)
     _write(work.splits, out, store)
@@ -111,17 +113,20 @@ class _Repair:
                 self._invert_images(name, is_other.to_numpy())
                 self.done.append(f"{is_other.sum():,} {name} images inverted")
 
-    def drop(self) -> None:
-        """Leave out flat images, training images that are test images, and test images of classes never trained."""
-        train, test = self._table("train"), self._table("test")
-        train_labels, test_labels = (self._store.get(split.labels) for split in (self.splits.train, self.splits.test))
-        copies = train.digest.isin(test.digest[~is_flat(test)]) & ~is_flat(train)
-        self._keep("train", ~copies.to_numpy(), "training images left out, which are test images too")
+    def drop_flat(self) -> None:
+        """Leave out images of a single value."""
         self._keep("train", ~is_flat(self._table("train")).to_numpy(), "training images of a single value left out")
-        train_labels = self._store.get(self.splits.train.labels)
-        unseen = ~np.isin(test_labels, np.unique(train_labels))
-        self._keep("test", ~unseen, "test images left out, whose class has no training images")
         self._keep("test", ~is_flat(self._table("test")).to_numpy(), "test images of a single value left out")
+
+    def drop_leaks(self) -> None:
+        """Leave out training images that are test images."""
+        copies = self._table("train").digest.isin(self._table("test").digest)
+        self._keep("train", ~copies.to_numpy(), "training images left out, which are test images too")
+
+    def drop_unseen(self) -> None:
+        """Leave out test images of classes that have no training images by now."""
+        train, test = (self._store.get(split.labels) for split in (self.splits.train, self.splits.test))
+        self._keep("test", np.isin(test, train), "test images left out, whose class has no training images")
 
     def handle_copies(self, is_dropping: bool) -> None:
         """Keep the first of the copies within a split, none if their labels differ; or say that they stay."""
@@ -189,7 +194,9 @@ class _Repair:
         if mask.all():
             return
         if not mask.any():
-            raise UsageError(f"no copy is written, because it would have no {name} images: {len(mask):,} {what}")
+            raise UsageError(
+                f"no copy is written, because it would have no {name} images ({len(mask):,} {what}); add {name} images"
+            )
         split: Split = getattr(self.splits, name)
         raw = self._store.get(split.images)
 

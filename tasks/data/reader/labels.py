@@ -1,7 +1,7 @@
 """Which class is each label? Whole numbers count from 0; names are classes in the order in which people sort them."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -24,11 +24,20 @@ def read_names(folder: Path) -> tuple[str, ...]:
                 content = path.read_bytes()
             if b"\0" in content:
                 raise BadSource(f"{name} is no text; write one name a line, in UTF-8")
-            names = tuple(line.strip() for line in _as_text(content).splitlines() if line.strip())
-            if repeated := [each for each, count in Counter(names).items() if count > 1]:
-                raise BadSource(f"{name} names {repeated[0]} twice; give each class a name of its own")
-            return names
+            return class_names((line for line in _as_text(content).splitlines() if line.strip()), name)
     return ()
+
+
+def class_names(names: Iterable[object], place: str) -> tuple[str, ...]:
+    """The names of classes in the order of their labels, as ones that can be printed. Raises BadSource if they are not
+    told apart.
+    """
+    found = tuple(printable(name) for name in names)
+    if "" in found:
+        raise BadSource(f"{place} has no name for class {found.index('')}; give each class a name")
+    if repeated := [each for each, count in Counter(found).items() if count > 1]:
+        raise BadSource(f"{place} names {repeated[0]} twice; give each class a name of its own")
+    return found
 
 
 def _as_text(content: bytes) -> str:

@@ -18,7 +18,7 @@ from tasks.data.reader.files import (
     natural_key,
     walk,
 )
-from tasks.data.reader.labels import NAME_FILES, read_names
+from tasks.data.reader.labels import NAME_FILES, class_names, read_names
 from tasks.data.reader.parts import ArrayPair, Flaw, Pictures, PixelTable
 from tasks.data.reader.roles import USUAL_NAMES, assign_roles, names_classes
 from tasks.data.reader.tables import (
@@ -141,8 +141,8 @@ def _from_arrays(arrays: list[StoredArray], place: Path) -> Found:
     kinds = sorted({"IDX files" if array.kind.startswith("idx") else f".{array.kind}" for array in arrays})
     names = next((array for array in roles.left_out if names_classes(array)), None)
     what = f"arrays ({' and '.join(kinds)})" if kinds != ["IDX files"] else "IDX files"
-    class_names = tuple(map(str, np.load(names.path)[names.member].tolist())) if names else ()
-    return Found(what, pairs.get("train"), pairs.get("test"), class_names, (), (*roles.notes, *notes))
+    told = class_names(np.load(names.path)[names.member].tolist(), names.member) if names else ()
+    return Found(what, pairs.get("train"), pairs.get("test"), told, (), (*roles.notes, *notes))
 
 
 def _from_tables(paths: list[Path]) -> Found | None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from artifacts.errors import BadSource, DigitflowError, UsageError, hide_passwords
-from artifacts.storage.home import TEMPORARY, disk_errors
+from artifacts.storage.home import TEMPORARY, absolute, disk_errors
 from artifacts.storage.remote import file_state, open_url
 from artifacts.storage.store import canonical_json
 from tasks.data import idx
@@ -24,7 +24,7 @@ def locate_data(text: str, home: Path, max_bytes: int, name: str = "") -> tuple[
 
     Raises UsageError, which says what is there, if it is no data set.
     """
-    path = fetch(text, home, max_bytes) if is_url(text) else Path(text).expanduser().absolute()
+    path = fetch(text, home, max_bytes) if is_url(text) else absolute(Path(text))
     found = find_data(path)
     try:
         digest = content_digest(found, max_bytes)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from pydantic import BaseModel, field_serializer
 
 from tasks.data.datasets import FILES
 from tasks.model.recipes import RECIPES
@@ -49,7 +50,13 @@ def test_wrong_command_line(arguments: list[str], words: list[str], home: Path) 
         ("models show --version x", "--version is 'x', not a whole number"),
         ("predict --modle 3 t.png", "--modle is neither an option of predict nor a file"),
         ("predict http://ann:pw@host/x.npz --output o.csv", "http://host/x.npz was given with a password"),
-        ("train --dataset=", "the data set has no name"),
+        ("train --dataset=", "--dataset is empty; give a value"),
+        ("models --dataset=", "--dataset is empty; give a value"),
+        ("train --gate=", "--gate is empty; give a value"),
+        ("train --dataset ~nobody-here/x", "~nobody-here/x begins with a home that cannot be found"),
+        ("data check ~nobody-here/x", "~nobody-here/x begins with a home that cannot be found"),
+        ("data add ~nobody-here/x", "~nobody-here/x begins with a home that cannot be found"),
+        ("train --kernel-size 99", "kernel_size.0: should be at most 64 (got '99'); see --help"),
         ("cache prun", "nothing takes 'prun'; did you mean 'prune'? See --help"),
         ("data evict x", "nothing takes 'evict' 'x'; choose from: 'check', 'add'"),
     ],
@@ -59,6 +66,57 @@ def test_what_is_wrong(line: str, words: str, call: Callable[..., Called], home:
     called = call(*line.split())
     assert (called.status, called.stdout) == (2, "") and called.stderr.startswith(f"digitflow: {words}")
     assert called.stderr.count("\n") == 1 and not home.exists()
+
+
+def test_an_empty_argument_is_no_folder(call: Callable[..., Called]) -> None:
+    """An empty path, such as an unset variable of a shell, is not the current folder."""
+    for arguments in (("data", "check", ""), ("data", "add", ""), ("predict", "")):
+        called = call(*arguments)
+        assert called.status == 2 and "is empty" in called.stderr
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (PermissionError(13, "Permission denied", "/data/x"), "/data/x cannot be used: Permission denied; change its"),
+        (OSError(28, "No space left on device"), "the output cannot be used: No space left on device; make room"),
+    ],
+)
+def test_what_a_person_has_to_change(
+    error: OSError, words: str, call: Callable[..., Called], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An error of permissions or of a full disk, wherever it arises, is one line and an exit status; a bug is not."""
+
+    def fail(raised: Exception) -> None:
+        raise raised
+
+    monkeypatch.setattr("artifacts.storage.settings.Settings.load", lambda: fail(error))
+    called = call("runs")
+    assert called.status == 1 and called.stderr.startswith(f"digitflow: {words}") and called.stderr.count("\n") == 1
+    monkeypatch.setattr("artifacts.storage.settings.Settings.load", lambda: fail(FileNotFoundError(2, "none", "/x")))
+    with pytest.raises(FileNotFoundError):
+        call("runs")
+
+
+def test_an_interrupted_library(call: Callable[..., Called], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C inside Pydantic, which makes an error of its own of it, ends the command as any Ctrl-C does."""
+
+    class Record(BaseModel):
+        @field_serializer("value")
+        def interrupt(self, value: int) -> int:
+            raise KeyboardInterrupt
+
+        value: int = 1
+
+    monkeypatch.setattr("artifacts.storage.settings.Settings.load", lambda: Record().model_dump_json())
+    called = call("runs")
+    assert called.status == 130 and called.stderr.startswith("digitflow: interrupted")
+
+
+def test_a_terminal_without_the_letters(home: Path, digits_folder: Path) -> None:
+    """A terminal that cannot show a letter gets its code, and the rest."""
+    run = digitflow("data", "check", digits_folder, PYTHONIOENCODING="ascii")
+    assert (run.returncode, run.stderr) == (0, "") and "8\\xd78 pixels" in run.stdout
 
 
 def test_unknown_verb(home: Path) -> None:

@@ -5,9 +5,15 @@ import logging
 
 import pytest
 
-from flows.cli.output import format_age, format_size, log_on_stderr, show_outcome, show_table
+from flows.cli.output import format_age, format_size, log_on_stderr, print_note, show_outcome, show_table
 from flows.publication.outcome import Outcome
 from tasks.evaluation.gate import Baseline, Verdict
+
+
+def test_a_note_is_printable(capsys: pytest.CaptureFixture[str]) -> None:
+    """A note is one line without control characters; spaces in a quoted path stay."""
+    print_note("see 'a  b'\n  and \x1b[31mred", "one\nproblem")
+    assert capsys.readouterr().err == "digitflow: see 'a  b' and \\x1b[31mred\n  one problem\n"
 
 
 def test_log_records_are_notes(capsys: pytest.CaptureFixture[str]) -> None:

@@ -112,6 +112,13 @@ def test_the_same_files_again(store: Store, new: Path, tmp_path: Path, call: Cal
     assert json.loads(call("data", "add", tmp_path / "other.npz", "--json").stdout)["remarks"] == []
 
 
+def test_a_batch_that_is_a_link_to_nowhere(store: Store, new: Path, call: Call) -> None:
+    """It is listed, and the other batches are too."""
+    added = json.loads(call("data", "add", new, "--json").stdout)["batch"]
+    (store.home / "inbox" / "gone.npz").symlink_to("/nowhere")
+    assert listed(call) == {added: "in the inbox", "gone.npz": "in the inbox"}
+
+
 def test_accepted_batches_say_when_they_came(store: Store, call: Call) -> None:
     """An accepted batch keeps the time at which it was added, and tells how many of its images are not used."""
     batch, at = accept(store, "one.npz"), datetime(2026, 1, 2, tzinfo=UTC)

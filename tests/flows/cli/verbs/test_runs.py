@@ -1,6 +1,8 @@
 """`digitflow runs` lists what each run came to, and `digitflow verify` finds what is damaged or missing."""
 
 import json
+import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -42,7 +44,7 @@ def test_runs_are_listed(call: Callable[..., Called], exported: Ref) -> None:
 
 
 def test_a_run_from_the_cache(call: Callable[..., Called], home: Path) -> None:
-    """A run whose every step came from the cache says so; one that computed a step does not."""
+    """A run whose every step came from the cache says so; one that computed a step, or did not end, does not."""
     fields = {"dataset": "digits", "recipe": "tutorial", "seed": 0, "hyperparameters": {}, "gate": {}}
     call_ = StepCall(task="train", inputs={}, code={}, libraries={})
     for name, cached in (("20260101-new", (True, False)), ("20260102-again", (True, True))):
@@ -51,8 +53,12 @@ def test_a_run_from_the_cache(call: Callable[..., Called], home: Path) -> None:
                 step = StepRecord(name="train", cached=one, seconds=0, key="0", call=call_, result={})
                 run.manifest.steps.append(step)
             run.finish("passed")
-    assert [line.split("  ")[-1] for line in call("runs").stdout.splitlines()[1:]] == ["passed, from cache", "passed"]
-    assert [row["cached"] for row in json.loads(call("runs", "--json").stdout)] == [True, False]
+    with pytest.raises(ValueError), Run.recording(Store(home), run="20260103-failed", **fields) as run:
+        run.manifest.steps.append(StepRecord(name="train", cached=True, seconds=0, key="0", call=call_, result={}))
+        raise ValueError("no data")
+    verdicts = [line.split("  ")[-1] for line in call("runs").stdout.splitlines()[1:]]
+    assert verdicts == ["failed: no data", "passed, from cache", "passed"]
+    assert [row["cached"] for row in json.loads(call("runs", "--json").stdout)] == [False, True, False]
 
 
 def test_damaged_manifest_is_noted(call: Callable[..., Called], exported: Ref, home: Path) -> None:
@@ -60,6 +66,17 @@ def test_damaged_manifest_is_noted(call: Callable[..., Called], exported: Ref, h
     (home / "runs" / "20260102-second" / "manifest.json").write_text("{")
     called = call("runs", "--json")
     assert "20260102-second" in called.stderr and "is damaged" in called.stderr
+    assert [row["run"] for row in json.loads(called.stdout)] == ["20260101-first"]
+
+
+def test_a_copied_manifest_is_noted(call: Callable[..., Called], exported: Ref, home: Path) -> None:
+    """A manifest in a folder of another name is a copy: it is named on stderr, and its run is listed once. So is one
+    whose time has no zone."""
+    shutil.copytree(home / "runs" / "20260101-first", home / "runs" / "copy")
+    path = home / "runs" / "20260102-second" / "manifest.json"
+    path.write_text(re.sub(r'("started": "[^"]{19})[^"]*"', r'\1"', path.read_text()))
+    called = call("runs", "--json")
+    assert "copy" in called.stderr and "20260102-second" in called.stderr
     assert [row["run"] for row in json.loads(called.stdout)] == ["20260101-first"]
 
 

@@ -95,7 +95,7 @@ def test_unusable_images_are_left_out(digits: Arrays, store: Store, tmp_path: Pa
     (images, _, tests, _), done = fixed(write_idx(tmp_path / "mine", (train_x, train_y, test_x, test_y)), store)
     np.testing.assert_array_equal(images, train_x[90:])
     np.testing.assert_array_equal(tests, np.delete(test_x, [*range(9), 20, 21, 22], axis=0))
-    assert [line.split()[0] for line in done] == ["90", "3", "9"]
+    assert [line.split()[0] for line in done] == ["90", "9", "3"]
 
 
 def test_pictures_of_several_sizes(digits: Arrays, store: Store, tmp_path: Path) -> None:
@@ -145,6 +145,32 @@ def test_copies_within_a_split(is_dropping: bool, digits: Arrays, store: Store, 
         ],
     }[is_dropping]
     assert [line[: len(words)] for line, words in zip(done[1:], said, strict=True)] == said
+
+
+def test_no_test_image_gets_another_label(digits: Arrays, store: Store, tmp_path: Path) -> None:
+    """If a class loses its last training image, as all have copies with another label, its test images are left out,
+    and every other image keeps its class."""
+    train_x, train_y, test_x, test_y = from_one(digits)
+    fives = train_x[train_y == 5]
+    doubted = np.concatenate([train_x, fives]), np.concatenate([train_y, np.full(len(fives), 6, np.uint8)])
+    read, _ = fixed(write_idx(tmp_path / "mine", (*doubted, test_x, test_y)), store, drop_copies=True)
+    names = np.array([c.name for c in inspected(tmp_path / "out", store).inspection.classes]).astype(int)
+    np.testing.assert_array_equal(names[read[3]], test_y[test_y != 5])
+    np.testing.assert_array_equal(read[2], test_x[test_y != 5])
+    assert 5 not in names
+
+
+def test_blank_images_do_not_decide_which_are_inverted(digits: Arrays, store: Store, tmp_path: Path) -> None:
+    """Inverted images are found among many blank ones."""
+    train_x, train_y, test_x, test_y = framed(digits)
+    blank, few = np.zeros((900, *train_x.shape[1:]), np.uint8), train_x[:300].copy()
+    few[200:] = 255 - few[200:]
+    folder = write_idx(
+        tmp_path / "mine",
+        (np.concatenate([few, blank]), np.concatenate([train_y[:300], train_y[300:1200]]), test_x, test_y),
+    )
+    (images, *_), _ = fixed(folder, store)
+    np.testing.assert_array_equal(images, train_x[:300])
 
 
 def test_what_needs_a_person_is_not_repaired(digits: Arrays, store: Store, tmp_path: Path) -> None:

@@ -5,8 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from artifacts.errors import BadSource
-from tasks.data.reader.labels import encode, encode_as, read_names
+from artifacts.errors import BadSource, UsageError
+from tasks.data.reader.labels import class_names, encode, encode_as, read_names
+from tasks.data.reader.layouts import find_data
 
 
 def test_names_of_both_splits() -> None:
@@ -46,6 +47,18 @@ def test_numbers_that_are_no_labels(values: list[int]) -> None:
     """Numbers below 0 or above 255 are refused with their range."""
     with pytest.raises(BadSource, match=f"labels from {values[0]} to {values[1]}"):
         encode([np.array(values)])
+
+
+def test_names_that_tell_no_classes_apart(tmp_path: Path) -> None:
+    """Names are made printable, in a file and in an archive alike; empty and repeated ones are refused."""
+    assert class_names(["a\nb", "  c ", 7], "names") == ("a b", "c", "7")
+    for names, words in ((["a", ""], "names has no name for class 1"), (["a", "b", " a"], "names names a twice")):
+        with pytest.raises(BadSource, match=words):
+            class_names(names, "names")
+    images, labels = np.arange(32, dtype=np.uint8).reshape(2, 4, 4), np.array([0, 1], np.uint8)
+    np.savez(tmp_path / "x.npz", images=images, labels=labels, class_names=["a", "a"])
+    with pytest.raises(UsageError, match="class_names names a twice"):
+        find_data(tmp_path / "x.npz")
 
 
 def test_names_in_a_file(tmp_path: Path) -> None:
