@@ -142,14 +142,15 @@ class _Lookup:
 
     def __init__(self, plan: Plan, settings: Settings, refreshes: bool = False):
         self._store, self._refresh, self._refreshes = settings.artifacts, plan.refresh, refreshes
+        self._dataset = plan.source.name
         self.findings: list[Finding] = []
         self.hits: list[tuple[StepCall, float, bytes]] = []
         """The calls that the cache answers, the seconds of each look-up, and the cache entries."""
 
     @cached_property
-    def _earlier(self) -> list[StepRecord]:
-        """The steps of all runs, the latest first."""
-        return [step for manifest in manifests(self._store) for step in manifest.steps]
+    def _earlier(self) -> list[tuple[str, StepRecord]]:
+        """The steps of all runs, the latest first, each with the data set of its run."""
+        return [(manifest.dataset, step) for manifest in manifests(self._store) for step in manifest.steps]
 
     def __call__(self, step: Step[Any, Any], arguments: dict[str, Any]) -> Any:
         started = time.perf_counter()
@@ -165,7 +166,7 @@ class _Lookup:
             self._note(step, "hit", [])
             self.hits.append((call, time.perf_counter() - started, entry))
             return step.typed(cache_entries.result_of(entry))
-        records = [record for record in self._earlier if record.name == step.name]
+        records = [record for _, record in self._earlier if record.name == step.name]
         same = next((record for record in records if record.key == call.key), None)
         if same:  # its code and inputs are the same, so its result will be
             placeholder = self._note(step, "miss", ["the stored result is gone or damaged"])
@@ -173,7 +174,8 @@ class _Lookup:
                 return step.typed(same.result)
             except ValidationError:  # the manifest is damaged too
                 return placeholder
-        return self._note(step, "miss", differences([record.call for record in records], call))
+        own = [record for dataset, record in self._earlier if record in records and dataset == self._dataset]
+        return self._note(step, "miss", differences([record.call for record in own or records], call))
 
     def _note(self, step: Step[Any, Any], cache: Literal["hit", "miss", "depends"], reasons: list[str]) -> _Pending:
         self.findings.append(Finding(name=step.name, cache=cache, reasons=reasons))

@@ -100,16 +100,16 @@ def _steps(run: "Outcome | Stopped") -> list[Row]:
     every = f"all {len(run.tasks)} steps"
     return [
         ("data set", run.dataset),
-        ("recipe", f"{', '.join((run.recipe, *map(_changed, run.changes.items())))}; seed {run.seed}"),
+        ("recipe", f"{', '.join((run.recipe, *map(format_hyperparameter, run.changes.items())))}; seed {run.seed}"),
         ("computed", (", ".join(computed) if cached else every) if computed else "nothing"),
         ("from cache", (", ".join(cached) if computed else every) if cached else "nothing"),
         *_again(run),
     ]
 
 
-def _changed(change: tuple[str, Any]) -> str:
-    """A hyperparameter that differs from the recipe's own, such as "filters 8 16"."""
-    name, value = change
+def format_hyperparameter(hyperparameter: tuple[str, Any]) -> str:
+    """A hyperparameter and its JSON value, such as "filters 8 16"."""
+    name, value = hyperparameter
     return f"{name} {' '.join(map(str, value)) if isinstance(value, list) else value}"
 
 

@@ -11,6 +11,14 @@ from pathlib import Path
 
 import pytest
 
+from artifacts.lineage.cache_key import StepCall
+from artifacts.lineage.manifest import Run, StepRecord
+from artifacts.storage.settings import Settings
+from flows.plan import Plan
+from flows.preview import preview
+from tasks.evaluation.gate import Gate
+from tasks.model.hyperparameters import Overrides
+
 ROOT = Path(__file__).parents[2]
 EDITS = 5
 
@@ -31,6 +39,28 @@ def test_random_edits(api: str, digits_folder: Path, tmp_path: Path) -> None:
         assert not edit.startswith("remark") or all(cached.values()), edit
         computed += list(cached.values()).count(False)
     assert computed, "no edit reached any step"
+
+
+def test_a_step_is_compared_with_those_of_its_data_set(digits_folder: Path, home: Path) -> None:
+    """What changed is told against runs of the same data set; only if there are none, against those of others."""
+    settings = Settings.load()
+    plan = Plan.of(str(digits_folder), "tutorial", 0, hyperparameters=Overrides(), gate=Gate(), settings=settings)
+
+    def reasons() -> str:
+        return " ".join(preview(plan, settings)[0].reasons)
+
+    def record(dataset: str, **inputs: int) -> None:
+        fields = {"recipe": "tutorial", "seed": 0, "hyperparameters": {}, "gate": {}}
+        with Run.recording(settings.artifacts, run=f"20260101-{dataset}", dataset=dataset, **fields) as run:
+            call = StepCall(task="read", inputs=inputs, code={}, libraries={})
+            run.manifest.steps.append(StepRecord(name="read", cached=False, seconds=0, key="0", call=call, result={}))
+            run.finish("passed")
+
+    assert reasons() == "it has not run before"
+    record("others", one=1)
+    assert "input one: 1" in reasons()
+    record(plan.source.name, two=2, three=3)
+    assert "input two: 2" in reasons() and "input one" not in reasons()
 
 
 def _preview_and_run(tree: Path, folder: Path) -> tuple[dict[str, str], dict[str, bool]]:

@@ -9,7 +9,7 @@ from cyclopts import App, Parameter
 from artifacts.errors import DigitflowError, Rejected, UsageError, suggest
 from artifacts.storage.home import RUNS
 from artifacts.storage.settings import Settings
-from flows.cli.output import format_age, print_note, show_json, show_table
+from flows.cli.output import format_age, format_hyperparameter, print_note, show_json, show_table
 from flows.cli.switch import Switch
 from tasks.model.recipes import changed
 from tasks.registry.registry import Registry
@@ -91,23 +91,38 @@ def show(version: int, *, dataset: Dataset = None, json: Switch = False) -> int:
     """
     registry = _registry()
     model = registry.find(version, dataset)
-    fields = model.model_dump(mode="json")
     if json:
-        show_json(fields)
+        show_json(model.model_dump(mode="json"))
         return 0
-    show_table(
-        [
-            *((name.replace("_", " "), str(value)) for name, value in fields.items() if not isinstance(value, dict)),
-            ("weights", model.weights.sha256),
-            ("hyperparameters", ", ".join(f"{name} {value}" for name, value in fields["hyperparameters"].items())),
-            ("held against", model.baseline.absence or f"version {model.baseline.version}"),
-            ("its test images", f"have judged {registry.test_set_uses(model.test)} models"),
-            *(("withdrawn since", f"{batch}: {why}") for batch, why in model.withdrawn.items()),
-            ("card", str(Settings.load().home / RUNS / model.run / "report.html")),
-            ("MLflow", registry.tracking.key),
-        ]
-    )
+    show_table(_described(model, registry))
     return 0
+
+
+def _described(model: Version, registry: Registry) -> list[tuple[str, str]]:
+    """All that is known of a version, in words."""
+    own = changed(model.recipe, model.dataset, model.hyperparameters)
+    uses = registry.test_set_uses(model.test)
+    height, width = model.image_shape
+    return [
+        ("version", ", ".join((f"{model.version} of {model.dataset}", *model.aliases))),
+        ("accuracy", f"{model.accuracy:.2%} of the test images"),
+        ("gate", f"{'passed' if model.passed else 'rejected'}: {model.reason}"),
+        ("held against", model.baseline.absence or f"version {model.baseline.version}"),
+        ("recipe", f"{', '.join((model.recipe, *map(format_hyperparameter, own.items())))}; seed {model.seed}"),
+        (
+            "hyperparameters",
+            ", ".join(map(format_hyperparameter, model.hyperparameters.model_dump(mode="json").items())),
+        ),
+        ("images", f"{width}×{height} pixels"),
+        ("classes", ", ".join(model.class_names) or f"{model.classes}, called by their numbers"),
+        ("test images", f"{model.test}; models that they have judged: {uses}"),
+        ("weights", model.weights.sha256),
+        *(("withdrawn since", f"{batch}: {why}") for batch, why in model.withdrawn.items()),
+        ("created", f"{model.created:%Y-%m-%d %H:%M} UTC"),
+        ("run", model.run),
+        ("card", str(Settings.load().home / RUNS / model.run / "report.html")),
+        ("MLflow", f"{registry.tracking.key}, run {model.mlflow_run}"),
+    ]
 
 
 @models.command

@@ -71,7 +71,7 @@ def test_retired_champion_is_marked(registry: Registry) -> None:
 def test_show(registry: Registry) -> None:
     """`show` prints what the gate held a version against, and how many models its test images have judged."""
     run = digitflow("models", "show", "1")
-    assert run.returncode == 0 and "no champion yet" in run.stdout and "have judged 2 models" in run.stdout
+    assert run.returncode == 0 and "no champion yet" in run.stdout and "have judged: 2" in run.stdout
     version = json.loads(digitflow("models", "show", "1", "--json").stdout)
     assert version["opponent"]["decisions"] == 0 and version["aliases"] == []
 
