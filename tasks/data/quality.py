@@ -180,9 +180,11 @@ def find_problems(
     split: Literal["train", "test"],
     schema: Schema,
     data: xr.DataArray | pd.DataFrame,
-    class_names: tuple[str, ...] = (),
+    names: tuple[str, ...] = (),
 ) -> Iterator[Problem]:
-    """The rules of `schema` that `data` breaks, in the order of the schema."""
+    """The rules of `schema` that `data` breaks, in the order of the schema. `names` are those of its images or classes,
+    if they have any but their numbers.
+    """
     unit = "classes" if schema.name == "classes" else "images"
     for error in _schema_errors(schema, data):
         rule = getattr(error.check, "name", None) or str(error.check).partition("(")[0]
@@ -191,7 +193,7 @@ def find_problems(
         yield Problem(
             split="both" if rule in RULES_ON_BOTH_SPLITS else split,
             check=rule,
-            message=f"{split} {schema.name}: {text}{_first_few(unit, positions, class_names)}",
+            message=f"{split} {schema.name}: {text}{_first_few(unit, positions, names)}",
             count=max(1, len(positions)),
             images=tuple(positions[:LISTED]) if unit == "images" else (),
         )
@@ -230,7 +232,6 @@ def _failing_positions(output: Any) -> list[int]:
     return np.unique(np.nonzero(~passed)[0]).tolist() if passed.ndim else []
 
 
-def _first_few(unit: str, positions: list[int], class_names: tuple[str, ...]) -> str:
+def _first_few(unit: str, positions: list[int], names: tuple[str, ...]) -> str:
     more = f" and {len(positions) - 5} more" if len(positions) > 5 else ""
-    names = class_names if unit == "classes" else ()
     return f" ({unit} {', '.join(name_of(i, names) for i in positions[:5])}{more})" if positions else ""

@@ -30,22 +30,24 @@ def check_data(
     test_labels: np.ndarray,
     classes: int | None,
     class_names: tuple[str, ...] = (),
+    files: tuple[tuple[str, ...], tuple[str, ...]] = ((), ()),
 ) -> DataReport:
     """Check uint8 images (n, height, width) and labels (n,) against all contracts, and list every broken rule.
 
-    `classes` None: one more than the greatest training label. Messages call classes by their `class_names`. Memory:
-    about 30 bytes an image. Deterministic.
+    `classes` None: one more than the greatest training label. Messages call classes by their `class_names`, and the
+    images of both splits by their `files`, where there are such. Memory: about 30 bytes an image. Deterministic.
     """
     train, test = SplitStatistics(train_images, train_labels), SplitStatistics(test_images, test_labels)
     size = classes or int(train.label_counts.nonzero()[0].max(initial=0)) + 1
+    ours, others = files
     problems = [
-        *find_problems("train", image_contract(train_images), _as_data_array("images", train_images)),
-        *find_problems("train", label_contract(train, classes), _as_data_array("labels", train_labels)),
-        *find_problems("train", statistics_contract(test.image_table), train.image_table),
+        *find_problems("train", image_contract(train_images), _as_data_array("images", train_images), ours),
+        *find_problems("train", label_contract(train, classes), _as_data_array("labels", train_labels), ours),
+        *find_problems("train", statistics_contract(test.image_table), train.image_table, ours),
         *find_problems("train", class_contract(train.class_table(size)), train.class_table(size), class_names),
-        *find_problems("test", image_contract(train_images), _as_data_array("images", test_images)),
-        *find_problems("test", label_contract(test, classes, train), _as_data_array("labels", test_labels)),
-        *find_problems("test", statistics_contract(), test.image_table),
+        *find_problems("test", image_contract(train_images), _as_data_array("images", test_images), others),
+        *find_problems("test", label_contract(test, classes, train), _as_data_array("labels", test_labels), others),
+        *find_problems("test", statistics_contract(), test.image_table, others),
     ]
     sizes = {"train": len(train.image_table), "test": len(test.image_table)}
     return DataReport(

@@ -127,6 +127,7 @@ def check_stored(stored: Stored, store: Store) -> DataReport:
         test_labels=store.get(splits.test.labels),
         classes=None,
         class_names=splits.class_names,
+        files=stored.files,
     )
     flaws = [Problem(split="both", check=f.check, message=f.message, count=f.number, images=()) for f in stored.flaws]
     return report.model_copy(update={"errors": (*flaws, *report.errors)})

@@ -14,6 +14,7 @@ from tasks.data import idx
 from tasks.data.images import Grey, GreyImage, decode
 from tasks.data.reader.arrays import PlainArray, StoredArray, unpack
 from tasks.data.reader.convert import ImageArray, as_images, as_label_values
+from tasks.data.reader.files import printable
 from tasks.data.reader.tables import SPLIT_COLUMNS, Table, unpack_pixels
 
 LISTED = 3
@@ -60,6 +61,8 @@ class Loaded(NamedTuple):
     labels: np.ndarray
     is_fitted: bool = False
     """Whether the images were changed to fit a data set."""
+    files: tuple[str, ...] = ()
+    """The file of each image, if each has one."""
 
 
 class ArrayPair(NamedTuple):
@@ -142,20 +145,22 @@ class Pictures(NamedTuple):
 
         A picture that cannot be read is a flaw too, and left out. Raises BadSource if none can.
         """
-        loaded, sizes = self._stacked(reading, fitting)
+        loaded, sizes, examples = self._stacked(reading, fitting)
         if loaded is None and sizes:
             chosen = common_size(sizes)
             reading.flaws[:] = [flaw for flaw in reading.flaws if flaw.check != "unreadable"]
-            reading.flaws.append(Flaw("several-sizes", _sizes_in_words(sizes, chosen), len(sizes)))
+            reading.flaws.append(Flaw("several-sizes", _sizes_in_words(sizes, examples, chosen), len(sizes)))
             scaling = Fitting(chosen, lambda picture: GreyImage(scale(picture.pixels, chosen), picture.changes))
-            loaded, _ = self._stacked(reading, scaling)
+            loaded, *_ = self._stacked(reading, scaling)
         if loaded is None:
             raise BadSource(reading.flaws.pop().message)
         return loaded._replace(is_fitted=fitting is not None)
 
-    def _stacked(self, reading: Reading, fitting: Fitting | None) -> tuple[Loaded | None, Counter[tuple[int, int]]]:
-        """The pictures as one array, or None if their sizes, which are counted, forbid it."""
-        unreadable: list[str] = []
+    def _stacked(
+        self, reading: Reading, fitting: Fitting | None
+    ) -> tuple[Loaded | None, Counter[tuple[int, int]], dict[tuple[int, int], str]]:
+        """The pictures as one array, or None if their sizes, which are counted, forbid it; and a file of each size."""
+        unreadable, files, examples = list[str](), list[str](), dict[tuple[int, int], str]()
         changes: Counter[str] = Counter()
 
         def decoded() -> Iterator[tuple[Grey, object]]:
@@ -166,14 +171,17 @@ class Pictures(NamedTuple):
                 except BadSource as error:
                     unreadable.append(f"{path.relative_to(self.root)} {error}")
                     continue
+                files.append(printable(path.relative_to(self.root)))
+                examples.setdefault(picture.pixels.shape, files[-1])
                 changes.update(picture.changes if fitting is None else ())
                 yield picture.pixels, label
 
-        stacked = _stack(decoded(), reading, len(self.files), MAX_SIDE if fitting is None else None)
+        loaded, sizes = _stack(decoded(), reading, len(self.files), MAX_SIDE if fitting is None else None)
         reading.flaws += _unreadable(unreadable, "file")
-        if stacked[0]:
+        if loaded:
             reading.notes += [f"{count:,} pictures: {change}" for change, count in changes.items()]
-        return stacked
+            loaded = loaded._replace(files=tuple(files))
+        return loaded, sizes, examples
 
 
 def _stack(
@@ -251,8 +259,13 @@ def common_size(sizes: Counter[tuple[int, int]]) -> tuple[int, int]:
     return side, side
 
 
-def _sizes_in_words(sizes: Counter[tuple[int, int]], chosen: tuple[int, int]) -> str:
-    common = ", ".join(f"{width}×{height} ({count:,})" for (height, width), count in sizes.most_common(3))
+def _sizes_in_words(
+    sizes: Counter[tuple[int, int]], examples: dict[tuple[int, int], str], chosen: tuple[int, int]
+) -> str:
+    common = ", ".join(
+        f"{width}×{height} ({count:,}{f', such as {examples[height, width]}' * bool(place)})"
+        for place, ((height, width), count) in enumerate(sizes.most_common(3))
+    )
     if len(sizes) == 1:
         return f"the pictures have {common} pixels, more than the {MAX_SIDE} a side that are learned from; scale them"
     return (

@@ -3,6 +3,7 @@
 import hashlib
 import logging
 from collections.abc import Iterator
+from itertools import compress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -31,6 +32,8 @@ class Stored(NamedTuple):
     splits: Splits
     notes: tuple[str, ...]
     flaws: tuple[Flaw, ...]
+    files: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
+    """The file of each image of both splits, if each has one."""
 
     @property
     def refs(self) -> list[Ref]:
@@ -82,11 +85,11 @@ def store_data(found: Found, reading: Reading, store: Store) -> Stored:
     if not failed:
         try:
             labels, names = encode([split.labels for split in loaded], found.class_names)
-            splits, notes = _store(loaded, labels, store)
+            splits, notes, files = _store(loaded, labels, store)
             splits = splits.model_copy(update={"class_names": names})
             unused = len(names) - 1 - max((int(own.max()) for own in labels if len(own)), default=0)
             notes += [f"{len(names)} classes are named, and the last {unused} of them have no images"] * (unused > 0)
-            return Stored(splits, (*found.remarks, *reading.notes, *notes), (*found.flaws, *reading.flaws))
+            return Stored(splits, (*found.remarks, *reading.notes, *notes), (*found.flaws, *reading.flaws), files)
         except BadSource as error:
             failed = [Flaw("unusable", f"it {error}")]
     flaws = (*found.flaws, *reading.flaws, *failed)
@@ -99,11 +102,15 @@ def report_of(flaws: tuple[Flaw, ...]) -> dict[str, object]:
     return {"errors": errors, "warnings": [], "train": None, "test": None}
 
 
-def _store(loaded: list[Loaded], labels: list[np.ndarray], store: Store) -> tuple[Splits, list[str]]:
+def _store(
+    loaded: list[Loaded], labels: list[np.ndarray], store: Store
+) -> tuple[Splits, list[str], tuple[tuple[str, ...], tuple[str, ...]]]:
+    """The splits, what is to be said, and the file of each image."""
     train, *tests = (split.images for split in loaded)
+    files = loaded[0].files
     if tests:
         refs = [(_put(split.images, None, store), store.put(own)) for split, own in zip(loaded, labels, strict=True)]
-        return Splits.of(*refs[0], *refs[1]), []
+        return Splits.of(*refs[0], *refs[1]), [], (files, loaded[1].files)
     if len(labels[0]) != train.shape[0]:
         raise BadSource(f"has {train.shape[0]:,} images and {len(labels[0]):,} labels")
     is_test = held_out(train.chunks(), labels[0])
@@ -112,7 +119,8 @@ def _store(loaded: list[Loaded], labels: list[np.ndarray], store: Store) -> tupl
         f"{is_test.sum():,} of {len(is_test):,} images are held out for the test, because the data name none "
         f"(by content, share 1/{TEST_SHARE}, seed {TEST_SEED})"
     )
-    return Splits.of(*parts[0], *parts[1]), [note]
+    of_splits = tuple(compress(files, ~is_test)), tuple(compress(files, is_test))
+    return Splits.of(*parts[0], *parts[1]), [note], of_splits
 
 
 def _put(images: ImageArray, mask: np.ndarray | None, store: Store) -> Ref:

@@ -59,6 +59,23 @@ def test_all_problems_at_once(digits: Arrays, store: Store, tmp_path: Path) -> N
     assert f"`digitflow data check {folder}` shows it" in str(refused.value)
 
 
+def test_pictures_are_named_by_their_files(digits: Arrays, store: Store, tmp_path: Path) -> None:
+    """Problems of pictures name their files, whichever split they are put into; those of arrays give numbers."""
+    images, labels = digits[0][:200].copy(), digits[1][:200]
+    images[50], images[60] = 0, 255
+    folder = class_folders(tmp_path / "mine", images, labels)
+    (folder / "digit 0" / "0.png").write_bytes(b"not read")
+    named = {
+        path
+        for problem in inspected(folder, store).inspection.problems
+        if problem.check in ("blank", "constant")
+        for path in problem.message.partition("(images ")[2].rstrip(")").split(", ")
+    }
+    assert named == {f"digit {labels[50]}/50.png", f"digit {labels[60]}/60.png"}
+    found = inspected(write_idx(tmp_path / "arrays", (images, labels, *digits[2:])), store).inspection
+    assert next(p.message for p in found.problems if p.check == "blank").endswith("(images 50)")
+
+
 def test_copies_across_the_splits_have_a_way_on(digits: Arrays, store: Store, tmp_path: Path) -> None:
     """Where a sound copy can be written, the error names the command."""
     train_x, train_y, test_x, test_y = digits

@@ -32,7 +32,8 @@ def test_several_sizes(digits: Arrays, store: Store, tmp_path: Path) -> None:
     loaded, images, flaws = load(folder, store)
     assert images.shape == (31, 8, 8) and len(loaded.labels) == 31
     assert flaws == [
-        "the pictures have 2 sizes: 8×8 (30), 80×80 (1); a network takes one: scale them, for instance to 8×8"
+        "the pictures have 2 sizes: 8×8 (30), 80×80 (1, such as digit 7/large.png); a network takes one: scale them, "
+        "for instance to 8×8"
     ]
 
 
