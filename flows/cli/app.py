@@ -20,6 +20,7 @@ from cyclopts import (
     UnusedCliTokensError,
     convert,
 )
+from cyclopts import ValidationError as RefusedValueError
 from pydantic import ByteSize, ValidationError
 from pydantic_core import PydanticSerializationError
 
@@ -214,6 +215,11 @@ def _describe(error: CycloptsError) -> str:
     name = argument.name if argument.index is None else argument.name.removeprefix("--").upper()
     if isinstance(error, MissingArgumentError) and argument.token_count()[0] == 1:
         return f"{error.keyword or ' '.join(error.command_chain or ())} needs {'a value' if error.keyword else name}"
+    if isinstance(error, RefusedValueError) and argument.tokens and error.exception_message:
+        words = error.exception_message.rstrip(".")
+        for theirs, ours in (("Must be >= ", "at least "), ("Must be <= ", "at most "), ("Must be < ", "less than ")):
+            words = words.replace(theirs, f"should be {ours}")
+        return f"{name}: {words} (got {argument.tokens[0].value!r})"
     if isinstance(error, CoercionError) and error.token and error.target_type in WANTED:
         return f"{error.token.keyword or name} is {error.token.value!r}, not {WANTED[error.target_type]}"
     return str(error)

@@ -116,7 +116,9 @@ def _draw_curves(card: ModelCard) -> list[Figure]:
     """Loss and accuracy by epoch, with the test images' value after the last one, and the learning rate."""
     evaluation, history, curves = card.evaluation, card.history, list[Figure]()
     if losses := history.get("loss"):
-        curves.append(_draw_curve("loss", "nats", losses, evaluation.loss))
+        is_smoothed = bool(card.hyperparameters.get("label_smoothing"))
+        smoothed = "In training, it counts the smoothing of the labels." * is_smoothed
+        curves.append(_draw_curve("loss", "nats", losses, evaluation.loss, smoothed))
     if accuracies := history.get("accuracy"):
         shares = [100 * accuracy for accuracy in accuracies]
         curves.append(_draw_curve("accuracy", "percent", shares, 100 * evaluation.accuracy))
@@ -125,7 +127,7 @@ def _draw_curves(card: ModelCard) -> list[Figure]:
     return curves
 
 
-def _draw_curve(name: str, unit: str, values: Sequence[Number], on_test: Number) -> Figure:
+def _draw_curve(name: str, unit: str, values: Sequence[Number], on_test: Number, note: str = "") -> Figure:
     epochs = len(values)
     x = Scale(1, max(epochs, 2), 46, WIDTH - 60)
     y = scale((*values, on_test), 170, 30)
@@ -143,9 +145,8 @@ def _draw_curve(name: str, unit: str, values: Sequence[Number], on_test: Number)
         f"{name} on training images from {values[0]:.4g} to {values[-1]:.4g} {unit} over {epochs} epochs; "
         f"on test images {on_test:.4g} after the last"
     )
-    return Figure(
-        alt, f"{name.capitalize()} by epoch; dashed: on the test images, after the last.", 204, "".join(marks)
-    )
+    caption = f"{name.capitalize()} by epoch; dashed: on the test images, after the last. {note}".strip()
+    return Figure(alt, caption, 204, "".join(marks))
 
 
 def _apart(first: Number, second: Number, least: Number = 13) -> tuple[Number, Number]:

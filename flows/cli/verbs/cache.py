@@ -39,7 +39,7 @@ def show(*, json: Switch = False) -> int:
 
 def _refuse_negative(_: type, age: timedelta | None) -> None:
     if age is not None and age < timedelta():
-        raise ValueError("It must not be negative")
+        raise ValueError("should not be negative")
 
 
 @cache.command(name="prune")

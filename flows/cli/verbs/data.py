@@ -189,7 +189,9 @@ def _row(batch: "BatchState") -> tuple[str, ...]:
     age = format_age((datetime.now(UTC) - batch.added).total_seconds()) if batch.added else ""
     images = "" if batch.images is None else f"{batch.images:,}"
     more = f"; drift: {batch.drifted}" * bool(batch.drifted) + f"; from {batch.by}" * bool(batch.by)
-    return batch.batch, batch.dataset, images, age, batch.words + more
+    first, _, rest = batch.reason.partition("; ")  # a report has all of it
+    words = batch.words.replace(batch.reason, f"{first}; …") if rest and batch.report else batch.words
+    return batch.batch, batch.dataset, images, age, words + more
 
 
 def _batches(settings: Settings) -> "list[BatchState]":

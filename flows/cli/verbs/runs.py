@@ -13,7 +13,7 @@ from flows.cli.output import format_age, print_note, show_json, show_table
 from flows.cli.prefect_server import ask_server, configured_url
 from flows.cli.switch import Switch
 
-JSON_FIELDS = {"run", "dataset", "recipe", "seed", "accuracy", "started", "ended", "error"}
+JSON_FIELDS = {"run", "dataset", "recipe", "seed", "accuracy", "started", "ended", "error", "version"}
 DELAYED = ("Late", "Pending", "Submitting", "AwaitingConcurrencySlot", "Cancelling")
 ENDED = ("Crashed", "Failed", "Cancelled")
 """The states, as Prefect names them, of a run that should have started and has not, or never will."""
@@ -50,7 +50,9 @@ def runs(*, json: Switch = False) -> int:
 
 def _row(run: dict[str, Any]) -> tuple[str, ...]:
     accuracy = "" if run["accuracy"] is None else f"{run['accuracy']:.2%}"
-    verdict = run["verdict"] + ", from cache" * run["cached"] + (f": {run['error']}" if run["error"] else "")
+    version = f", version {run['version']}" if run["version"] is not None else ""
+    error = f": {run['error']}" if run["error"] else ""
+    verdict = run["verdict"] + version + ", from cache" * run["cached"] + error
     age = format_age((datetime.now(UTC) - _when(run)).total_seconds())
     return run["run"], run["dataset"], run["recipe"], accuracy, age, verdict
 
@@ -88,6 +90,7 @@ class _FlowRun(BaseModel):
             "error": hide_passwords(self.state.message or "") or None,
             "verdict": f"{word}, {self.state.name}",
             "cached": False,
+            "version": None,
         }
 
 

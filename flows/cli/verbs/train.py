@@ -117,7 +117,7 @@ def _left_out(plan: "Plan", parameters: dict[str, Any], settings: "Settings") ->
     called = f" --param dataset_name={parameters['dataset_name']}" if parameters["dataset_name"] else ""
     return (
         f"{name} has {images:,} images of accepted batches{learned}; this training leaves them out, and a part of them "
-        "judges the model; to learn from them: prefect deployment run retraining/on-demand --param "
+        "judges what it trains; to learn from them: prefect deployment run retraining/on-demand --param "
         f"dataset={parameters['dataset']}{called}"
     )
 

@@ -50,6 +50,8 @@ def test_wrong_command_line(arguments: list[str], words: list[str], home: Path) 
         ("models show --version x", "--version is 'x', not a whole number"),
         ("predict --modle 3 t.png", "--modle is neither an option of predict nor a file"),
         ("predict http://ann:pw@host/x.npz --output o.csv", "http://host/x.npz was given with a password"),
+        ("train --min-accuracy 97", "--min-accuracy: should be at most 1 (got '97'); see --help"),
+        ("train --seed -1", "--seed: should be at least 0 (got '-1'); see --help"),
         ("train --dataset=", "--dataset is empty; give a value"),
         ("models --dataset=", "--dataset is empty; give a value"),
         ("train --gate=", "--gate is empty; give a value"),

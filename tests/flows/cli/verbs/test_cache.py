@@ -68,7 +68,7 @@ def test_prune_by_size(
     [
         (("--older-than", "soon"), ("--older-than", "soon")),
         (("--older-than", "30"), ("--older-than", "30")),
-        (("--older-than=-5d",), ("--older-than", "-5 days")),
+        (("--older-than=-5d",), ("--older-than: should not be negative", "'-5d'")),
         (("--older-than", "99999999999w"), ("--older-than", "99999999999w")),
         (("--max-size", "large"), ("--max-size", "large")),
         (("--max-size=-5",), ("--max-size", "-5")),

@@ -39,7 +39,7 @@ def test_runs_are_listed(call: Callable[..., Called], exported: Ref) -> None:
         ("20260102-second", "failed", "no data"),
         ("20260101-first", "passed", None),
     ]
-    keys = {"run", "dataset", "recipe", "seed", "accuracy", "started", "ended", "error", "verdict", "cached"}
+    keys = {"run", "dataset", "recipe", "seed", "accuracy", "started", "ended", "error", "verdict", "cached", "version"}
     assert rows[0].keys() == keys
 
 
