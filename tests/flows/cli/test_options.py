@@ -20,7 +20,7 @@ def test_gate_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "reason"), [(None, "cannot be read: No such file"), ("{", "is unusable"), ('{"x": 1}', "x: is unknown here")]
+    ("content", "reason"), [(None, "cannot be read: No such file"), ("{", "is unusable"), ('{"x": 1}', "x: is unknown")]
 )
 def test_bad_gate_file(content: str | None, reason: str, tmp_path: Path) -> None:
     """A gate file that is missing, no JSON or no gate is refused by its path with the reason."""
