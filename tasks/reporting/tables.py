@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from tasks.evaluation.gate import Check, Verdict
+from tasks.evaluation.metrics import Evaluation
 from tasks.reporting.model_card import Champion, ModelCard, percent, signed
 
 
@@ -32,6 +33,12 @@ def tiles(card: ModelCard) -> list[Tile]:
     worst = min((c for c in evaluation.per_class if c.support), key=lambda c: c.recall)
     wrong = evaluation.count - evaluation.correct
     weight, unit = _size(card.weights_bytes)
+    wrong_then = lowest_then = loss_then = error_then = ""
+    if champion := card.champion:
+        theirs = champion.evaluation
+        wrong_then = f"; champion {theirs.count - theirs.correct:,}"
+        lowest_then = f"; champion {100 * _lowest_recall(theirs):.2f}"
+        loss_then, error_then = f"; champion {theirs.loss:.4f}", f"; champion {100 * champion.calibration_error:.2f}"
     first = [
         Tile(
             "Accuracy",
@@ -45,10 +52,15 @@ def tiles(card: ModelCard) -> list[Tile]:
         first.append(Tile("To champion", signed(gap), "points", _gap_interval(card)))
     return [
         *first,
-        Tile("Mistakes", f"{wrong:,}", "image" if wrong == 1 else "images", f"of {evaluation.count:,} test images"),
-        Tile("Lowest recall", f"{100 * worst.recall:.2f}", "%", f"class {card.name_of(worst.label)}"),
-        Tile("Loss", f"{evaluation.loss:.4f}", "nats", "mean cross-entropy"),
-        Tile("Calibration error", f"{100 * card.calibration_error:.2f}", "%", "expected, over 15 bins"),
+        Tile(
+            "Mistakes",
+            f"{wrong:,}",
+            "image" if wrong == 1 else "images",
+            f"of {evaluation.count:,} test images{wrong_then}",
+        ),
+        Tile("Lowest recall", f"{100 * worst.recall:.2f}", "%", f"class {card.name_of(worst.label)}{lowest_then}"),
+        Tile("Loss", f"{evaluation.loss:.4f}", "nats", f"mean cross-entropy{loss_then}"),
+        Tile("Calibration error", f"{100 * card.calibration_error:.2f}", "%", f"expected, over 15 bins{error_then}"),
         Tile("Network", f"{card.parameters:,}", "parameters"),
         Tile("Weights file", weight, unit),
     ]
@@ -77,16 +89,31 @@ def differences(card: ModelCard, champion: Champion) -> Table:
     a, b = (e.count - e.correct for e in (ours, theirs))
     rows = [
         _shares("accuracy", ours.accuracy, theirs.accuracy),
-        ("mistakes", f"{a:,}", f"{b:,}", f"{signed(a - b, 0)} images"),
-        _shares("lowest recall", *(min(c.recall for c in e.per_class if c.support) for e in (ours, theirs))),
-        _shares("expected calibration error", card.calibration_error, champion.calibration_error),
-        ("loss", f"{ours.loss:.4f}", f"{theirs.loss:.4f}", f"{signed(ours.loss - theirs.loss, 4)} nats"),
+        ("mistakes", f"{a:,}", f"{b:,}", f"{signed(a - b, 0)} images{_in_words(b - a)}"),
+        _shares("lowest recall", _lowest_recall(ours), _lowest_recall(theirs)),
+        _shares("expected calibration error", card.calibration_error, champion.calibration_error, is_better=-1),
+        (
+            "loss",
+            f"{ours.loss:.4f}",
+            f"{theirs.loss:.4f}",
+            f"{signed(ours.loss - theirs.loss, 4)} nats{_in_words(round(theirs.loss - ours.loss, 4))}",
+        ),
     ]
     return Table(("measure", "this model", "champion", "difference"), rows)
 
 
-def _shares(name: str, ours: float, theirs: float) -> tuple[str, str, str, str]:
-    return name, percent(ours), percent(theirs), f"{signed(100 * (ours - theirs))} points"
+def _lowest_recall(evaluation: Evaluation) -> float:
+    return min(one.recall for one in evaluation.per_class if one.support)
+
+
+def _shares(name: str, ours: float, theirs: float, is_better: int = 1) -> tuple[str, str, str, str]:
+    """A row of shares; `is_better` 1: the greater is better, -1: the lesser."""
+    gap = 100 * (ours - theirs)
+    return name, percent(ours), percent(theirs), f"{signed(gap)} points{_in_words(round(is_better * gap, 2))}"
+
+
+def _in_words(gain: int | float) -> str:
+    return ", better" if gain > 0 else ", worse" if gain < 0 else ""
 
 
 def hyperparameters(card: ModelCard) -> tuple[Table, Table]:

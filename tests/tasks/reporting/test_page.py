@@ -23,6 +23,7 @@ from tasks.reporting.model_card import (
 from tasks.reporting.page import report_html, report_markdown
 from tasks.reporting.run_facts import MARK
 from tasks.reporting.svg import Figure
+from tasks.reporting.tables import differences, tiles
 
 HOSTILE = "<script src='https://evil.example/x.js'></script>\n# [a](http://evil.example) | `b`"
 VOID = {"meta", "img", "br", "hr", "link", "input"}
@@ -113,6 +114,17 @@ def test_page_loads_nothing() -> None:
     )
     assert not {"script", "link", "iframe", "object"} & {tag for tag, _ in page.tags}
     assert not re.search(r"https?:|url\(|@import", text)
+
+
+def test_differences_say_which_way_is_better() -> None:
+    """A difference to the champion says whether it is better or worse: fewer mistakes and a lower loss are better."""
+    (card, _), (other, _) = run(champion=True), run(champion=False)
+    assert card.champion
+    rows = {name: gap for name, *_, gap in differences(card, card.champion).rows}
+    assert rows["mistakes"] == "+4 images, worse" and rows["accuracy"].endswith("points, worse")
+    assert rows["loss"].startswith("+") and rows["loss"].endswith("nats, worse")
+    notes = {tile.label: tile.note for tile in tiles(card)}
+    assert notes["Mistakes"].endswith("; champion 0") and not any("champion" in tile.note for tile in tiles(other))
 
 
 def test_few_steps_are_said() -> None:
