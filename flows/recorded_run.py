@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from artifacts.errors import DigitflowError, InvalidData
+from artifacts.lineage.known_code import keep
 from artifacts.lineage.manifest import Run, needed_by_runs
 from artifacts.storage.eviction import Needed, Pruned, prune
 from artifacts.storage.home import STARTING_LOCK, locked
@@ -28,6 +29,7 @@ def recorded_run(plan: Plan, settings: Settings, name: str, in_flow: bool = True
         except InvalidData as error:
             path = run.store.write(f"{run.folder}/data-report.json", json.dumps(error.report, indent=1).encode())
             raise InvalidData(f"{plan.source.name}: {error}; correct the data and run again, see {path}") from None
+    keep(settings.artifacts)  # what the steps reach, for the next command
     if settings.max_size is not None:
         prune_home(settings, settings.max_size)
 

@@ -21,6 +21,10 @@ Code = tuple[dict[str, str], str]
 """The `fingerprint` and the `bindings` of a function."""
 
 _known: dict[str, Code] = {}
+_read_from: list[bytes] = []
+"""The digest of the project when this process began to read its files: they may have been edited since."""
+_kept: set[str] = set()
+"""The functions whose code a home has by now."""
 
 
 def code_of(module: str, function: str) -> Code:
@@ -34,15 +38,23 @@ def code_of(module: str, function: str) -> Code:
 @contextlib.contextmanager
 def kept_in(store: Store) -> Iterator[None]:
     """Inside, `code_of` takes what an earlier process read and kept in the home, and what it reads is kept there."""
-    was_unread = is_unread()  # what was read before, the files may no longer say
     project = _project()
+    if is_unread():
+        _read_from[:] = [project]
     found = _recall(store, project) if not _known else None
     _known.update(found or {})
+    _kept.update(found or {})
     yield
-    if was_unread and _known.keys() - (found or {}).keys() and project == _project() and store.home.is_dir():
+    keep(store)
+
+
+def keep(store: Store) -> None:
+    """Keep in the home, if there is one, what this process has read, unless the project was edited since."""
+    if _known.keys() - _kept and store.home.is_dir() and (project := _project()) in _read_from:
         body = json.dumps(_known).encode()
         with contextlib.suppress(DigitflowError):  # a disk that cannot be written only costs time
             store.write(FINGERPRINTS, _digest(project, body) + b"\n" + body)
+            _kept.update(_known)
 
 
 def _recall(store: Store, project: bytes) -> dict[str, Code] | None:

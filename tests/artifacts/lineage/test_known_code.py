@@ -50,6 +50,18 @@ def read(tree: Path, home: Path) -> tuple[object, bool]:
     return code, was_kept
 
 
+def test_what_a_run_reads_is_kept_at_its_end(tree: Path, home: Path) -> None:
+    """What is read outside of a preview, as in a run, is kept at its end, unless the project was edited meanwhile."""
+    script = SCRIPT.replace("one_hot", "normalise", 1).replace("one_hot_encode", "normalise_and_reshape", 1)
+    late = 'known_code.code_of("tasks.data.one_hot", "one_hot_encode")\n{}\nknown_code.keep(Store(Path(sys.argv[1])))\n'
+    env = {"PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1"}
+    for edit, is_kept in (("pass", True), ('open("flows/new.py", "w").close()', False)):
+        command = [sys.executable, "-c", script + late.format(edit), str(home / edit[:4])]
+        (home / edit[:4]).mkdir()
+        subprocess.run(command, cwd=tree, env=env, check=True, capture_output=True)
+        assert read(tree, home / edit[:4])[1] == is_kept
+
+
 def test_same_project_is_read_once(tree: Path, home: Path) -> None:
     """A second process has the same answer without reading the source."""
     code, was_kept = read(tree, home)
