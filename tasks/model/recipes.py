@@ -139,7 +139,7 @@ RECIPES: dict[Recipe, RecipeDefinition] = {
         expected_accuracy={"mnist": 0.995, "fashion-mnist": 0.90, SAMPLE: 0.97},
     ),
     "best": RecipeDefinition(
-        hyperparameters=ACCURATE.model_copy(update={"ensemble": 3, "epochs": 20}),
+        hyperparameters=ACCURATE.model_copy(update={"ensemble": 3, "elastic": 0.0}),  # as measured over five seeds
         sample_epochs=30,
         expected_accuracy={"mnist": 0.996, "fashion-mnist": 0.91, SAMPLE: 0.97},
     ),
