@@ -166,7 +166,8 @@ class _Lookup:
             self._note(step, "hit", [])
             self.hits.append((call, time.perf_counter() - started, entry))
             return step.typed(cache_entries.result_of(entry))
-        records = [record for _, record in self._earlier if record.name == step.name]
+        earlier = [(dataset, record) for dataset, record in self._earlier if record.name == step.name]
+        records = [record for _, record in earlier]
         same = next((record for record in records if record.key == call.key), None)
         if same:  # its code and inputs are the same, so its result will be
             placeholder = self._note(step, "miss", ["the stored result is gone or damaged"])
@@ -174,7 +175,7 @@ class _Lookup:
                 return step.typed(same.result)
             except ValidationError:  # the manifest is damaged too
                 return placeholder
-        own = [record for dataset, record in self._earlier if record in records and dataset == self._dataset]
+        own = [record for dataset, record in earlier if dataset == self._dataset]
         return self._note(step, "miss", differences([record.call for record in own or records], call))
 
     def _note(self, step: Step[Any, Any], cache: Literal["hit", "miss", "depends"], reasons: list[str]) -> _Pending:
