@@ -29,7 +29,7 @@ MlflowClient("sqlite:///new.db", "sqlite:///new.db").search_registered_models()
 """
 _IMPORT_REST = """
 import cyclopts, fsspec, h5py, httpx, jinja2, keras, mlxtend.data, pandera.pandas, pandera.xarray, PIL.PngImagePlugin
-import rich.live, scipy.optimize, scipy.stats, stamina
+import rich.live, scipy.special, stamina
 """
 """With the imports of the other two, what a first run imports of other projects."""
 

@@ -1,4 +1,7 @@
-"""Is one model better than another on the same images? Statistics of paired right and wrong answers."""
+"""Is one model better than another on the same images? Statistics of paired right and wrong answers.
+
+The distributions are those of scipy.special: scipy.stats has them under better names, for half a second and 50 MB.
+"""
 
 import math
 from typing import NamedTuple
@@ -26,9 +29,9 @@ def superiority(gained: int, lost: int) -> float:
     If both models are equally good, gains are binomial with 1/2 among the answers that differ (McNemar 1947,
     Psychometrika 12:153).
     """
-    from scipy.stats import binomtest
+    from scipy.special import bdtrc
 
-    return float(binomtest(gained, gained + lost, alternative="greater").pvalue) if gained + lost else 1.0
+    return float(bdtrc(gained - 1, gained + lost, 0.5)) if gained + lost else 1.0
 
 
 def non_inferiority(gained: int, lost: int, count: int, margin: float) -> float:
@@ -36,17 +39,17 @@ def non_inferiority(gained: int, lost: int, count: int, margin: float) -> float:
 
     `margin` is a difference of accuracies in (0, 1). Tango 1998, Statistics in Medicine 17:891, equations 3 to 5.
     """
-    from scipy.stats import norm
+    from scipy.special import ndtr
 
-    return float(norm.sf(_score(gained, lost, count, -margin)))
+    return float(ndtr(-_score(gained, lost, count, -margin)))
 
 
 def difference_interval(gained: int, lost: int, count: int, confidence: float = 0.95) -> tuple[float, float]:
     """Tango's score interval of the candidate's accuracy minus the champion's."""
     from scipy.optimize import brentq
-    from scipy.stats import norm
+    from scipy.special import ndtri
 
-    z, edge = float(norm.ppf((1 + confidence) / 2)), 1 - 1e-9
+    z, edge = float(ndtri((1 + confidence) / 2)), 1 - 1e-9
     observed = (gained - lost) / count
 
     def bound(target: float, end: float) -> float:

@@ -61,9 +61,9 @@ def mean_interval(shares: Sequence[float]) -> tuple[float, float] | None:
 
 def _half_width(values: Sequence[float]) -> float:
     """Half of the 95% confidence interval of the mean of two values or more, by Student's t."""
-    from scipy.stats import t
+    from scipy.special import stdtrit
 
-    return float(t.ppf(0.975, len(values) - 1)) * stdev(values) / math.sqrt(len(values))
+    return float(stdtrit(len(values) - 1, 0.975)) * stdev(values) / math.sqrt(len(values))
 
 
 def describe_lead(rows: Sequence[Row], reference: str) -> str:

@@ -140,12 +140,12 @@ def _excess(
     An exact binomial test at half the level against the upper confidence bound of Clopper & Pearson 1934 (Biometrika
     26:404), which the true share exceeds with the other half: Berger & Boos 1994, JASA 89:1012.
     """
-    from scipy.stats import beta, binom
+    from scipy.special import bdtrc, betainccinv
 
     errors, tests = np.asarray(errors), np.asarray(tests)
-    bound = np.where(errors < tests, beta.isf(level / 2, errors + 1, np.maximum(tests - errors, 1)), 1.0)
+    bound = np.where(errors < tests, betainccinv(errors + 1, np.maximum(tests - errors, 1), level / 2), 1.0)
     limit = np.minimum(bound + TOLERATED, 1.0)
-    p_value = binom.sf(np.asarray(seen) - 1, of, limit)
+    p_value = bdtrc(np.asarray(seen) - 1, of, limit)
     return _Excess(limit, p_value, p_value <= level / 2)
 
 
