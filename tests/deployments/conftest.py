@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary_settings
 
+from flows.cli.prefect_server import flush_events
 from tests.command import eventually, processes_of
 from tests.deployments.hosts import postgres_server
 from tests.deployments.live import Live, free_port
@@ -40,7 +41,7 @@ def live(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         "PREFECT_HOME": str(home.parent / "prefect"),
         "PREFECT_SERVER_ANALYTICS_ENABLED": "0",
         "PREFECT_SERVER_DEPLOYMENTS_CONCURRENCY_SLOT_WAIT_SECONDS": "2",
-        "PREFECT_WORKER_QUERY_SECONDS": "1",
+        "PREFECT_WORKER_QUERY_SECONDS": "2",
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
     })  # fmt: skip
     with _receiver(live.received) as live.variables["DIGITFLOW_WEBHOOK"]:
@@ -49,7 +50,9 @@ def live(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
                 made = live.run(*command)
                 assert made.returncode == 0, made.stdout + made.stderr
             with temporary_settings({PREFECT_API_URL: url, PREFECT_API_AUTH_STRING: PASSWORD}):
+                flush_events()  # what tests on another server left: Prefect would go on to send events there
                 yield live
+                flush_events()
         finally:
             assert live.run("make", "down").returncode == 0
     assert eventually(lambda: not processes_of(home), 10), "make down left processes"
