@@ -90,7 +90,7 @@ def processes_of(home: Path) -> list[int]:
 def eventually(condition: Callable[[], object], seconds: float = 240) -> bool:
     """Whether the condition becomes true in time. A server that does not answer meanwhile is no error.
 
-    It is asked less often the longer it takes: asking five times a second keeps a server as busy as the run itself does.
+    It is asked less often the longer it takes: five times a second would keep a server as busy as the run itself does.
     """
     start = time.monotonic()
     while (waited := time.monotonic() - start) < seconds:

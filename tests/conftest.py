@@ -16,12 +16,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from xdist.scheduler.loadfile import LoadFileScheduling
 
 from artifacts.storage.store import Store
 from tasks.data import idx
 from tasks.data.datasets import FILES
 from tests.command import Finished, digitflow
 
+SHARED = "tests/deployments/server/"
+"""The tests that share a server and a worker."""
 Arrays = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
 
@@ -225,8 +228,21 @@ NEEDS = {
 }
 
 
+class _OneServer(LoadFileScheduling):  # type: ignore[misc]
+    """A worker gets a file at a time, but all that share the server of SHARED: a second one would cost minutes."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return SHARED if nodeid.startswith(SHARED) else str(super()._split_scope(nodeid))
+
+
+@pytest.hookimpl(tryfirst=True, optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> _OneServer:
+    return _OneServer(config, log)
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out the tests that need what is not at hand."""
+    """Leave out the tests that need what is not at hand. What takes longest comes first."""
+    items.sort(key=lambda item: not item.nodeid.startswith(SHARED))
     for marker, (is_at_hand, _) in NEEDS.items():
         needy = [item for item in items if item.get_closest_marker(marker)]
         if needy and not is_at_hand():

@@ -22,7 +22,7 @@ ON_DEMAND = "training/on-demand"
 DONE = ("Completed", "Rejected", "Promoted")
 SLOT_LOST = "Deployment concurrency slot lost during provisioning - no slots available to continue execution"
 """The words of Prefect's server."""
-LONG = 20
+LONG = 10
 """Epochs that last long enough to be killed in the middle."""
 
 
