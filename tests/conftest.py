@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from filelock import FileLock
 from xdist.scheduler.loadfile import LoadFileScheduling
 
 from artifacts.storage.store import Store
@@ -194,10 +195,17 @@ def serve_prefect(folder: Path) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def in_use(api: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home whose champion, version 1 of mnist-sample, reads most digits. Copy it to change it."""
-    home = tmp_path_factory.mktemp("in-use") / "home"
-    done = digitflow("train", "--dataset", "mnist-sample", "--epochs", 8, "--json", DIGITFLOW_HOME=str(home))
-    assert done.returncode == 0, done.stderr
+    """A home whose champion, version 1 of mnist-sample, reads most digits. Copy it to change it.
+
+    All workers of a session have the same one.
+    """
+    own = tmp_path_factory.getbasetemp()
+    home = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "in-use" / "home"
+    with FileLock(f"{home.parent}.lock"):
+        if not home.exists():
+            train = ("train", "--dataset", "mnist-sample", "--epochs", 8, "--json")
+            done = digitflow(*train, DIGITFLOW_HOME=str(home))
+            assert done.returncode == 0, done.stderr
     return home
 
 

@@ -2,12 +2,28 @@
 
 import mmap
 import os
+import sys
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Float32, UInt8
 
 from artifacts.errors import ArtifactLost
+
+if TYPE_CHECKING or "jaxtyping" in sys.modules:
+    from jaxtyping import Bool as Bool
+    from jaxtyping import Float32 as Float32
+    from jaxtyping import Int as Int
+    from jaxtyping import UInt8 as UInt8
+else:  # nobody checks shapes, and jaxtyping takes a tenth of the start
+
+    class UInt8:
+        """An array, whatever its shape."""
+
+        def __class_getitem__(cls, _: object) -> type[np.ndarray]:
+            return np.ndarray
+
+    Bool = Float32 = Int = UInt8
 
 RawImages = UInt8[np.ndarray, "n height width"]
 Labels = UInt8[np.ndarray, "n"]

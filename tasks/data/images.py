@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import UInt8
 
 from artifacts.errors import BadSource, DigitflowError, is_transient
-from artifacts.storage.arrays import Images, RawImages
+from artifacts.storage.arrays import Images, RawImages, UInt8
 from tasks.data.datasets import FORMAT_NAMES
 
 Grey = UInt8[np.ndarray, "_ _"]  # each of its own height and width

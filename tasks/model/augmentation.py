@@ -4,8 +4,8 @@ import math
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float32
 
+from artifacts.storage.arrays import Float32
 from tasks.model.hyperparameters import Hyperparameters
 from tasks.model.keras_setup import keras
 

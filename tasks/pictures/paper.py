@@ -3,9 +3,9 @@
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float32
 
 from artifacts.errors import BadSource
+from artifacts.storage.arrays import Bool, Float32
 from tasks.data.images import Grey
 
 Ink = Float32[np.ndarray, "_ _"]

@@ -5,9 +5,9 @@ from functools import reduce
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Int
 
 from artifacts.errors import BadSource
+from artifacts.storage.arrays import Int
 from tasks.pictures.paper import Ink, Mask, outermost, threshold_of
 
 SMALLEST = 0.025

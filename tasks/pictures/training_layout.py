@@ -3,9 +3,8 @@
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Bool
 
-from artifacts.storage.arrays import RawImages
+from artifacts.storage.arrays import Bool, RawImages
 from tasks.pictures.conventions import Conventions
 
 MEASURED = 4096

@@ -17,7 +17,7 @@ from tasks.registry.versions import WEIGHTS, Candidate, Package
 if TYPE_CHECKING:
     from artifacts.storage.arrays import Images
 
-LOGGED_WITH = ("keras", "tensorflow", "numpy", "scipy", "pillow", "pydantic", "jaxtyping")
+LOGGED_WITH = ("keras", "tensorflow", "numpy", "scipy", "pillow", "pydantic")
 """The libraries that a logged model needs."""
 
 

@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import UInt8
 
-from artifacts.storage.arrays import Labels, Probabilities, RawImages
+from artifacts.storage.arrays import Labels, Probabilities, RawImages, UInt8
 from tasks.data.datasets import name_of
 from tasks.evaluation.gate import Verdict
 from tasks.evaluation.metrics import Bin, Evaluation

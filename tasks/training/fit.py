@@ -5,11 +5,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jaxtyping import Float32
 
 from artifacts.errors import TrainingDiverged
 from artifacts.lineage.progress import report_progress
-from artifacts.storage.arrays import Images, Rows, Targets
+from artifacts.storage.arrays import Float32, Images, Rows, Targets
 from tasks.model.hyperparameters import Hyperparameters
 from tasks.training.checkpoints import Checkpoints, History, Progress
 

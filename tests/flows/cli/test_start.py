@@ -55,3 +55,10 @@ def test_error_that_needs_no_library_imports_none(arguments: tuple[str, ...]) ->
     status, packages = run(*arguments)
     assert status == 2
     assert not packages & set(HEAVY)
+
+
+def test_preview_imports_no_checker_and_no_orchestrator() -> None:
+    """What the next run will do is told without what runs it, and without what checks shapes in tests."""
+    status, packages = run("explain-cache", "--dataset", "mnist-sample")
+    assert not status
+    assert not packages & {"jaxtyping", "keras", "mlflow", "pandas", "prefect", "scipy"}

@@ -40,10 +40,16 @@ def folder(images: np.ndarray, tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def copy(in_use: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return shutil.copytree(in_use, tmp_path_factory.mktemp("used") / "home")
+
+
 @pytest.fixture(autouse=True)
-def used(in_use: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("DIGITFLOW_HOME", str(in_use))
-    return in_use
+def used(copy: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home in use, to which these tests add what was read."""
+    monkeypatch.setenv("DIGITFLOW_HOME", str(copy))
+    return copy
 
 
 def test_readable_and_bad(folder: Path) -> None:
