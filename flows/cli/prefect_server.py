@@ -6,6 +6,7 @@ its standard input ends, that is, when its parent process has ended, even by kil
 """
 
 import contextlib
+import gc
 import logging
 import os
 import socket
@@ -279,7 +280,27 @@ def _set_aside_if_damaged(database: Path) -> None:
     print(f"{database} was damaged and has been set aside", file=sys.stderr)  # noqa: T201  # into server.log
 
 
+def collect_garbage_aside() -> None:
+    """Let a thread of its own free what is garbage in this server, from now on.
+
+    A cursor that is freed waits for the statement that its connection is running. On SQLite, that statement may wait
+    for a transaction which only the event loop can end. If the event loop's thread frees the cursor, the server answers
+    nothing until the statement gives up, after 60 s.
+    """
+
+    def collect() -> None:
+        time.sleep(30)
+        gc.freeze()  # what the start has made stays
+        while True:
+            gc.collect()
+            time.sleep(5)
+
+    gc.disable()
+    threading.Thread(target=collect, daemon=True).start()
+
+
 def _serve(descriptor: int) -> None:
+    collect_garbage_aside()
     import uvicorn
 
     _prepare(Path("prefect.db"))

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from artifacts.errors import ArtifactLost
-from artifacts.storage.arrays import Images, Probabilities
+from artifacts.storage.arrays import Images, Probabilities, release
 from artifacts.storage.store import Ref, Store
 from tasks.model.hyperparameters import Hyperparameters
 
@@ -41,5 +41,8 @@ def load_and_predict(
 
 def predict_probabilities(network: "keras.Model", images: Images) -> Probabilities:
     """Probabilities (n, classes) float32 that a network in memory predicts, BATCH images at a time."""
-    batches = [network.predict_on_batch(images[i : i + BATCH]) for i in range(0, len(images), BATCH)]
+    batches = []
+    for i in range(0, len(images), BATCH):
+        batches.append(network.predict_on_batch(images[i : i + BATCH]))
+        release(images)
     return np.concatenate(batches)

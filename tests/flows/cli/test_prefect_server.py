@@ -19,6 +19,29 @@ from flows.cli.prefect_server import is_cache_refreshed, is_server_configured
 print(is_server_configured(), is_cache_refreshed(), "prefect" in sys.modules)
 """
 
+GARBAGE = """
+import threading, time
+from flows.cli import prefect_server
+sleep, freed = time.sleep, []
+time.sleep = lambda _: sleep(0.01)
+class Cursor:
+    def __del__(self):
+        freed.append(threading.current_thread() is threading.main_thread())
+prefect_server.collect_garbage_aside()
+for _ in range(1000):
+    cursor = Cursor()
+    cursor.itself = cursor
+del cursor
+sleep(1)
+print(len(freed), any(freed))
+"""
+
+
+def test_garbage_is_freed_by_another_thread() -> None:
+    """The server frees garbage, and never on the thread of its event loop, which could wait for itself."""
+    run = subprocess.run([sys.executable, "-c", GARBAGE], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "1000 False"
+
 
 @pytest.mark.parametrize(
     ("variables", "answer"),
