@@ -290,6 +290,7 @@ def collect_garbage_aside() -> None:
 
     def collect() -> None:
         time.sleep(30)
+        gc.collect()
         gc.freeze()  # what the start has made stays
         while True:
             gc.collect()
