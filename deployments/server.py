@@ -32,7 +32,7 @@ def main() -> None:
     from prefect.cli import app
 
     collect_garbage_aside()
-    triggers.automations_session = automations_session  # type: ignore[attr-defined, assignment]
+    triggers.automations_session = automations_session
     sys.argv[1:1] = ["server", "start"]
     app()
 
