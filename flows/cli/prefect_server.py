@@ -293,8 +293,8 @@ def collect_garbage_aside() -> None:
         gc.collect()
         gc.freeze()  # what the start has made stays
         while True:
-            gc.collect()
             time.sleep(5)
+            gc.collect()
 
     gc.disable()
     threading.Thread(target=collect, daemon=True).start()
