@@ -202,9 +202,10 @@ def compile_for_training(network: keras.Model, hyperparameters: Hyperparameters,
         if hp.schedule == "one-cycle"
         else hp.learning_rate
     )
+    is_jax = keras.backend.backend() == "jax"
     network.compile(
         _adam()(rate, beta_1=hp.beta_1, beta_2=hp.beta_2, name="adam"),
         loss=CrossEntropy(label_smoothing=hp.label_smoothing),
-        steps_per_execution=1 if keras.backend.backend() == "jax" else min(50, steps_per_epoch),  # JAX unrolls them
-        jit_compile=False,  # XLA doubles the time of such small networks on a CPU
+        steps_per_execution=1 if is_jax else min(50, steps_per_epoch),  # JAX unrolls them
+        jit_compile=is_jax,  # TensorFlow needs twice the time for such small networks with XLA on a CPU
     )

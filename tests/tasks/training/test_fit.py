@@ -24,6 +24,7 @@ import jax
 import numpy as np
 from sklearn.datasets import load_digits
 from tasks.model.forward import predict_probabilities
+from tasks.model.network import compile_for_training
 from tasks.training.fit import fit_network
 from tests.tasks.training.test_train import HARD
 
@@ -31,6 +32,8 @@ pixels, labels = load_digits(return_X_y=True)
 images = (pixels / 16 - 0.5).astype(np.float32).reshape(-1, 8, 8, 1)
 hp = HARD.model_copy(update={"epochs": 3, "batch_size": 63, "dropout": 0, "rotation": 5, "shift": 0.3})
 network, _ = fit_network(images[:1449], np.eye(10, dtype=np.float32)[labels[:1449]], hp, seed=0)
+compile_for_training(network, hp, 23)
+assert network.jit_compile, "each step would be interpreted, which takes three times as long"
 print(len(jax.devices()), (predict_probabilities(network, images[1500:]).argmax(axis=1) == labels[1500:]).mean())
 """
 
