@@ -16,6 +16,7 @@ from prefect.automations import Automation
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import DeploymentUpdate
 from prefect.client.schemas.objects import FlowRun, State
+from prefect.deployments import run_deployment
 
 from artifacts.lineage.manifest import Manifest, manifests
 from artifacts.storage.store import Store
@@ -47,13 +48,6 @@ class Live:
 
     def digitflow(self, *arguments: object, **variables: str | None) -> Finished:
         return digitflow(*arguments, **self.variables | variables)
-
-    def start(self, deployment: str, seed: int, *parameters: str, epochs: int = 3) -> FlowRun:
-        """Start a run of a deployment on the sample, as a user would, and return at once."""
-        words = ["dataset=mnist-sample", f"seed={seed}", f'hyperparameters={{"epochs": {epochs}}}', *parameters]
-        started = self.prefect("deployment", "run", deployment, *(w for word in words for w in ("--param", word)))
-        assert started.returncode == 0, started.stderr
-        return runs_of(deployment)[0]
 
     def kill(self, program: str) -> None:
         """Kill -9 the server or the worker; the supervisor starts it again."""
@@ -92,6 +86,12 @@ class Live:
 
     def whole_log(self, program: str) -> str:
         return (self.home / "logs" / f"{program}.log").read_text()
+
+
+def start_run(deployment: str, seed: int, *, epochs: int = 3, **parameters: Any) -> FlowRun:
+    """Start a run of a deployment on the sample and return at once."""
+    parameters |= {"dataset": "mnist-sample", "seed": seed, "hyperparameters": {"epochs": epochs}}
+    return run_deployment(deployment, parameters=parameters, timeout=0)
 
 
 def runs_of(deployment: str) -> list[FlowRun]:

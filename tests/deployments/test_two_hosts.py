@@ -16,7 +16,7 @@ from deployments.automations import dead_runs
 from tasks.registry.versions import RECORD
 from tests.command import digitflow, eventually, processes_with
 from tests.deployments.hosts import HUB, Cluster, cluster
-from tests.deployments.live import Live, impatient, state_of
+from tests.deployments.live import Live, impatient, start_run, state_of
 
 pytestmark = [pytest.mark.prefect, pytest.mark.postgres, pytest.mark.redis, pytest.mark.namespaces, pytest.mark.slow]
 
@@ -31,7 +31,7 @@ def test_a_host_is_cut_off(tmp_path: Path) -> None:
         person, first, second = made.machine("hub"), made.machine("a"), made.machine("b")
         with impatient(dead_runs(timeout=timedelta(seconds=40))):
             made.start_worker("a")
-            run = person.start("training/on-demand", SEED, epochs=EPOCHS)
+            run = start_run("training/on-demand", SEED, epochs=EPOCHS)
             assert eventually(lambda: made.stored("checkpoints")), first.log("worker")
             made.cut_off("a")
             made.start_worker("b")

@@ -19,11 +19,12 @@ prints = {task: read(*task.rsplit(".", 1)) for task in sys.argv[2:]}
 assert not {"keras", "tensorflow", "prefect", "numpy", "tasks"} & set(sys.modules)
 print(json.dumps(prints))
 """
+NORMALISE = "tasks.data.normalise.normalise_and_reshape"
 TASKS = (
     "tasks.data.download.download",
     "tasks.data.reader.read.read",
     "tasks.data.validate.validate",
-    "tasks.data.normalise.normalise_and_reshape",
+    NORMALISE,
     "tasks.data.one_hot.one_hot_encode",
     "tasks.training.train.train",
     "tasks.evaluation.evaluate.evaluate",
@@ -60,6 +61,11 @@ def before(pristine: Path) -> Prints:
     return fingerprints(pristine)
 
 
+@pytest.fixture(scope="module")
+def bound(pristine: Path) -> Any:
+    return printed("bindings", pristine, *TASKS)
+
+
 @pytest.fixture
 def tree(pristine: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(pristine, tmp_path / "tree"))
@@ -81,12 +87,12 @@ def edit(path: Path, old: str, new: str) -> None:
         ("import numpy as np\n", "import os\n\nimport numpy as np\n\n\ndef unused() -> None: ...\n"),
     ],
 )
-def test_harmless_edits_keep_it(old: str, new: str, tree: Path, before: Prints) -> None:
+def test_harmless_edits_keep_it(old: str, new: str, tree: Path, before: Prints, bound: Any) -> None:
     """Comments, layout, docstrings, annotations, a task's own `@step` and code that it does not reach do not count."""
     task, helper = tree / "tasks/data/normalise.py", tree / "tasks/data/images.py"
     edit(task if old in task.read_text() else helper, old, new)
     assert fingerprints(tree) == before
-    assert printed("bindings", tree, *TASKS) == printed("bindings", ROOT, *TASKS)
+    assert printed("bindings", tree, *TASKS) == bound
 
 
 @pytest.mark.parametrize(
@@ -141,20 +147,19 @@ def test_new_helpers_are_reached(tree: Path, before: Prints) -> None:
     (tree / "artifacts/extra.py").write_text("def shift(x):\n    return _by(x)\n\ndef _by(x):\n    return x + 1\n")
     line = "    raw = store.get(images)\n"
     edit(tree / "tasks/data/normalise.py", line, f"    import artifacts.extra as extra\n\n{line}    extra.shift(1)\n")
-    task = "tasks.data.normalise.normalise_and_reshape"
-    assert fingerprints(tree)[task].keys() - before[task].keys() == {"artifacts.extra:shift", "artifacts.extra:_by"}
+    after = printed("fingerprint", tree, NORMALISE)[NORMALISE]
+    assert after.keys() - before[NORMALISE].keys() == {"artifacts.extra:shift", "artifacts.extra:_by"}
 
 
 def by_name(prints: dict[str, str]) -> list[tuple[str, str]]:
     return sorted((place.partition(":")[2], digest) for place, digest in prints.items())
 
 
-def test_moved_code_counts_the_same(tree: Path, before: Prints) -> None:
+def test_moved_code_counts_the_same(tree: Path, before: Prints, bound: Any) -> None:
     """After a move, digests are the same by name; only the places differ."""
     (tree / "tasks/data/images.py").rename(tree / "artifacts/elsewhere.py")
     for path in tree.rglob("*.py"):
         path.write_text(path.read_text().replace("from tasks.data.images import", "from artifacts.elsewhere import"))
-    bound = printed("bindings", ROOT, *TASKS)
     after = fingerprints(tree)
     assert after != before and printed("bindings", tree, *TASKS) == bound
     assert [by_name(after[task]) for task in TASKS] == [by_name(before[task]) for task in TASKS]
@@ -201,7 +206,7 @@ def test_library_imports_count(inside: bool, tree: Path) -> None:
         line, body = f"from numpy import {source} as order\n", "    return images[...,"
         edit(tree / "tasks/data/images.py", body, f"{f'    {line}' * inside}    order(images)\n{body}")
         edit(tree / "tasks/data/images.py", "MAX_PIXELS = 1 << 26\n", f"MAX_PIXELS = 1 << 26\n{line * (not inside)}")
-        prints.append(fingerprints(tree)["tasks.data.normalise.normalise_and_reshape"])
+        prints.append(printed("fingerprint", tree, NORMALISE))
     assert prints[0] != prints[1]
 
 
@@ -272,7 +277,7 @@ def test_whatever_way_a_helper_is_reached(extra: str, top: str, use: str, tree: 
     prints = []
     for number in (1, 2):
         (tree / "tasks/data/_extra.py").write_text(extra.format(number))
-        prints.append(fingerprints(tree)["tasks.data.normalise.normalise_and_reshape"])
+        prints.append(printed("fingerprint", tree, NORMALISE))
     assert prints[0] != prints[1]
 
 

@@ -12,6 +12,7 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId, FlowRunFilter, FlowRunFilterId
 from prefect.client.schemas.objects import FlowRun
 from prefect.client.schemas.schedules import IntervalSchedule
+from prefect.deployments import run_deployment
 
 from tasks.data.download import load_sample
 from tests.command import eventually
@@ -140,7 +141,7 @@ def test_runs_pile_up(live: Live, tmp_path: Path) -> None:
         np.savez(tmp_path / f"{i}.npz", images=images[i::17], labels=labels[i::17])
         assert not live.digitflow("data", "add", tmp_path / f"{i}.npz", "--dataset", "mnist-sample").returncode
     for _ in range(2):
-        assert not live.prefect("deployment", "run", "retraining/nightly").returncode
+        run_deployment("retraining/nightly", timeout=0)
     assert eventually(lambda: len(piled()) == 4), live.log("server")
     assert eventually(lambda: live.notifications("prefect.flow-run.Late")), "nobody is told that no worker runs"
     assert "started what had stopped: worker" in live.run("make", "up").stdout
