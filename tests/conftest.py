@@ -24,6 +24,9 @@ from tasks.data import idx
 from tasks.data.datasets import FILES
 from tests.command import Finished, digitflow
 
+sys.dont_write_bytecode = False  # else each of hundreds of processes compiles the project anew
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 SHARED = "tests/deployments/server/"
 """The tests that share a server and a worker."""
 Arrays = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]

@@ -1,11 +1,13 @@
 """The templates of Prefect's and MLflow's databases hold nothing of the machine, home or moment that made them."""
 
 import re
+import shutil
 import sqlite3
 import subprocess
 import sys
 import time
 from contextlib import closing
+from importlib.util import cache_from_source
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ import pytest
 
 from artifacts.storage.database_template import DatabaseTemplate
 from flows.cli.prefect_server import PREFECT_TEMPLATE
-from flows.cli.preparation import migrate_mlflow, migrate_prefect, prepare
+from flows.cli.preparation import compile_own, migrate_mlflow, migrate_prefect, prepare
 from tasks.registry import mlflow_client
 from tasks.registry.mlflow_client import MLFLOW_TEMPLATE, Tracking
 from tests.command import ROOT, environment
@@ -54,6 +56,17 @@ def mlflow(tmp_path_factory: pytest.TempPathFactory) -> DatabaseTemplate:
     template = MLFLOW_TEMPLATE._replace(folder=tmp_path_factory.mktemp("mlflow"))
     prepare(template, migrate_mlflow)
     return template
+
+
+def test_own_code_is_compiled(tmp_path: Path) -> None:
+    """Each module of digitflow has its bytecode after set-up; nothing is written into a home."""
+    for package in ("artifacts", "tasks", "flows", "deployments"):
+        shutil.copytree(ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("home", "__pycache__"))
+    (tmp_path / "artifacts/home/logs").mkdir(parents=True)
+    (tmp_path / "artifacts/home/logs/of_a_person.py").touch()
+    compile_own(tmp_path)
+    bare = [path.name for path in tmp_path.rglob("*.py") if not Path(cache_from_source(str(path))).exists()]
+    assert bare == ["of_a_person.py"]
 
 
 def test_prefect_template_holds_only_empty_tables(prefect: DatabaseTemplate) -> None:
