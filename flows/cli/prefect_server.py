@@ -47,7 +47,7 @@ class Server:
         self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}/api"
         self._process: subprocess.Popen[bytes] | None = None
         self._starting = contextlib.ExitStack()
-        self._is_ready = False
+        self._is_ready = self._is_released = False
 
     def start(self) -> None:
         with disk_errors(self._home):
@@ -87,6 +87,18 @@ class Server:
         last = (log.read_text(errors="replace").strip() or "nothing").splitlines()[-1]
         raise DigitflowError(f"Prefect's server did not start: its log, {log}, ends with: {last}")
 
+    def watch(self) -> None:
+        """From now on, end this process as kill -9 would if the server ends: no step could be recorded any more."""
+        threading.Thread(target=self._end_with_it, daemon=True).start()
+
+    def _end_with_it(self) -> None:
+        status = self._process.wait() if self._process else 0
+        if not self._is_released:
+            why = f"Prefect's server of this command ended with status {status}; its log is {self._home}/server.log"
+            cursor = "\x1b[?25h" * sys.stderr.isatty()  # which the progress bars hide
+            print(f"{cursor}digitflow: {why}; run the same command again to resume", file=sys.stderr, flush=True)  # noqa: T201
+            os._exit(DigitflowError.exit_code)
+
     def join(self) -> None:
         """Wait until the server has ended."""
         if self._process:
@@ -103,6 +115,7 @@ class Server:
 
         A server that does not answer yet is waited for: its database may be half made, and another may start.
         """
+        self._is_released = True
         if self._process and self._process.stdin:
             self._process.stdin.close()
             if not self._is_ready:
@@ -262,8 +275,11 @@ def owner_of_port(port: int, home: Path) -> str:
 def _prepare(database: Path) -> None:
     """Copy the template to a new home, and set aside a database that is damaged, a copied one too."""
     PREFECT_TEMPLATE.copy_to(database)
-    if database.exists():
-        _set_aside_if_damaged(database)
+    if not database.exists():
+        return
+    if not os.access(database, os.R_OK | os.W_OK):
+        sys.exit(f"{database.absolute()} cannot be read and written by this user; change its owner or permissions")
+    _set_aside_if_damaged(database)
 
 
 def _set_aside_if_damaged(database: Path) -> None:
@@ -272,9 +288,10 @@ def _set_aside_if_damaged(database: Path) -> None:
         with contextlib.closing(sqlite3.connect(database)) as connection:
             if connection.execute("PRAGMA quick_check(1)").fetchone() == ("ok",):
                 return
-    except sqlite3.DatabaseError as error:
-        if "locked" in str(error):
-            return
+    except sqlite3.OperationalError:  # it is locked, say, or the disk is full: nothing is known of its content
+        return
+    except sqlite3.DatabaseError:
+        pass
     for path in database.parent.glob(f"{database.name}*"):
         path.rename(path.with_name(f"damaged-{time.time_ns()}-{path.name}"))
     print(f"{database} was damaged and has been set aside", file=sys.stderr)  # noqa: T201  # into server.log

@@ -25,7 +25,12 @@ def session(settings: Settings, verbose: bool) -> Iterator[Callable[[], None]]:
             yield await_configured_server
             return
         with temporary_server(settings.home / PREFECT) as server:
+
+            def wait_for_server() -> None:
+                server.wait()
+                server.watch()
+
             try:
-                yield server.wait
+                yield wait_for_server
             finally:
                 flush_events()

@@ -1,6 +1,7 @@
 """Is this machine sound: Python and its packages, the disk, the home and its databases, the clock?"""
 
 import contextlib
+import os
 import re
 import shutil
 import sqlite3
@@ -89,22 +90,28 @@ def check_databases(settings: Settings) -> Result:
         f"{MLFLOW}/mlflow.db": "the model registry",
     }
     places = [settings.home / name for name in (f"{PREFECT}/prefect.db", "server/prefect.db", *kept)]
-    damaged = [path for path in places if path.exists() and not _is_sound(path)]
+    there = [path for path in places if path.exists()]
+    if forbidden := [path for path in there if not os.access(path, os.R_OK | os.W_OK)]:
+        names = ", ".join(map(str, forbidden))
+        return "problem", f"{names} cannot be read and written by this user", "change the owner or the permissions"
+    damaged = [path for path in there if _is_damaged(path)]
     if not damaged:
-        return "ok", f"{sum(path.exists() for path in places)} in the home, sound", ""
+        return "ok", f"{len(there)} in the home, sound", ""
     names = ", ".join(map(str, damaged))
     if what := kept.get(str(damaged[-1].relative_to(settings.home))):
         return "problem", f"{names} damaged", f"restore {damaged[-1]} from a backup: it holds {what}"
     return "note", f"{names} damaged", "nothing: it holds history only, and the next start sets it aside"
 
 
-def _is_sound(path: Path) -> bool:
+def _is_damaged(path: Path) -> bool:
     try:
         with contextlib.closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as connection:
             has_tables = connection.execute("SELECT 1 FROM sqlite_master").fetchone() is not None
-            return has_tables and bool(connection.execute("PRAGMA quick_check(1)").fetchone() == ("ok",))
-    except sqlite3.DatabaseError as error:
-        return "locked" in str(error)
+            return not has_tables or bool(connection.execute("PRAGMA quick_check(1)").fetchone() != ("ok",))
+    except sqlite3.OperationalError:  # it is locked, say: nothing is known of its content
+        return False
+    except sqlite3.DatabaseError:
+        return True
 
 
 def check_clock(settings: Settings) -> Result:

@@ -1,5 +1,6 @@
 """The command line knows whether Prefect is configured without importing it, and replaces a damaged database."""
 
+import os
 import sqlite3
 import subprocess
 import sys
@@ -86,6 +87,18 @@ def test_damaged_database_is_set_aside(tmp_path: Path) -> None:
     _set_aside_if_damaged(database)
     (aside,) = tmp_path.iterdir()
     assert aside.name.startswith("damaged-") and aside.name.endswith("-prefect.db")
+
+
+def test_unusable_database_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A database that cannot be opened or written is not called damaged: it stays, and the error names it."""
+    database = tmp_path / "prefect.db"
+    database.mkdir()
+    _set_aside_if_damaged(database)
+    assert database.exists()
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    with pytest.raises(SystemExit, match=f"{database} cannot be read and written by this user; change its owner"):
+        _prepare(database)
+    assert database.exists()
 
 
 def test_new_database_comes_from_the_template(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

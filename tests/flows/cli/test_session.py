@@ -1,6 +1,8 @@
 """A command that is interrupted or killed leaves no process and no scratch file."""
 
 import json
+import os
+import signal
 import subprocess
 import time
 from collections.abc import Iterator
@@ -8,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.command import assert_refused, digitflow, eventually, interrupt, processes_of, started
+from tests.command import Finished, assert_refused, digitflow, eventually, interrupt, processes_of, started
 from tests.conftest import Arrays, write_idx
 from tests.flows.cli.conftest import assert_whole
 
@@ -63,6 +65,18 @@ def test_kill(training: subprocess.Popen[str], folder: Path) -> None:
     training.kill()
     training.communicate()
     assert eventually(lambda: not processes_of(folder / "home"), 15)
+
+
+def test_the_server_is_killed(digits_folder: Path, home: Path) -> None:
+    """If the server of a command is killed, one line says so; the same command again resumes."""
+    train = ("train", "--dataset", str(digits_folder), "--epochs", "30", "--until", "evaluate")
+    with started(*train, PREFECT_API_URL=None) as process:
+        assert eventually(lambda: _steps_done(set(home.glob("runs/*/manifest.json"))) > 0, 120)
+        [server] = [pid for pid in processes_of(home) if b"prefect_server" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+        os.kill(server, signal.SIGKILL)
+        out, err = process.communicate(timeout=60)
+        assert_refused(Finished(train, process.returncode, out, err), 1, "server of this command ended with status -9")
+    assert digitflow(*train, PREFECT_API_URL=None).returncode == 0
 
 
 @pytest.mark.parametrize("names", [("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "all_proxy"), ("ALL_PROXY",)])

@@ -2,6 +2,7 @@
 
 import http.server
 import json
+import os
 import socket
 import threading
 from collections.abc import Iterator
@@ -96,6 +97,15 @@ def test_damaged_database(place: str, state: str, home: Path) -> None:
     (home / place).parent.mkdir(parents=True)
     (home / place).write_bytes(b"SQLite format 3\0" + b"damaged" * 1000)
     assert found("databases").state == state and place in found("databases").found
+
+
+def test_forbidden_database(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A database that this user may not write is not called damaged: nobody is told to replace it."""
+    (home / "mlflow").mkdir(parents=True)
+    (home / "mlflow/mlflow.db").touch()
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    assert "cannot be read and written by this user" in found("databases").found
+    assert found("databases").remedy == "change the owner or the permissions"
 
 
 def test_home_in_use(home: Path, digits_folder: Path) -> None:
