@@ -52,12 +52,13 @@ class Switches(NamedTuple):
 def deploy() -> list[str]:
     """Deploy all; returns a line for each deployment. Raises DigitflowError."""
     stack = Stack(Settings.load().home, port())
-    stack.require_own()
+    url = _server(stack)
+    stack.require_own(url)
     state, found, remedy = check_nightly(Settings.load())
     if state == "problem":
         raise UsageError(f"{found}; {remedy}")
-    if not ask_server(stack.url, "health")[0]:
-        raise DigitflowError(f"no server answers at {stack.url}; start one: {stack.make('up')}")
+    if not ask_server(url, "health")[0]:
+        raise DigitflowError(f"no server answers at {url}; start one: {stack.make('up')}")
     print_note("creating the deployments and automations, which takes some ten seconds")
     explicit = [name for name in DEFAULTS if name != "DIGITFLOW_POOL" and os.environ.get(name)]
     with get_client(sync_client=True) as client:
@@ -73,6 +74,11 @@ def deploy() -> list[str]:
                 (client.pause_automation if automation.enabled else client.resume_automation)(automation.id)
         automations.apply()
         return [_line(name, switches) for name, switches in sorted(_switches(client).items())]
+
+
+def _server(stack: Stack) -> str:
+    """The URL of the server that PREFECT_API_URL names, or else of the home's own."""
+    return os.environ.get("PREFECT_API_URL") or stack.url
 
 
 def _switches(client: SyncPrefectClient) -> dict[str, Switches]:
@@ -148,7 +154,7 @@ def main() -> int:
     try:
         for line in deploy():
             print(line)  # noqa: T201
-        url, programs = Stack(Settings.load().home, port()).url, Path(sys.executable).parent
+        url, programs = _server(Stack(Settings.load().home, port())), Path(sys.executable).parent
         print(f"next: export PREFECT_API_URL={url} PATH={programs}:$PATH")  # noqa: T201
         print("then: prefect deployment run training/on-demand --watch")  # noqa: T201
     except DigitflowError as error:

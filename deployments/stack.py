@@ -16,12 +16,13 @@ import sys
 import tempfile
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
-from artifacts.errors import DigitflowError, UsageError
+from artifacts.errors import DigitflowError, UsageError, hide_passwords
 from artifacts.storage.settings import Settings
-from flows.cli.loopback import bypass_proxies
+from flows.cli.loopback import LOOPBACK, bypass_proxies
 from flows.cli.output import print_note
-from flows.cli.prefect_server import await_server, owner_of_port, port_file
+from flows.cli.prefect_server import await_server, owner_of_port, port_file, url_of_home
 
 FOLDER = Path(__file__).parent
 DEFAULT_PORT = 4200
@@ -36,7 +37,7 @@ class Stack:
 
     def __init__(self, home: Path, port: int):
         self.home, self.port = home, port
-        self.url = os.environ.get("PREFECT_API_URL") or f"http://127.0.0.1:{port}/api"
+        self.url = f"http://127.0.0.1:{port}/api"
         name = hashlib.sha256(os.fsencode(home)).hexdigest()[:16]
         # not below the home, since a socket's path must be short
         self.run_folder = Path(tempfile.gettempdir(), f"digitflow-{os.getuid()}-{name}")
@@ -49,6 +50,7 @@ class Stack:
             if started := running.start_stopped():
                 return f"started what had stopped: {', '.join(started)}; the server runs on {running.page}{elsewhere}"
             return f"the server already runs on {running.page}{elsewhere}; next: {running.make('deploy')}"
+        self._require_same_url()
         self._require_free_port()
         for folder in (self.home / "logs", self.home / "server"):
             folder.mkdir(parents=True, exist_ok=True)
@@ -80,9 +82,18 @@ class Stack:
         self._call("supervisorctl", "shutdown")
         return f"the server and the worker of {self.home} have stopped"
 
-    def require_own(self) -> None:
-        """Raises UsageError if the server on the port is not the one of this home."""
-        if self.url == f"http://127.0.0.1:{self.port}/api" and (owner := owner_of_port(self.port, self.home)):
+    def require_own(self, named: str) -> None:
+        """Raises UsageError if the server that was named is on loopback, and this home has another one, or the port
+        has another's.
+        """
+        own = url_of_home(self.home)
+        if own and not _is_same(own, named) and urlsplit(named).hostname in LOOPBACK:
+            port = urlsplit(own).port or DEFAULT_PORT
+            raise UsageError(
+                f"this home's server is {own}, not {hide_passwords(named)}, so nothing was deployed; with "
+                f"PREFECT_API_URL unset: {Stack(self.home, port).make('deploy')}"
+            )
+        if _is_same(self.url, named) and (owner := owner_of_port(self.port, self.home)):
             raise UsageError(
                 f"port {self.port} has {owner}, so nothing was deployed; start this home's server on another port: "
                 f"make up PORT={self.port + 1}"
@@ -106,6 +117,15 @@ class Stack:
     def page(self) -> str:
         """The address of Prefect's page."""
         return self.url.removesuffix("/api")
+
+    def _require_same_url(self) -> None:
+        """Raises UsageError if PREFECT_API_URL names another server: what is typed next would go there."""
+        named = os.environ.get("PREFECT_API_URL") or self.url
+        if not _is_same(self.url, named):
+            raise UsageError(
+                f"PREFECT_API_URL is {hide_passwords(named)}, but this home's server would be {self.url}; unset "
+                "PREFECT_API_URL, or choose the port that it names: make up PORT="
+            )
 
     def _require_free_port(self) -> None:
         try:
@@ -141,6 +161,12 @@ class Stack:
         command = [sys.executable, "-m", f"supervisor.{program}", "--configuration", str(FOLDER / "supervisord.conf")]
         logs = self.home / "logs"
         return subprocess.run([*command, *arguments], cwd=logs, env=environment, check=False, **options)  # noqa: S603
+
+
+def _is_same(url: str, other: str) -> bool:
+    """Whether two URLs name the same server; localhost is 127.0.0.1."""
+    one, two = (each.rstrip("/").replace("//localhost:", "//127.0.0.1:") for each in (url, other))
+    return one == two
 
 
 def port() -> int:

@@ -189,10 +189,21 @@ def _print_error(error: BaseException) -> int:
     if isinstance(error, DigitflowError):
         print_note(*_lines(error))
         return error.exit_code
-    if words := describe_surroundings(error):
+    if words := describe_surroundings(error) or _describe_answer(error):
         print_note(words)
         return DigitflowError.exit_code
     raise error
+
+
+def _describe_answer(error: BaseException) -> str:
+    """Which server could not do what was asked of it; "" if the error is another."""
+    httpx = sys.modules.get("httpx")
+    if not (httpx and isinstance(error, httpx.HTTPStatusError) and error.response.is_server_error):
+        return ""
+    asked, status = error.request.url, error.response.status_code
+    return (
+        f"{asked.copy_with(userinfo=b'')} answered {status}; see its log, and whether its disk is full"
+    )
 
 
 def _lines(error: DigitflowError) -> list[str]:

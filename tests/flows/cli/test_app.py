@@ -5,9 +5,11 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import httpx
 import pytest
 from pydantic import BaseModel, field_serializer
 
+from flows.cli.app import _print_error
 from tasks.data.datasets import FILES
 from tasks.model.recipes import RECIPES
 from tests.command import assert_refused, digitflow
@@ -188,3 +190,12 @@ def test_completion(typed: str, completed: str) -> None:
         timeout=20,
     )
     assert (bash.stdout.split(), bash.stderr) == ([completed], "")
+
+
+def test_a_server_that_fails(capsys: pytest.CaptureFixture[str]) -> None:
+    """A server that answers an error of its own is named in one line; that is no bug of digitflow."""
+    request = httpx.Request("POST", "http://me:secret@127.0.0.1:4200/api/flows/")
+    failed = httpx.HTTPStatusError("500", request=request, response=httpx.Response(500, request=request))
+    assert _print_error(failed) == 1
+    told = capsys.readouterr().err
+    assert told == "digitflow: http://127.0.0.1:4200/api/flows/ answered 500; see its log, and whether its disk is full\n"
