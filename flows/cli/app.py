@@ -201,9 +201,7 @@ def _describe_answer(error: BaseException) -> str:
     if not (httpx and isinstance(error, httpx.HTTPStatusError) and error.response.is_server_error):
         return ""
     asked, status = error.request.url, error.response.status_code
-    return (
-        f"{asked.copy_with(userinfo=b'')} answered {status}; see its log, and whether its disk is full"
-    )
+    return f"{asked.copy_with(userinfo=b'')} answered {status}; see its log, and whether its disk is full"
 
 
 def _lines(error: DigitflowError) -> list[str]:

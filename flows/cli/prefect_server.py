@@ -317,8 +317,26 @@ def collect_garbage_aside() -> None:
     threading.Thread(target=collect, daemon=True).start()
 
 
+def wait_for_turns() -> None:
+    """Let transactions of this server wait for each other on SQLite, from now on.
+
+    A transaction that reads and then writes fails at once on SQLite if another has written in between. Prefect 3.8
+    answers 503 then; an automation tries three times more within milliseconds, and then puts its event aside for good.
+    Here each transaction is a writer's from its start.
+    """
+    from prefect.server.database.configurations import AioSqliteConfiguration
+
+    begin = AioSqliteConfiguration.begin_transaction
+
+    def begin_as_writer(configuration: Any, session: Any, with_for_update: bool = False) -> Any:
+        return begin(configuration, session, with_for_update=True)
+
+    AioSqliteConfiguration.begin_transaction = begin_as_writer
+
+
 def _serve(descriptor: int) -> None:
     collect_garbage_aside()
+    wait_for_turns()
     import uvicorn
 
     _prepare(Path("prefect.db"))
