@@ -108,7 +108,8 @@ def check_server(settings: Settings) -> Result:
     if status == UNAUTHORIZED:
         return "problem", f"{url} refuses us", "set PREFECT_API_AUTH_STRING"
     if not isinstance(theirs, str):
-        return "problem", f"{url} does not answer as Prefect does", "make up, or unset PREFECT_API_URL"
+        words = f"{url} does not answer" + " as Prefect does" * bool(status)
+        return "problem", words, "make up, or unset PREFECT_API_URL"
     if theirs != version("prefect"):
         words = f"{url} has Prefect {theirs}, and this is {version('prefect')}"
         return "problem", words, "install the same version in both places"

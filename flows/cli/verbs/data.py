@@ -143,7 +143,7 @@ def _withdraw_waiting(found: "BatchState", decision: "Decision", settings: Setti
         told = {"batch": found.batch, "dataset": found.dataset} | decision.model_dump(mode="json")
         show_json(told | {"versions": [], "champion": None})
     else:
-        then = f"it is in quarantine; digitflow data release {found.batch} lets it in again"
+        then = f"it is in quarantine; digitflow data release {found.batch} --reason WHY lets it in again"
         show_table([("withdrawn", found.batch), ("learned by", "no model"), ("next", then)])
     return 0
 
@@ -231,7 +231,8 @@ def _listed(numbers: list[int], champion: int | None) -> str:
 def _after_withdrawal(dataset: str, is_champions: bool) -> str:
     if not is_champions:
         return f"the next retraining of {dataset} learns without it"
-    return "the champion stays in use; change it by digitflow models rollback, or retrain, which learns without it"
+    rollback = f"digitflow models rollback --dataset {dataset}"
+    return f"the champion stays in use; change it by {rollback}, or retrain, which learns without it"
 
 
 class _Aim(NamedTuple):

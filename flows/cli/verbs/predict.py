@@ -29,7 +29,7 @@ NO_DEFAULT = Parameter(show_default=False)
 
 Several = Annotated[bool, Parameter(negative="", show_default=False)]
 Probability = Annotated[float | None, Parameter(validator=Number(gte=0, lte=1), show_default=False)]
-IMAGES_HELP = f"{IMAGE_FILES} files, IDX gzipped or not, folders of them, or - for a list of these on stdin."
+IMAGES_HELP = f"{IMAGE_FILES} files (IDX also gzipped), folders of them, or - for a list of these on stdin."
 
 
 def predict(
