@@ -23,9 +23,8 @@ from artifacts.storage.settings import Settings
 from deployments import automations
 from deployments.stack import Stack, port
 from flows.cli.checks.services import check_nightly
-from flows.cli.loopback import bypass_proxies
 from flows.cli.output import print_note
-from flows.cli.prefect_server import ask_server
+from flows.cli.servers import ask_server, bypass_proxies
 
 NIGHTLY = "retraining/nightly"
 DEFAULTS = {

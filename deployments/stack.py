@@ -20,9 +20,8 @@ from urllib.parse import urlsplit
 
 from artifacts.errors import DigitflowError, UsageError, hide_passwords
 from artifacts.storage.settings import Settings
-from flows.cli.loopback import LOOPBACK, bypass_proxies
 from flows.cli.output import print_note
-from flows.cli.prefect_server import await_server, owner_of_port, port_file, url_of_home
+from flows.cli.servers import LOOPBACK, await_server, bypass_proxies, owner_of_port, port_file, url_of_home
 
 FOLDER = Path(__file__).parent
 DEFAULT_PORT = 4200

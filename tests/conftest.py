@@ -181,7 +181,8 @@ def serve_prefect(folder: Path) -> Iterator[str]:
     """A Prefect server that this process and those it starts talk to; yields its URL."""
     from prefect.settings import PREFECT_API_URL, temporary_settings
 
-    from flows.cli.prefect_server import Server, flush_events
+    from flows.cli.prefect_server import Server
+    from flows.cli.servers import flush_events
 
     server = Server(folder)
     with pytest.MonkeyPatch.context() as patch, temporary_settings({PREFECT_API_URL: server.url}):

@@ -32,8 +32,8 @@ from artifacts.errors import (
     describe_validation_error,
     suggest,
 )
-from flows.cli.loopback import bypass_proxies
 from flows.cli.output import print_note
+from flows.cli.servers import bypass_proxies
 
 if TYPE_CHECKING:
     from cyclopts.help import HelpPanel

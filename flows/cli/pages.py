@@ -15,7 +15,7 @@ from pathlib import Path
 
 from artifacts.errors import DigitflowError, UsageError
 from artifacts.storage.home import MLFLOW
-from flows.cli.prefect_server import STARTUP
+from flows.cli.servers import STARTUP
 from tasks.registry.mlflow_client import EXPERIMENT
 
 LOG = "page.log"

@@ -8,7 +8,8 @@ from artifacts.lineage.progress import report_progress
 from artifacts.storage.home import NATIVE_LOG, PREFECT
 from artifacts.storage.settings import Settings
 from flows.cli.output import log_on_stderr, progress_bars, redirect_native_stderr
-from flows.cli.prefect_server import await_configured_server, flush_events, is_server_configured, temporary_server
+from flows.cli.prefect_server import temporary_server
+from flows.cli.servers import await_configured_server, flush_events, is_server_configured
 
 
 @contextmanager

@@ -15,14 +15,7 @@ from artifacts.storage.leases import LeasedLock
 from artifacts.storage.remote import open_url
 from artifacts.storage.settings import Settings
 from flows.cli.checks.check import PATIENCE, Result
-from flows.cli.prefect_server import (
-    UNAUTHORIZED,
-    ask_server,
-    configured_url,
-    is_server_configured,
-    owner_of_port,
-    url_of_home,
-)
+from flows.cli.servers import UNAUTHORIZED, ask_server, configured_url, is_server_configured, owner_of_port, url_of_home
 from tasks.data.datasets import MIRRORS, Mirrors
 
 UNKNOWN: Result = ("note", "not known: the server does not answer", "")

@@ -12,7 +12,7 @@ from artifacts.storage.home import absolute
 from artifacts.storage.settings import Settings
 from artifacts.storage.store import Store
 from flows.cli.output import format_age, print_note, show_json, show_table
-from flows.cli.prefect_server import await_configured_server, flush_events, is_server_configured
+from flows.cli.servers import await_configured_server, flush_events, is_server_configured
 from flows.cli.switch import Switch
 from flows.cli.verbs.data_check import check
 from tasks.data.datasets import BATCH_FORMATS, NAMES

@@ -30,7 +30,7 @@ def experiment(
     from artifacts.lineage.notices import posting
     from artifacts.lineage.progress import report_progress
     from artifacts.storage.settings import Settings
-    from flows.cli.prefect_server import is_server_configured
+    from flows.cli.servers import is_server_configured
     from flows.cli.session import session
 
     settings = Settings.load()

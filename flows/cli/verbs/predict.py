@@ -142,7 +142,7 @@ def _write_table(images: tuple[str, ...], output: str, choices: dict[str, Any], 
     if len(images) > 1 or images == ("-",):
         raise UsageError("with --output, give one folder, file or URL")
     from artifacts.lineage.notices import posting
-    from flows.cli.prefect_server import is_server_configured
+    from flows.cli.servers import is_server_configured
     from flows.cli.session import session
     from tasks.prediction.predictions_table import locate_table
 

@@ -10,7 +10,7 @@ from artifacts.lineage.audit import verify as verify_run
 from artifacts.lineage.manifest import Manifest, damaged_manifests, find_manifest, is_alive, manifests
 from artifacts.storage.settings import Settings
 from flows.cli.output import format_age, print_note, show_json, show_table
-from flows.cli.prefect_server import ask_server, configured_url
+from flows.cli.servers import ask_server, configured_url
 from flows.cli.switch import Switch
 
 JSON_FIELDS = {"run", "dataset", "recipe", "seed", "accuracy", "started", "ended", "error", "version"}

@@ -16,7 +16,8 @@ from artifacts.storage.home import NATIVE_LOG, PREFECT
 from artifacts.storage.settings import Settings
 from flows.cli.output import print_note, redirect_native_stderr, show_json, show_table
 from flows.cli.pages import MlflowPage, require_mlflow_pages
-from flows.cli.prefect_server import Server, flush_events, is_server_configured
+from flows.cli.prefect_server import Server
+from flows.cli.servers import flush_events, is_server_configured
 from flows.cli.switch import Switch
 from tasks.registry.registry import Registry
 

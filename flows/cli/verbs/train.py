@@ -47,7 +47,7 @@ def train(
         Show Prefect's log on stderr.
     """
     from artifacts.lineage.notices import posting
-    from flows.cli.prefect_server import is_server_configured
+    from flows.cli.servers import is_server_configured
 
     parameters = (options or TrainingOptions()).parameters() | {"until": until}
     with posting(is_server_configured()):
@@ -57,7 +57,7 @@ def train(
 def _train(parameters: dict[str, Any], or_sample: bool, json: bool, *, verbose: bool) -> int:
     started = time.monotonic()
     from artifacts.storage.settings import Settings
-    from flows.cli.prefect_server import is_cache_refreshed, is_server_configured
+    from flows.cli.servers import is_cache_refreshed, is_server_configured
     from flows.plan import Plan
 
     settings, has_server = Settings.load(), is_server_configured()
@@ -134,7 +134,7 @@ def _unchanged(plan: "Plan", settings: "Settings", started: float) -> "Outcome |
 def _run(plan: "Plan", parameters: dict[str, Any], settings: "Settings", verbose: bool) -> "Outcome | Stopped":
     """Run the flow `training`. Its steps' libraries are imported while a new server starts."""
     from artifacts.lineage.progress import report_progress
-    from flows.cli.prefect_server import is_server_configured
+    from flows.cli.servers import is_server_configured
     from flows.cli.session import session
     from flows.preview import warm_up
 
@@ -159,7 +159,7 @@ def explain_cache(*, options: TrainingOptions | None = None, json: Switch = Fals
         Print one JSON list on stdout.
     """
     from artifacts.storage.settings import Settings
-    from flows.cli.prefect_server import is_cache_refreshed
+    from flows.cli.servers import is_cache_refreshed
     from flows.plan import Plan
 
     settings = Settings.load()

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary_settings
 
-from flows.cli.prefect_server import flush_events
+from flows.cli.servers import flush_events
 from tests.command import eventually, processes_of
 from tests.deployments.hosts import postgres_server
 from tests.deployments.live import Live, free_port

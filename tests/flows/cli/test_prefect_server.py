@@ -16,7 +16,7 @@ from tests.command import ROOT, environment
 SCRIPT = """
 import sys
 from contextlib import closing
-from flows.cli.prefect_server import is_cache_refreshed, is_server_configured
+from flows.cli.servers import is_cache_refreshed, is_server_configured
 print(is_server_configured(), is_cache_refreshed(), "prefect" in sys.modules)
 """
 
