@@ -14,6 +14,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -79,6 +80,11 @@ class Stack:
             return f"nothing runs for {self.home}"
         self._call("supervisorctl", "stop", "worker", "server")
         self._call("supervisorctl", "shutdown")
+        deadline = time.monotonic() + 10
+        while self.run_folder.exists() and time.monotonic() < deadline:  # else `make up` at once would find it running
+            with contextlib.suppress(OSError):  # the supervisor still has its socket there
+                self.run_folder.rmdir()
+            time.sleep(0.1)
         return f"the server and the worker of {self.home} have stopped"
 
     def require_own(self, named: str) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from deployments.stack import Stack
 from tests.command import ROOT, Finished, assert_refused, digitflow, environment, eventually, processes_of
 
 
@@ -70,7 +71,7 @@ def test_nothing_to_stop(tmp_path: Path) -> None:
 @pytest.mark.prefect
 def test_home_of_any_name(tmp_path: Path) -> None:
     """A home with spaces, quotes, percent signs, other letters and a path longer than a socket's may be works. A second
-    `up` changes nothing, and after `down` no process is left."""
+    `up` changes nothing, and after `down` no process and no socket is left."""
     home = tmp_path / 'it\'s 100 %(x)s "größer"' / ("x" * 120)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = int(listener.getsockname()[1])
@@ -89,4 +90,5 @@ def test_home_of_any_name(tmp_path: Path) -> None:
         down = stack("stack", "down", home=home, port=port)
     assert down.returncode == 0, down.stderr
     assert down.stdout.count("\n") == 1 and "have stopped" in down.stdout
+    assert not Stack(home, port).run_folder.exists()
     assert eventually(lambda: not processes_of(home), 10)
