@@ -47,7 +47,7 @@ UPDATE = updating .venv to $(1)
 INSTALLATION = installing $(1), up to $$(grep -c '^[a-z].*==' $(1)) packages, into .venv: $(COST), more on a slow line
 COST = $(if $(DEV),$(DEV_COST),$(RUN_COST))
 RUN_COST = 0.6 GB to download and 2.2 GB on disk, half a minute to two
-DEV_COST = 0.9 GB to download and 3.5 GB on disk, a minute to three
+DEV_COST = 0.9 GB to download and 3.3 GB on disk, a minute to three
 
 python:
 	@$(IN_USE) -c '$(CHECK)'

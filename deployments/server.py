@@ -1,6 +1,6 @@
-"""Prefect's server, as `make up` starts it: `prefect server start`, which neither loses events nor stands still.
+"""Prefect's server, as `make up` starts it: `prefect server start`, with its options.
 
-python -m deployments.server --host 127.0.0.1 --port 4200
+It refuses no request because others write, loses no event, and does not stand still.
 """
 
 import sys

@@ -93,10 +93,9 @@ class Stack:
         """
         own = url_of_home(self.home)
         if own and not _is_same(own, named) and urlsplit(named).hostname in LOOPBACK:
-            port = urlsplit(own).port or DEFAULT_PORT
             raise UsageError(
                 f"this home's server is {own}, not {hide_passwords(named)}, so nothing was deployed; with "
-                f"PREFECT_API_URL unset: {Stack(self.home, port).make('deploy')}"
+                f"PREFECT_API_URL unset: {Stack(self.home, self._running_port()).make('deploy')}"
             )
         if _is_same(self.url, named) and (owner := owner_of_port(self.port, self.home)):
             raise UsageError(

@@ -67,3 +67,14 @@ class DatabaseTemplate(NamedTuple):
                 if copy.execute("PRAGMA quick_check(1)").fetchone() == ("ok",):
                     database.hardlink_to(part)  # unlike a rename, fails where there is a database
         part.unlink(missing_ok=True)
+
+
+def is_damaged(database: Path) -> bool:
+    """Whether SQLite finds the content of a database damaged. False if it cannot be read now, as when locked."""
+    try:
+        with contextlib.closing(sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+            return bool(connection.execute("PRAGMA quick_check(1)").fetchone() != ("ok",))
+    except sqlite3.OperationalError:
+        return False
+    except sqlite3.DatabaseError:
+        return True

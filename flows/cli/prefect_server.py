@@ -9,7 +9,6 @@ import contextlib
 import gc
 import os
 import socket
-import sqlite3
 import subprocess
 import sys
 import threading
@@ -19,8 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from artifacts.errors import DigitflowError
-from artifacts.storage.database_template import DatabaseTemplate
+from artifacts.storage.database_template import DatabaseTemplate, is_damaged
 from artifacts.storage.home import STARTING_LOCK, disk_errors, locked
+from flows.cli.output import print_note
 from flows.cli.servers import STARTUP
 
 LAST_WORDS = 8
@@ -89,8 +89,9 @@ class Server:
         status = self._process.wait() if self._process else 0
         if not self._is_released:
             why = f"Prefect's server of this command ended with status {status}; its log is {self._home}/server.log"
-            cursor = "\x1b[?25h" * sys.stderr.isatty()  # which the progress bars hide
-            print(f"{cursor}digitflow: {why}; run the same command again to resume", file=sys.stderr, flush=True)  # noqa: T201
+            sys.stderr.write("\x1b[?25h" * sys.stderr.isatty())  # show the cursor, which the progress bars hide
+            print_note(f"{why}; run the same command again to resume")
+            sys.stderr.flush()
             os._exit(DigitflowError.exit_code)
 
     def join(self) -> None:
@@ -141,14 +142,8 @@ def _prepare(database: Path) -> None:
 
 def _set_aside_if_damaged(database: Path) -> None:
     """Rename a damaged database, so that Prefect creates a new one. It holds only the history that Prefect shows."""
-    try:
-        with contextlib.closing(sqlite3.connect(database)) as connection:
-            if connection.execute("PRAGMA quick_check(1)").fetchone() == ("ok",):
-                return
-    except sqlite3.OperationalError:  # it is locked, say, or the disk is full: nothing is known of its content
+    if not is_damaged(database):
         return
-    except sqlite3.DatabaseError:
-        pass
     for path in database.parent.glob(f"{database.name}*"):
         path.rename(path.with_name(f"damaged-{time.time_ns()}-{path.name}"))
     print(f"{database} was damaged and has been set aside", file=sys.stderr)  # noqa: T201  # into server.log

@@ -4,7 +4,6 @@ import contextlib
 import os
 import re
 import shutil
-import sqlite3
 import sys
 import tempfile
 from email.utils import parsedate_to_datetime
@@ -14,6 +13,7 @@ from time import time
 
 from artifacts.errors import DigitflowError
 from artifacts.lineage.environment import backend
+from artifacts.storage.database_template import is_damaged
 from artifacts.storage.home import CORRECTIONS, FOLDERS, MLFLOW, MONITORING, PREFECT, locked
 from artifacts.storage.settings import Settings
 from flows.cli.checks.check import PATIENCE, Result
@@ -94,24 +94,13 @@ def check_databases(settings: Settings) -> Result:
     if forbidden := [path for path in there if not os.access(path, os.R_OK | os.W_OK)]:
         names = ", ".join(map(str, forbidden))
         return "problem", f"{names} cannot be read and written by this user", "change the owner or the permissions"
-    damaged = [path for path in there if _is_damaged(path)]
+    damaged = [path for path in there if not path.stat().st_size or is_damaged(path)]
     if not damaged:
         return "ok", f"{len(there)} in the home, sound", ""
     names = ", ".join(map(str, damaged))
     if what := kept.get(str(damaged[-1].relative_to(settings.home))):
         return "problem", f"{names} damaged", f"restore {damaged[-1]} from a backup: it holds {what}"
     return "note", f"{names} damaged", "nothing: it holds history only, and the next start sets it aside"
-
-
-def _is_damaged(path: Path) -> bool:
-    try:
-        with contextlib.closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as connection:
-            has_tables = connection.execute("SELECT 1 FROM sqlite_master").fetchone() is not None
-            return not has_tables or bool(connection.execute("PRAGMA quick_check(1)").fetchone() != ("ok",))
-    except sqlite3.OperationalError:  # it is locked, say: nothing is known of its content
-        return False
-    except sqlite3.DatabaseError:
-        return True
 
 
 def check_clock(settings: Settings) -> Result:
