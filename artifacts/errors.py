@@ -144,12 +144,12 @@ def _describe(message: str) -> str:
     return message
 
 
-def describe_validation_error(error: ValidationError) -> str:
-    """All problems in one line, each with its field, the bound and the value."""
+def describe_validation_error(error: ValidationError, option: str = "") -> str:
+    """All problems in one line, each with its field, or the option that they are about, the bound and the value."""
     found = error.errors()
-    inner = {item["loc"][:n] for item in found for n in range(1, len(item["loc"]))}  # their entries say it already
+    inner = {item["loc"][:n] for item in found for n in range(len(item["loc"]))}  # their entries say it already
     return "; ".join(
-        f"{'.'.join(map(str, item['loc']))}: {_describe(item['msg'])}".removeprefix(": ")
+        f"{option or '.'.join(map(str, item['loc']))}: {_describe(item['msg'])}".removeprefix(": ")
         + (f" (got {item['input']!r})" if item["type"] != "value_error" else "")
         for item in found
         if item["loc"] not in inner

@@ -216,14 +216,14 @@ def _lines(error: DigitflowError) -> list[str]:
 def _describe(error: CycloptsError) -> str:
     """What is wrong with a command line, and what would be right."""
     cause, argument = error.__cause__, error.argument
-    if isinstance(cause, ValidationError) and cause.errors()[0]["loc"]:  # else cyclopts alone names the option
-        return describe_validation_error(cause)
     if isinstance(error, UnusedCliTokensError):
         unused, verbs = error.unused_tokens or [""], [name for name in error.app or () if not name.startswith("-")]
         return f"nothing takes {' '.join(map(repr, unused))}" + (f"; {suggest(unused[0], verbs)}" if verbs else "")
     if argument is None:
         return str(error).partition(" Available commands")[0]
     name = argument.name if argument.index is None else argument.name.removeprefix("--").upper()
+    if isinstance(cause, ValidationError):
+        return describe_validation_error(cause, name)
     if isinstance(error, MissingArgumentError) and argument.token_count()[0] == 1:
         return f"{error.keyword or ' '.join(error.command_chain or ())} needs {'a value' if error.keyword else name}"
     if isinstance(error, RefusedValueError) and argument.tokens and error.exception_message:

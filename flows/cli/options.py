@@ -1,6 +1,6 @@
 """The options of the command line that training runs and experiments share, and their groups in the help."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, make_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -23,6 +23,18 @@ MODEL_GROUP = Group("What to train", sort_key=0)
 TRIALS_GROUP = Group("What to try", sort_key=0)
 GATE_GROUP = Group("Gate", sort_key=1)
 HYPERPARAMETER_GROUP = Group("Hyperparameters (default: the recipe's own)", sort_key=3)
+
+
+# Overrides itself would do, but for its help cyclopts would parse the source of pydantic: an eighth of the time
+HyperparameterOptions = make_dataclass(
+    "HyperparameterOptions",
+    [
+        (name, Annotated[field.annotation, Parameter(help=field.description)], None)
+        for name, field in Overrides.model_fields.items()
+    ],
+    namespace={"__module__": __name__},
+    frozen=True,
+)
 
 
 @Parameter(name="*")
@@ -56,7 +68,8 @@ class TrainingOptions:
     "JSON file with further limits; its fields are those of Gate in tasks/evaluation/gate.py."
 
     hyperparameters: Annotated[
-        Overrides | None, Parameter(name="*", group=HYPERPARAMETER_GROUP, consume_multiple=True, negative_iterable="")
+        HyperparameterOptions | None,
+        Parameter(name="*", group=HYPERPARAMETER_GROUP, consume_multiple=True, negative_iterable=""),
     ] = None
 
     def parameters(self) -> dict[str, Any]:
@@ -66,10 +79,17 @@ class TrainingOptions:
             "dataset_name": self.dataset_name,
             "recipe": self.recipe,
             "seed": self.seed,
-            "hyperparameters": self.hyperparameters or Overrides(),
+            "hyperparameters": self._hyperparameters(),
             "gate": self._gate(),
             "refresh": self.refresh,
         }
+
+    def _hyperparameters(self) -> Overrides:
+        given = asdict(self.hyperparameters) if self.hyperparameters else {}
+        try:
+            return Overrides.model_validate({name: value for name, value in given.items() if value is not None})
+        except ValidationError as error:
+            raise UsageError(f"{describe_validation_error(error)}; see --help") from None
 
     def _gate(self) -> "Gate":
         from tasks.evaluation.gate import Gate
