@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 
 from artifacts.lineage.progress import report_progress
 from artifacts.storage.home import NATIVE_LOG, PREFECT
@@ -25,13 +25,25 @@ def session(settings: Settings, verbose: bool) -> Iterator[Callable[[], None]]:
         if is_server_configured():
             yield await_configured_server
             return
-        with temporary_server(settings.home / PREFECT) as server:
+        with temporary_server(settings.home / PREFECT) as server, ExitStack() as while_open:
 
             def wait_for_server() -> None:
                 server.wait()
                 server.watch()
+                while_open.enter_context(_without_heartbeats())
 
             try:
                 yield wait_for_server
             finally:
                 flush_events()
+
+
+def _without_heartbeats() -> AbstractContextManager[object]:
+    """Let runs send no heartbeats.
+
+    On a server that ends with them, nobody looks for dead runs, and the end of a run waits up to a second for the
+    thread that sends them (Prefect 3.8).
+    """
+    from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+
+    return temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None})
