@@ -4,6 +4,7 @@ import contextlib
 import logging
 import os
 import socket
+import ssl
 import sys
 import time
 from pathlib import Path
@@ -14,8 +15,8 @@ from artifacts.errors import DigitflowError
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 STARTUP = 180
 """Seconds that a start may take; the first one creates the database."""
-UNAUTHORIZED = 401
-"""The HTTP status of a server whose password we do not have."""
+REFUSALS = (401, 403)
+"""The HTTP statuses of a server whose password we do not have."""
 
 _SETTINGS_FILES = (".env", "prefect.toml", "~/.prefect/profiles.toml")
 
@@ -68,20 +69,25 @@ def flush_events() -> None:
 
 
 def await_configured_server() -> None:
-    """Return if the configured server answers and accepts our password. Raises DigitflowError."""
+    """Return if the configured server answers within 10 s and accepts our password. Raises DigitflowError."""
     import httpx
     from prefect.client.orchestration import get_client
     from prefect.exceptions import PrefectHTTPStatusError
-    from prefect.settings import PREFECT_API_URL
+    from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
     url = PREFECT_API_URL.value()
     try:
-        httpx.get(f"{url}/health", timeout=10)
-        with get_client(sync_client=True) as client:
-            client.read_flows(limit=1)
-    except PrefectHTTPStatusError as error:
+        with (
+            temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}),
+            get_client(sync_client=True, httpx_settings={"timeout": 10}) as client,
+        ):
+            client.api_version()  # which needs the password
+    except (PrefectHTTPStatusError, ValueError) as error:
+        status = error.response.status_code if isinstance(error, PrefectHTTPStatusError) else 200
+        if status in REFUSALS:
+            raise DigitflowError(f"Prefect's server {url} refuses us: {status}; set PREFECT_API_AUTH_STRING") from None
         raise DigitflowError(
-            f"Prefect's server {url} refuses us: {error.response.status_code}; set PREFECT_API_AUTH_STRING"
+            f"{url} is not the API of a Prefect server (its answer: {status}), which ends in /api"
         ) from None
     except httpx.HTTPError as error:
         raise DigitflowError(
@@ -118,13 +124,22 @@ def ask_server(url: str, what: str, body: Any = None) -> tuple[int, Any]:
     headers = {"Authorization": f"Bearer {key}"} if key else {}
     method = "GET" if body is None else "POST"
     try:
-        answer = httpx.request(method, f"{url.rstrip('/')}/{what}", json=body, timeout=5, auth=auth, headers=headers)
-    except (httpx.HTTPError, httpx.InvalidURL):
+        with httpx.Client(timeout=5, auth=auth, headers=headers, verify=_certificates()) as client:
+            answer = client.request(method, f"{url.rstrip('/')}/{what}", json=body)
+    except (httpx.HTTPError, httpx.InvalidURL, OSError):
         return 0, None
     try:
         return answer.status_code, answer.json() if answer.is_success else None
     except ValueError:
         return answer.status_code, None
+
+
+def _certificates() -> ssl.SSLContext | bool:
+    """What proves that an HTTPS server is the one that is meant: the variables that Prefect's own client reads."""
+    if os.environ.get("PREFECT_API_TLS_INSECURE_SKIP_VERIFY", "").lower() in ("1", "true", "t", "yes", "y", "on"):
+        return False
+    file = os.environ.get("PREFECT_API_SSL_CERT_FILE")
+    return ssl.create_default_context(cafile=file) if file else True
 
 
 def _is_taken(port: int) -> bool:
@@ -155,7 +170,7 @@ def owner_of_port(port: int, home: Path) -> str:
     status, settings = ask_server(f"http://127.0.0.1:{port}/api", "admin/settings")
     if status == 0:
         return "another program, which does not answer" if _is_taken(port) else ""
-    if status == UNAUTHORIZED:
+    if status in REFUSALS:
         return "a Prefect server with another password"
     if not isinstance(settings, dict) or "home" not in settings:
         return "another program"

@@ -15,7 +15,7 @@ from artifacts.storage.leases import LeasedLock
 from artifacts.storage.remote import open_url
 from artifacts.storage.settings import Settings
 from flows.cli.checks.check import PATIENCE, Result
-from flows.cli.servers import UNAUTHORIZED, ask_server, configured_url, is_server_configured, owner_of_port, url_of_home
+from flows.cli.servers import REFUSALS, ask_server, configured_url, is_server_configured, owner_of_port, url_of_home
 from tasks.data.datasets import MIRRORS, Mirrors
 
 UNKNOWN: Result = ("note", "not known: the server does not answer", "")
@@ -98,7 +98,7 @@ def check_server(settings: Settings) -> Result:
         return "ok", "none is named; each command starts its own. To keep one: make up", ""
     url = configured_url()
     status, theirs = ask_server(url, "admin/version")
-    if status == UNAUTHORIZED:
+    if status in REFUSALS:
         return "problem", f"{url} refuses us", "set PREFECT_API_AUTH_STRING"
     if not isinstance(theirs, str):
         words = f"{url} does not answer" + " as Prefect does" * bool(status)
