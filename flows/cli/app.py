@@ -215,24 +215,24 @@ def _lines(error: DigitflowError) -> list[str]:
 
 def _describe(error: CycloptsError) -> str:
     """What is wrong with a command line, and what would be right."""
-    cause, argument = error.__cause__, error.argument
+    argument = error.argument
     if isinstance(error, UnusedCliTokensError):
         unused, verbs = error.unused_tokens or [""], [name for name in error.app or () if not name.startswith("-")]
         return f"nothing takes {' '.join(map(repr, unused))}" + (f"; {suggest(unused[0], verbs)}" if verbs else "")
     if argument is None:
         return str(error).partition(" Available commands")[0]
     name = argument.name if argument.index is None else argument.name.removeprefix("--").upper()
-    if isinstance(cause, ValidationError):
-        return describe_validation_error(cause, name)
     if isinstance(error, MissingArgumentError) and argument.token_count()[0] == 1:
         return f"{error.keyword or ' '.join(error.command_chain or ())} needs {'a value' if error.keyword else name}"
+    if isinstance(error, CoercionError) and error.token and error.target_type in WANTED:
+        return f"{error.token.keyword or name} is {error.token.value!r}, not {WANTED[error.target_type]}"
+    if isinstance(error.__cause__, ValidationError):
+        return describe_validation_error(error.__cause__, name)
     if isinstance(error, RefusedValueError) and argument.tokens and error.exception_message:
         words = error.exception_message.rstrip(".")
         for theirs, ours in (("Must be >= ", "at least "), ("Must be <= ", "at most "), ("Must be < ", "less than ")):
             words = words.replace(theirs, f"should be {ours}")
         return f"{name}: {words} (got {argument.tokens[0].value!r})"
-    if isinstance(error, CoercionError) and error.token and error.target_type in WANTED:
-        return f"{error.token.keyword or name} is {error.token.value!r}, not {WANTED[error.target_type]}"
     return str(error)
 
 
