@@ -1,8 +1,10 @@
 """A command that is interrupted or killed leaves no process and no scratch file."""
 
+import contextlib
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import time
 from collections.abc import Iterator
@@ -80,8 +82,18 @@ def test_the_server_is_killed(digits_folder: Path, home: Path) -> None:
 
 
 @pytest.mark.parametrize("names", [("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "all_proxy"), ("ALL_PROXY",)])
-def test_own_server_is_reached_without_a_proxy(names: tuple[str, ...], digits_folder: Path) -> None:
-    """A proxy of the environment, even one that does not answer, is not asked for what is on this machine."""
+def test_own_server_is_reached_without_a_proxy(names: tuple[str, ...], digits_folder: Path, home: Path) -> None:
+    """A proxy of the environment, even one that does not answer, is not asked for what is on this machine.
+
+    The server learns how the run went, and gets no heartbeats, for whose thread the end would wait.
+    """
     proxies = {name: f"{'socks5' if name == 'ALL_PROXY' else 'http'}://127.0.0.1:9" for name in names}
     run = digitflow("train", "--dataset", digits_folder, "--until", "validate", PREFECT_API_URL=None, **proxies)
     assert run.returncode == 0, run.stderr
+    assert eventually(lambda: "prefect.flow-run.Completed" in _events(home), 15)  # the server ends after the command
+    assert "prefect.flow-run.heartbeat" not in _events(home)
+
+
+def _events(home: Path) -> set[str]:
+    with contextlib.closing(sqlite3.connect(home / "prefect" / "prefect.db")) as database:
+        return {event for (event,) in database.execute("SELECT event FROM events")}
