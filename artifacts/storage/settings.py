@@ -56,9 +56,13 @@ class Settings(BaseModel, Location, frozen=True, validate_default=True):
     @classmethod
     def _absolute(cls, home: Path) -> Path:
         try:
-            return absolute(home)
+            place = absolute(home)
         except UsageError as error:
             raise ValueError(str(error)) from None
+        found = next(path for path in (place, *place.parents) if os.path.lexists(path))
+        if not found.is_dir():
+            raise ValueError(f"{found} is not a folder")
+        return place
 
     @classmethod
     def load(cls) -> "Settings":

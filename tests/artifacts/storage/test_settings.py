@@ -35,6 +35,15 @@ def test_home_is_absolute(value: str, expected: Path, monkeypatch: pytest.Monkey
     assert Settings.load().home == expected
 
 
+@pytest.mark.parametrize("below", ["", "deep/home"])
+def test_home_is_no_file(below: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A home that is a file, or would be inside one, is refused before a command says that it is empty."""
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("DIGITFLOW_HOME", str(tmp_path / "file" / below))
+    with pytest.raises(UsageError, match=rf"DIGITFLOW_HOME=.*: {tmp_path}/file is not a folder; correct or unset it"):
+        Settings.load()
+
+
 def test_loading_leaves_no_trace(home: Path) -> None:
     """Reading the settings makes no folder, and they cannot be changed afterwards."""
     settings = Settings.load()

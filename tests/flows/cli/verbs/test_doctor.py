@@ -81,13 +81,6 @@ def test_packages_that_are_not_the_locked_ones(tmp_path: Path, monkeypatch: pyte
     assert found("packages") == ("packages", "problem", f"numpy {version('numpy')}, not 0.1", "make setup")
 
 
-def test_home_that_is_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A home that cannot be made or written is a problem."""
-    (tmp_path / "file").touch()
-    monkeypatch.setenv("DIGITFLOW_HOME", str(tmp_path / "file" / "home"))
-    assert found("home").state == "problem" and "DIGITFLOW_HOME" in found("home").remedy
-
-
 @pytest.mark.parametrize(
     ("place", "state"),
     [("mlflow/mlflow.db", "problem"), ("corrections/corrections.db", "problem"), ("prefect/prefect.db", "note")],
