@@ -198,6 +198,7 @@ def run_environment(folder: Path) -> Path:
     for name in names:
         (site / name).symlink_to(installed / name)
     (site / "digitflow.pth").write_text(str(ROOT))
+    (folder / "share").symlink_to(Path(sys.prefix) / "share")  # what set-up has prepared
     return folder / "bin/python"
 
 

@@ -68,7 +68,7 @@ class TrainingOptions:
     "JSON file with further limits; its fields are those of Gate in tasks/evaluation/gate.py."
 
     hyperparameters: Annotated[
-        HyperparameterOptions | None,
+        HyperparameterOptions | None,  # type: ignore[valid-type]  # it is made above
         Parameter(name="*", group=HYPERPARAMETER_GROUP, consume_multiple=True, negative_iterable=""),
     ] = None
 
@@ -85,7 +85,7 @@ class TrainingOptions:
         }
 
     def _hyperparameters(self) -> Overrides:
-        given = asdict(self.hyperparameters) if self.hyperparameters else {}
+        given: dict[str, Any] = asdict(self.hyperparameters) if self.hyperparameters else {}
         try:
             return Overrides.model_validate({name: value for name, value in given.items() if value is not None})
         except ValidationError as error:

@@ -150,7 +150,7 @@ def test_home_that_is_a_file(below: str, digits_folder: Path, home: Path) -> Non
     """The error about a home that cannot be a folder names it, and the variable that moves it."""
     home.write_text("a file")
     run = digitflow("train", "--dataset", digits_folder, DIGITFLOW_HOME=str(home / below))
-    assert_refused(run, 1, str(home), "DIGITFLOW_HOME")
+    assert_refused(run, 2, str(home), "DIGITFLOW_HOME")
     assert home.read_text() == "a file"
 
 

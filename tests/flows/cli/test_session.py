@@ -90,7 +90,7 @@ def test_own_server_is_reached_without_a_proxy(names: tuple[str, ...], digits_fo
     proxies = {name: f"{'socks5' if name == 'ALL_PROXY' else 'http'}://127.0.0.1:9" for name in names}
     run = digitflow("train", "--dataset", digits_folder, "--until", "validate", PREFECT_API_URL=None, **proxies)
     assert run.returncode == 0, run.stderr
-    assert eventually(lambda: "prefect.flow-run.Completed" in _events(home), 15)  # the server ends after the command
+    assert eventually(lambda: "prefect.flow-run.Stopped" in _events(home), 15)  # the server ends after the command
     assert "prefect.flow-run.heartbeat" not in _events(home)
 
 

@@ -3,6 +3,8 @@
 import json
 import subprocess
 import sys
+from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 
@@ -17,7 +19,8 @@ from flows.cli.app import main
 try:
     main()
 except SystemExit as end:
-    print(json.dumps([end.code, sorted({module.split(".")[0] for module in sys.modules})]), file=sys.__stderr__)
+    packages = {name.split(".")[0] for name, module in sys.modules.items() if module}
+    print(json.dumps([end.code, sorted(packages)]), file=sys.__stderr__)
 """
 VERBS = [name for name in app if not name.startswith("-")]
 UNANSWERABLE = (
@@ -62,3 +65,11 @@ def test_preview_imports_no_checker_and_no_orchestrator() -> None:
     status, packages = run("explain-cache", "--dataset", "mnist-sample")
     assert not status
     assert not packages & {"jaxtyping", "keras", "mlflow", "pandas", "prefect", "scipy"}
+
+
+def test_check_of_data_imports_only_what_it_uses(digits_folder: Path) -> None:
+    """What pandera and xarray import if it is installed, as it is here, is left out."""
+    assert all(map(find_spec, ("dask", "hypothesis")))
+    status, packages = run("data", "check", str(digits_folder))
+    assert not status
+    assert packages >= {"pandera", "xarray"} and not packages & {"dask", "hypothesis"}
