@@ -108,9 +108,9 @@ def _steps(run: "Outcome | Stopped") -> list[Row]:
 
 
 def format_hyperparameter(hyperparameter: tuple[str, Any]) -> str:
-    """A hyperparameter and its JSON value, such as "filters 8 16"."""
+    """A hyperparameter and its JSON value, such as "filters 8 16", or "dense none"."""
     name, value = hyperparameter
-    return f"{name} {' '.join(map(str, value)) if isinstance(value, list) else value}"
+    return f"{name} {' '.join(map(str, value)) or 'none' if isinstance(value, list) else value}"
 
 
 def _again(run: "Outcome | Stopped") -> list[Row]:

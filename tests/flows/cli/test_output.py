@@ -48,12 +48,12 @@ def test_first_predictions(names: tuple[str, ...], shown: str, capsys: pytest.Ca
         "gate": verdict,
     }
     fields |= {"version": 1, "promoted": True, "champion": 1, "warnings": [], "weights": "", "report": "", "seconds": 1}
-    fields |= {"predictions": (7, 2), "predicted_names": names, "tasks": [], "changes": {"filters": [8, 16]}}
+    fields |= {"predictions": (7, 2), "predicted_names": names, "tasks": [], "changes": {"filters": [8, 16], "dense": []}}
     outcome = Outcome.model_validate(fields)
     show_outcome(outcome, as_json=False)
     printed = capsys.readouterr().out
     assert f"predicted   {shown} for the first five test images\n" in printed
-    assert "recipe      fast, filters 8 16; seed 0\n" in printed
+    assert "recipe      fast, filters 8 16, dense none; seed 0\n" in printed
     show_outcome(outcome, as_json=True)
     assert json.loads(capsys.readouterr().out)["predictions"] == [7, 2]
 
