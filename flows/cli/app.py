@@ -148,9 +148,6 @@ def main() -> None:
     sys.unraisablehook = _interrupt_again
     # else pydantic looks for plugins in the metadata of all packages: a tenth of the time that help takes
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
-    # pandera imports hypothesis, and xarray dask, if they are installed: half a second for what nothing here uses
-    for unused in ("hypothesis",) if any("dask" in word for word in sys.argv) else ("hypothesis", "dask"):
-        sys.modules.setdefault(unused, None)  # type: ignore[arg-type]  # counts as not installed
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # the caller closed it; no other file may get its descriptor
             setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w"))

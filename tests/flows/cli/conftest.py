@@ -6,7 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-import hypothesis  # noqa: F401  # what is imported before, main does not hide
 import pytest
 
 from flows.cli.app import main
@@ -26,7 +25,6 @@ class Called(NamedTuple):
 def call(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Called]:
     """Call the command line in this process."""
     monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)  # main replaces it
-    monkeypatch.setitem(sys.modules, "dask", sys.modules.get("dask"))  # and hides this from what comes later
 
     def call(*arguments: object) -> Called:
         monkeypatch.setattr(sys, "argv", ["digitflow", *map(str, arguments)])

@@ -48,7 +48,12 @@ def test_first_predictions(names: tuple[str, ...], shown: str, capsys: pytest.Ca
         "gate": verdict,
     }
     fields |= {"version": 1, "promoted": True, "champion": 1, "warnings": [], "weights": "", "report": "", "seconds": 1}
-    fields |= {"predictions": (7, 2), "predicted_names": names, "tasks": [], "changes": {"filters": [8, 16], "dense": []}}
+    fields |= {
+        "predictions": (7, 2),
+        "predicted_names": names,
+        "tasks": [],
+        "changes": {"filters": [8, 16], "dense": []},
+    }
     outcome = Outcome.model_validate(fields)
     show_outcome(outcome, as_json=False)
     printed = capsys.readouterr().out

@@ -15,9 +15,9 @@ HEAVY = ("fsspec", "httpx", "jaxtyping", "keras", "mlflow", "numpy", "pandas", "
 """Libraries that take a tenth of a second or more to import."""
 SCRIPT = """
 import json, sys
-from flows.cli.app import main
+from flows.cli.__main__ import start
 try:
-    main()
+    start()
 except SystemExit as end:
     packages = {name.split(".")[0] for name, module in sys.modules.items() if module}
     print(json.dumps([end.code, sorted(packages)]), file=sys.__stderr__)
