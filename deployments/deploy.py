@@ -24,7 +24,7 @@ from deployments import automations
 from deployments.stack import Stack, port
 from flows.cli.checks.services import check_nightly
 from flows.cli.output import print_note
-from flows.cli.servers import ask_server, bypass_proxies
+from flows.cli.servers import ask_server, bypass_proxies, describe_refusal, require_scheme
 
 NIGHTLY = "retraining/nightly"
 DEFAULTS = {
@@ -56,8 +56,12 @@ def deploy() -> list[str]:
     state, found, remedy = check_nightly(Settings.load())
     if state == "problem":
         raise UsageError(f"{found}; {remedy}")
-    if not ask_server(url, "health")[0]:
+    require_scheme(url)
+    status, its_version = ask_server(url, "admin/version")
+    if not status:
         raise DigitflowError(f"no server answers at {url}; start one: {stack.make('up')}")
+    if not isinstance(its_version, str):
+        raise DigitflowError(describe_refusal(url, status))
     print_note("creating the deployments and automations, which takes some ten seconds")
     explicit = [name for name in DEFAULTS if name != "DIGITFLOW_POOL" and os.environ.get(name)]
     with get_client(sync_client=True) as client:

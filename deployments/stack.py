@@ -126,9 +126,11 @@ class Stack:
         """Raises UsageError if PREFECT_API_URL names another server: what is typed next would go there."""
         named = os.environ.get("PREFECT_API_URL") or self.url
         if not _is_same(self.url, named):
+            port = _loopback_port(named)
+            way = f", or start it where that points: make up PORT={port}" * (port not in (None, self.port))
             raise UsageError(
                 f"PREFECT_API_URL is {hide_passwords(named)}, but this home's server would be {self.url}; unset "
-                "PREFECT_API_URL, or choose the port that it names: make up PORT="
+                f"PREFECT_API_URL{way}"
             )
 
     def _require_free_port(self) -> None:
@@ -171,6 +173,15 @@ def _is_same(url: str, other: str) -> bool:
     """Whether two URLs name the same server; localhost is 127.0.0.1."""
     one, two = (each.rstrip("/").replace("//localhost:", "//127.0.0.1:") for each in (url, other))
     return one == two
+
+
+def _loopback_port(url: str) -> int | None:
+    """The port of this machine that a URL names, if it names one."""
+    try:
+        split = urlsplit(url)
+        return split.port if split.hostname in LOOPBACK else None
+    except ValueError:
+        return None
 
 
 def port() -> int:

@@ -46,8 +46,9 @@ STEPS = (
     *("validate", "normalise-and-reshape", "one-hot-encode", "train", "evaluate", "save-weights"),
     *("select-new-holdout", "evaluate-fresh", "evaluate-champion", "check-gate", "report"),
 )
-"""The steps of a training run after the first, which downloads or reads, in their order. Only a data set of which
-batches were accepted has `select-new-holdout` and `evaluate-fresh`."""
+"""The steps of a training run after the first, which downloads or reads, in their order."""
+OF_BATCHES = ("select-new-holdout", "evaluate-fresh")
+"""Those that a run has only if batches of its data set were accepted."""
 TRIAL_STEPS = ("hold-out", "trial", "compare")
 """The steps of an experiment before it trains the winner."""
 PATIENCE = 6.0
@@ -94,15 +95,20 @@ class Plan(BaseModel, frozen=True):
         refresh: Collection[str] = (),
         until: str = "",
         other_steps: tuple[str, ...] = (),
+        can_have_batches: bool | None = None,
     ) -> "Plan":
         """The plan of these requests. Raises UsageError for an unknown name, and for a folder that is no data set.
 
-        `other_steps` are those that the flow has beside a training run's.
+        `other_steps` are those that the flow has beside a training run's. A run that `can_have_batches` can have the
+        steps OF_BATCHES; by default, it can if there are accepted ones now.
         """
         Registry(settings.home)  # an address at which there can be no registry is an error now
         source, origin = locate(dataset, settings, dataset_name)
-        steps = ("read" if isinstance(origin, Place) else "download", *STEPS, *other_steps)
-        for name in [*refresh, *filter(None, [until])]:
+        steps = ["read" if isinstance(origin, Place) else "download", *STEPS, *other_steps]
+        named = [*refresh, *filter(None, [until])]
+        if named and not (_has_batches(source.name, settings) if can_have_batches is None else can_have_batches):
+            steps = [step for step in steps if step not in OF_BATCHES]
+        for name in named:
             if name not in steps:
                 raise UsageError(f"this run has no step {name!r}; {suggest(name, steps)}")
             if until and steps.index(name) > steps.index(until):
@@ -149,3 +155,9 @@ def locate(dataset: str, settings: Settings, name: str = "") -> tuple[Source, Mi
     from tasks.data.reader.place import locate_data
 
     return locate_data(dataset, settings.home, settings.max_file_bytes, name)
+
+
+def _has_batches(dataset: str, settings: Settings) -> bool:
+    from tasks.retraining.ledger import read_ledger
+
+    return any(not batch.withdrawn for batch in read_ledger(dataset, settings.artifacts))

@@ -108,6 +108,7 @@ def retraining(
         dataset_name=dataset_name,
         refresh=refresh,
         other_steps=(merge.name,),
+        can_have_batches=True,
     )
     consent = approver if approve else None
     outcome = _retrain_and_publish(plan, approver, on_drift, settings=settings, started=started, consent=consent)

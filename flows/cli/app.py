@@ -2,6 +2,7 @@
 
 import _thread
 import io
+import math
 import os
 import sys
 import threading
@@ -101,7 +102,10 @@ def _convert(kind: Any, tokens: Sequence[Token]) -> Any:
             if "." in token.value:
                 raise CoercionError(token=token, target_type=int)
     try:
-        return convert(kind, tokens)
+        value = convert(kind, tokens)
+        if isinstance(value, float) and math.isnan(value):
+            raise CoercionError(token=tokens[0], target_type=float)
+        return value
     except OverflowError:  # a time of more than two million years
         raise CoercionError(token=tokens[0], target_type=kind) from None
 
@@ -227,6 +231,8 @@ def _describe(error: CycloptsError) -> str:
     if isinstance(error, CoercionError) and error.token and error.target_type in WANTED:
         return f"{error.token.keyword or name} is {error.token.value!r}, not {WANTED[error.target_type]}"
     if isinstance(error.__cause__, ValidationError):
+        if not any(token.value for token in argument.tokens):
+            return f"{name} needs a value"
         return describe_validation_error(error.__cause__, name)
     if isinstance(error, RefusedValueError) and argument.tokens and error.exception_message:
         words = error.exception_message.rstrip(".")

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from artifacts.errors import DigitflowError
+from artifacts.errors import DigitflowError, UsageError, hide_passwords
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 STARTUP = 180
@@ -68,6 +68,29 @@ def flush_events() -> None:
         APILogWorker.drain_all(timeout=5)
 
 
+def require_scheme(url: str) -> None:
+    """Raises UsageError unless the address of a server begins as one does."""
+    if not url.startswith(("http://", "https://")):
+        raise UsageError(
+            f"PREFECT_API_URL is {hide_passwords(url)}; a server's address begins with http:// or https://"
+        )
+
+
+def describe_refusal(url: str, status: int) -> str:
+    """Why a server that gives no version with this HTTP status cannot be used, and what to do."""
+    shown = hide_passwords(url)
+    if status in REFUSALS:
+        return f"Prefect's server {shown} refuses us: {status}; set PREFECT_API_AUTH_STRING"
+    way = (
+        "another server"
+        if url.rstrip("/").endswith("/api")
+        else f"{shown.rstrip('/')}/api, if Prefect's server is there"
+    )
+    return (
+        f"{shown} is not the API of a Prefect server: it answers {status}; name {way} in PREFECT_API_URL, or unset it"
+    )
+
+
 def await_configured_server() -> None:
     """Return if the configured server answers within 10 s and accepts our password. Raises DigitflowError."""
     import httpx
@@ -76,6 +99,7 @@ def await_configured_server() -> None:
     from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
     url = PREFECT_API_URL.value()
+    require_scheme(url)
     try:
         with (
             temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}),
@@ -84,11 +108,7 @@ def await_configured_server() -> None:
             client.api_version()  # which needs the password
     except (PrefectHTTPStatusError, ValueError) as error:
         status = error.response.status_code if isinstance(error, PrefectHTTPStatusError) else 200
-        if status in REFUSALS:
-            raise DigitflowError(f"Prefect's server {url} refuses us: {status}; set PREFECT_API_AUTH_STRING") from None
-        raise DigitflowError(
-            f"{url} is not the API of a Prefect server (its answer: {status}), which ends in /api"
-        ) from None
+        raise DigitflowError(describe_refusal(url, status)) from None
     except httpx.HTTPError as error:
         raise DigitflowError(
             f"Prefect's server {url} does not answer ({error}); start it, or unset PREFECT_API_URL to run without it; "

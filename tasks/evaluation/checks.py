@@ -84,7 +84,9 @@ def _against(gate: Gate, champion: str, counts: PairedCounts) -> Check:
     loss = f"{100 * margin:.3g} points"
     name = f"p-value of being worse by {loss} than {champion}"
     check = _at_most(name, non_inferiority(*counts, margin), gate.significance)
-    outcomes = f"a loss of {loss} can be ruled out", f"a loss of {loss} cannot be ruled out"
+    is_lost = counts.gained - counts.lost <= -margin * counts.total
+    refusal = f"more than the {loss} that it may lose" if is_lost else f"a loss of {loss} cannot be ruled out"
+    outcomes = f"a loss of {loss} can be ruled out", refusal
     return _of_difference(check, -margin, counts, champion, outcomes)
 
 

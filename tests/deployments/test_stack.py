@@ -42,10 +42,22 @@ def test_port_of_another_program(tmp_path: Path) -> None:
 
 def test_another_server_is_named(tmp_path: Path) -> None:
     """`make up` starts nothing while PREFECT_API_URL names another server: the worker would join that one."""
-    for url in ("http://127.0.0.1:9/api", "http://elsewhere:4200/api"):
+    for url, way in (("http://127.0.0.1:9/api", "make up PORT=9"), ("http://elsewhere:4200/api", ""), ("http://[", "")):
         refused = stack("stack", "up", home=tmp_path / "home", port=4200, url=url)
-        assert_refused(refused, 2, f"PREFECT_API_URL is {url}", "127.0.0.1:4200/api", "unset PREFECT_API_URL")
+        assert_refused(refused, 2, f"PREFECT_API_URL is {url}", "127.0.0.1:4200/api", "unset PREFECT_API_URL", way)
     assert not (tmp_path / "home").exists()
+
+
+def test_what_can_be_no_server(tmp_path: Path) -> None:
+    """`make deploy` tells an address that is none, and a server that is not Prefect's, in one line."""
+    refused = stack("deploy", home=tmp_path, port=4200, url="127.0.0.1:4200/api")
+    assert_refused(refused, 2, "PREFECT_API_URL is 127.0.0.1:4200/api", "begins with http://")
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Stranger) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}"
+        refused = stack("deploy", home=tmp_path, port=4200, url=url)
+        server.shutdown()
+    assert_refused(refused, 1, f"{url} is not the API of a Prefect server: it answers 404", f"name {url}/api")
 
 
 @pytest.mark.parametrize("port", ["0", "65536", "http", "-1"])

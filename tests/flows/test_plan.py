@@ -9,7 +9,7 @@ from pydantic import ValidationError
 import flows.steps
 from artifacts.errors import UsageError
 from artifacts.storage.settings import Settings
-from flows.plan import STEPS, TRIAL_STEPS, Execution, Plan
+from flows.plan import OF_BATCHES, STEPS, TRIAL_STEPS, Execution, Plan
 from tasks.caching import Step
 from tasks.evaluation.gate import Gate
 from tasks.experiments.compare import compare
@@ -37,6 +37,15 @@ def test_steps_that_can_be_named() -> None:
     names = {item.name for item in vars(flows.steps).values() if isinstance(item, Step)}
     assert names == {"download", "read", *STEPS}
     assert (hold_out.name, trial.name, compare.name) == TRIAL_STEPS
+
+
+@pytest.mark.parametrize("name", OF_BATCHES)
+def test_steps_of_batches(name: str, home: Path) -> None:
+    """Steps for accepted batches can be named only where a run can have some."""
+    for request in ({"until": name}, {"refresh": (name,)}):
+        with pytest.raises(UsageError, match=f"this run has no step {name!r}"):
+            plan("mnist", **request)
+        assert plan("mnist", can_have_batches=True, **request)
 
 
 def test_a_folder_is_a_data_set_by_its_content(home: Path, tmp_path: Path, digits: Arrays) -> None:

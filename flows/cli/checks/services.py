@@ -102,7 +102,7 @@ def check_server(settings: Settings) -> Result:
         return "problem", f"{url} refuses us", "set PREFECT_API_AUTH_STRING"
     if not isinstance(theirs, str):
         words = f"{url} does not answer" + " as Prefect does" * bool(status)
-        return "problem", words, "make up, or unset PREFECT_API_URL"
+        return "problem", words, "correct or unset PREFECT_API_URL" if status else "make up, or unset PREFECT_API_URL"
     if theirs != version("prefect"):
         words = f"{url} has Prefect {theirs}, and this is {version('prefect')}"
         return "problem", words, "install the same version in both places"
@@ -138,7 +138,8 @@ def check_worker(_: Settings) -> Result:
     online = sum(worker.get("status") == "ONLINE" for worker in workers)
     if online:
         return "ok", f"{online} online in {pool}", ""
-    return "problem", f"none is online in {pool}, so runs of deployments wait", "make up, or: prefect worker start"
+    remedy = f"make up, or: prefect worker start --pool {pool}"
+    return "problem", f"none is online in {pool}, so runs of deployments wait", remedy
 
 
 def check_schedules(_: Settings) -> Result:

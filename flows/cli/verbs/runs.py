@@ -110,7 +110,7 @@ def _never_started() -> list[dict[str, Any]]:
             if len(page) < PAGE:
                 break
     except ValidationError:
-        print_note(f"{hide_passwords(url)} cannot be asked: runs that never started are missing")
+        print_note(f"{hide_passwords(url)} cannot be asked, so runs that never started are not listed")
     return [run.row for run in found if run.run_count == 0]  # a crashed run has a start time, started or not
 
 

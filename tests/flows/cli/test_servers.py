@@ -49,7 +49,7 @@ def answering(status: int, body: bytes, certificate: Path | None = None) -> Iter
     [
         (401, b"", "refuses us: 401; set PREFECT_API_AUTH_STRING"),
         (403, b"", "refuses us: 403; set PREFECT_API_AUTH_STRING"),
-        (404, b"", r"is not the API of a Prefect server \(its answer: 404\), which ends in /api"),
+        (404, b"", "is not the API of a Prefect server: it answers 404; name another server in PREFECT_API_URL"),
         (200, b"<html>", "is not the API of a Prefect server"),
     ],
 )

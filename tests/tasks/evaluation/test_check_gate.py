@@ -71,6 +71,13 @@ def test_comparison_with_the_champion(store: Store) -> None:
     assert not verdict.passed and "version 7 (0 gained, 1 lost of 4)" in verdict.checks[-1].name
     below = "accuracy is 25.00 points below version 7"
     assert verdict.reason == f"{below}, a loss of 50 points cannot be ruled out (p = 0.16)"
+    strict = check(
+        *(store, scored, test),
+        baseline=baseline,
+        gate=Gate(min_accuracy=0.1, margin=0.2),
+        baseline_probabilities=probabilities,
+    )
+    assert strict.reason.startswith(f"{below}, more than the 20 points that it may lose (p = ")
     equal = check(store, scored, test, baseline=baseline, gate=gate, baseline_probabilities=scored.probabilities)
     assert "accuracy is equal to version 7, " in equal.checks[-1].words
     superior = Gate(min_accuracy=0.1, against_champion="superior")

@@ -137,4 +137,4 @@ def test_server_that_answers_otherwise(
     monkeypatch.setattr("flows.cli.verbs.runs.ask_server", lambda *_: (200, answer))
     called = call("runs", "--json")
     assert len(json.loads(called.stdout)) == 2 and called.status == 0
-    assert "runs that never started are missing" in called.stderr and "secret" not in called.stderr
+    assert "so runs that never started are not listed" in called.stderr and "secret" not in called.stderr
