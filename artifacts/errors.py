@@ -131,6 +131,8 @@ _OF_PYDANTIC = {
     "a valid number": "a number",
     "a valid tuple": "a list",
     "Tuple should have at least 1 item after validation, not 0": "should have a value",
+    "Tuple should have": "should have",
+    "items after validation": "values",
     "greater than or equal to": "at least",
     "less than or equal to": "at most",
     "greater than": "more than",

@@ -24,7 +24,7 @@ from deployments import automations
 from deployments.stack import Stack, port
 from flows.cli.checks.services import check_nightly
 from flows.cli.output import print_note
-from flows.cli.servers import ask_server, bypass_proxies, describe_refusal, require_scheme
+from flows.cli.servers import ask_server, bypass_proxies, describe_refusal, require_address
 
 NIGHTLY = "retraining/nightly"
 DEFAULTS = {
@@ -56,7 +56,7 @@ def deploy() -> list[str]:
     state, found, remedy = check_nightly(Settings.load())
     if state == "problem":
         raise UsageError(f"{found}; {remedy}")
-    require_scheme(url)
+    require_address(url)
     status, its_version = ask_server(url, "admin/version")
     if not status:
         raise DigitflowError(f"no server answers at {url}; start one: {stack.make('up')}")

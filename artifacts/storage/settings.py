@@ -59,9 +59,16 @@ class Settings(BaseModel, Location, frozen=True, validate_default=True):
             place = absolute(home)
         except UsageError as error:
             raise ValueError(str(error)) from None
-        found = next(path for path in (place, *place.parents) if os.path.lexists(path))
-        if not found.is_dir():
-            raise ValueError(f"{found} is not a folder")
+        for path in (place, *place.parents):
+            try:
+                os.lstat(path)
+            except (FileNotFoundError, NotADirectoryError, PermissionError):
+                continue
+            except OSError as error:  # such as a name that is too long
+                raise ValueError(error.strerror) from None
+            if not os.path.isdir(path):  # noqa: PTH112  # which never raises
+                raise ValueError(f"{path} is not a folder")
+            break
         return place
 
     @classmethod

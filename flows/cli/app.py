@@ -9,7 +9,8 @@ import threading
 import warnings
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from types import NoneType
+from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
 
 from cyclopts import (
     App,
@@ -90,6 +91,11 @@ def _join_lines(shown: Any) -> None:
         text.plain = "\n\n".join(" ".join(paragraph.split()) for paragraph in text.plain.split("\n\n"))
 
 
+def _is_whole(kind: Any) -> bool:
+    """Whether a type is that of whole numbers, or of several."""
+    return kind is int or any(map(_is_whole, get_args(kind)))
+
+
 def _convert(kind: Any, tokens: Sequence[Token]) -> Any:
     """The value of an option, as cyclopts reads it, but without rounding 1.5 to a whole number.
 
@@ -97,7 +103,11 @@ def _convert(kind: Any, tokens: Sequence[Token]) -> Any:
     """
     if empty := [token for token in tokens if not token.value]:
         raise UsageError(f"{empty[0].keyword or 'an argument'} is empty; give a value, or leave it out")
-    if kind is int or int in get_args(kind):
+    if NoneType in get_args(kind):  # "none" is a word like any other
+        kind = Union[tuple(each for each in get_args(kind) if each is not NoneType)]  # noqa: UP007
+    if get_origin(kind) is tuple and [token.value for token in tokens] == ["none"]:
+        return ()
+    if _is_whole(kind):
         for token in tokens:
             if "." in token.value:
                 raise CoercionError(token=token, target_type=int)

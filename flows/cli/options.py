@@ -135,7 +135,7 @@ class ExperimentOptions:
     runner: Annotated[Literal["processes", "dask"], Parameter(group=EXECUTION_GROUP)] = "processes"
     "What trains: processes of this machine, or workers of a Dask cluster, which share DIGITFLOW_HOME or _STORE."
 
-    processes: Annotated[int | None, Parameter(group=EXECUTION_GROUP)] = None
+    processes: Annotated[int | None, Parameter(group=EXECUTION_GROUP, validator=Number(gte=1, lte=1024))] = None
     "Number of trials at once on this machine. Default: its cores; 1 with JAX, which uses all cores for each trial."
 
     address: Annotated[str, Parameter(group=EXECUTION_GROUP, show_default=False)] = ""

@@ -7,8 +7,10 @@ import socket
 import ssl
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from artifacts.errors import DigitflowError, UsageError, hide_passwords
 
@@ -68,12 +70,15 @@ def flush_events() -> None:
         APILogWorker.drain_all(timeout=5)
 
 
-def require_scheme(url: str) -> None:
-    """Raises UsageError unless the address of a server begins as one does."""
-    if not url.startswith(("http://", "https://")):
-        raise UsageError(
-            f"PREFECT_API_URL is {hide_passwords(url)}; a server's address begins with http:// or https://"
-        )
+def require_address(url: str) -> None:
+    """Raises UsageError unless this can be the address of a server."""
+    try:
+        is_address = bool(urlsplit(url).hostname) and (urlsplit(url).port or True)
+    except ValueError:
+        is_address = False
+    if not (is_address and url.startswith(("http://", "https://"))):
+        shown = hide_passwords(url)
+        raise UsageError(f"PREFECT_API_URL is {shown}, no address of a server, such as http://127.0.0.1:4200/api")
 
 
 def describe_refusal(url: str, status: int) -> str:
@@ -81,39 +86,46 @@ def describe_refusal(url: str, status: int) -> str:
     shown = hide_passwords(url)
     if status in REFUSALS:
         return f"Prefect's server {shown} refuses us: {status}; set PREFECT_API_AUTH_STRING"
-    way = (
-        "another server"
-        if url.rstrip("/").endswith("/api")
-        else f"{shown.rstrip('/')}/api, if Prefect's server is there"
-    )
+    if status >= 500 or status == 429:
+        return f"Prefect's server {shown} answers {status}; see its log, and whether its disk is full"
+    way = "another server" if url.rstrip("/").endswith("/api") else f"{shown.rstrip('/')}/api, if Prefect's is there"
     return (
         f"{shown} is not the API of a Prefect server: it answers {status}; name {way} in PREFECT_API_URL, or unset it"
     )
 
 
 def await_configured_server() -> None:
-    """Return if the configured server answers within 10 s and accepts our password. Raises DigitflowError."""
-    import httpx
-    from prefect.client.orchestration import get_client
-    from prefect.exceptions import PrefectHTTPStatusError
-    from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
+    """Return if the configured server answers within 10 s, accepts our password and understands us.
 
-    url = PREFECT_API_URL.value()
-    require_scheme(url)
+    Raises DigitflowError.
+    """
+    if named := os.environ.get("PREFECT_API_URL"):
+        require_address(named)  # of others, Prefect's settings make a traceback
+    import httpx
+    import prefect
+    from prefect.settings import get_current_settings
+
+    of_api, shown = get_current_settings().api, hide_passwords(get_current_settings().api.url or "")
+    password, key = (secret.get_secret_value() if secret else None for secret in (of_api.auth_string, of_api.key))
     try:
-        with (
-            temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}),
-            get_client(sync_client=True, httpx_settings={"timeout": 10}) as client,
-        ):
-            client.api_version()  # which needs the password
-    except (PrefectHTTPStatusError, ValueError) as error:
-        status = error.response.status_code if isinstance(error, PrefectHTTPStatusError) else 200
-        raise DigitflowError(describe_refusal(url, status)) from None
-    except httpx.HTTPError as error:
+        status, theirs = _ask(
+            f"{of_api.url}/admin/version",
+            password=password,
+            key=key,
+            headers=get_current_settings().client.custom_headers,
+            verify=_verification(of_api.ssl_cert_file, is_waived=of_api.tls_insecure_skip_verify),
+            timeout=10,
+        )
+    except (httpx.HTTPError, OSError, ValueError) as error:
         raise DigitflowError(
-            f"Prefect's server {url} does not answer ({error}); start it, or unset PREFECT_API_URL to run without it; "
-            "see: digitflow doctor"
+            f"Prefect's server {shown} does not answer ({error}); start it, or unset PREFECT_API_URL to run without "
+            "it; see: digitflow doctor"
         ) from None
+    if not (isinstance(theirs, str) and theirs[:1].isdecimal()):
+        raise DigitflowError(describe_refusal(shown, status))
+    ours = prefect.__version__
+    if theirs.partition(".")[0] != ours.partition(".")[0]:
+        raise DigitflowError(f"{shown} has Prefect {theirs}, and this is {ours}; install the same in both places")
 
 
 def await_server(url: str) -> None:
@@ -138,28 +150,58 @@ def ask_server(url: str, what: str, body: Any = None) -> tuple[int, Any]:
     """
     import httpx
 
-    password = os.environ.get("PREFECT_API_AUTH_STRING", "")
-    auth = httpx.BasicAuth(*password.split(":", 1)) if ":" in password else None
-    key = os.environ.get("PREFECT_API_KEY")
-    headers = {"Authorization": f"Bearer {key}"} if key else {}
-    method = "GET" if body is None else "POST"
+    is_waived = os.environ.get("PREFECT_API_TLS_INSECURE_SKIP_VERIFY", "").lower() in (
+        "1",
+        "true",
+        "t",
+        "yes",
+        "y",
+        "on",
+    )
     try:
-        with httpx.Client(timeout=5, auth=auth, headers=headers, verify=_certificates()) as client:
-            answer = client.request(method, f"{url.rstrip('/')}/{what}", json=body)
-    except (httpx.HTTPError, httpx.InvalidURL, OSError):
+        return _ask(
+            f"{url.rstrip('/')}/{what}",
+            body,
+            password=os.environ.get("PREFECT_API_AUTH_STRING"),
+            key=os.environ.get("PREFECT_API_KEY"),
+            verify=_verification(os.environ.get("PREFECT_API_SSL_CERT_FILE"), is_waived=is_waived),
+        )
+    except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError):
         return 0, None
+
+
+def _ask(
+    url: str,
+    body: Any = None,
+    *,
+    password: str | None,
+    key: str | None,
+    verify: ssl.SSLContext | bool,
+    headers: Mapping[str, str] | None = None,
+    timeout: float = 5,
+) -> tuple[int, Any]:
+    """The HTTP status and the JSON answer, None if it is no JSON. Raises httpx.HTTPError, OSError and ValueError."""
+    import httpx
+
+    auth = httpx.BasicAuth(*password.split(":", 1)) if password and ":" in password else None
+    own = {"Authorization": f"Bearer {key}"} if key else {}
+    verify = url.startswith("https://") and verify  # of plain HTTP, no file of certificates is read
+    with httpx.Client(timeout=timeout, auth=auth, headers={**own, **(headers or {})}, verify=verify) as client:
+        answer = client.request("GET" if body is None else "POST", url, json=body)
     try:
         return answer.status_code, answer.json() if answer.is_success else None
     except ValueError:
         return answer.status_code, None
 
 
-def _certificates() -> ssl.SSLContext | bool:
-    """What proves that an HTTPS server is the one that is meant: the variables that Prefect's own client reads."""
-    if os.environ.get("PREFECT_API_TLS_INSECURE_SKIP_VERIFY", "").lower() in ("1", "true", "t", "yes", "y", "on"):
-        return False
-    file = os.environ.get("PREFECT_API_SSL_CERT_FILE")
-    return ssl.create_default_context(cafile=file) if file else True
+def _verification(certificates: str | None, *, is_waived: bool) -> ssl.SSLContext | bool:
+    """What proves that an HTTPS server is the one that is meant, as Prefect's own client takes it. Raises OSError."""
+    if is_waived or not certificates:
+        return not is_waived
+    try:
+        return ssl.create_default_context(cafile=certificates)
+    except OSError as error:
+        raise OSError(f"PREFECT_API_SSL_CERT_FILE is {certificates}, no file of certificates: {error}") from None
 
 
 def _is_taken(port: int) -> bool:

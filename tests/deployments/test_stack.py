@@ -51,7 +51,7 @@ def test_another_server_is_named(tmp_path: Path) -> None:
 def test_what_can_be_no_server(tmp_path: Path) -> None:
     """`make deploy` tells an address that is none, and a server that is not Prefect's, in one line."""
     refused = stack("deploy", home=tmp_path, port=4200, url="127.0.0.1:4200/api")
-    assert_refused(refused, 2, "PREFECT_API_URL is 127.0.0.1:4200/api", "begins with http://")
+    assert_refused(refused, 2, "PREFECT_API_URL is 127.0.0.1:4200/api", "no address of a server, such as http://")
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Stranger) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         url = f"http://127.0.0.1:{server.server_port}"

@@ -44,6 +44,13 @@ def test_home_is_no_file(below: str, tmp_path: Path, monkeypatch: pytest.MonkeyP
         Settings.load()
 
 
+def test_home_has_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name that no folder can have is refused."""
+    monkeypatch.setenv("DIGITFLOW_HOME", str(tmp_path / ("a" * 300) / "home"))
+    with pytest.raises(UsageError, match=r"DIGITFLOW_HOME=.*: File name too long; correct or unset it"):
+        Settings.load()
+
+
 def test_loading_leaves_no_trace(home: Path) -> None:
     """Reading the settings makes no folder, and they cannot be changed afterwards."""
     settings = Settings.load()

@@ -6,8 +6,26 @@ import pytest
 
 from artifacts.errors import UsageError
 from artifacts.storage.settings import Settings
+from flows.cli.app import app
 from flows.cli.options import ExperimentOptions, TrainingOptions
 from tasks.experiments.variants import EXTENSIONS
+
+
+@pytest.mark.parametrize(
+    ("words", "given"),
+    [
+        ("", {}),
+        ("--dense none", {"dense": ()}),
+        ("--dense 64 32 --class-weight none", {"dense": (64, 32), "class_weight": "none"}),
+        ("--filters 8 --filters 16 --padding same", {"filters": (8, 16), "padding": ("same",)}),
+        ("--no-batch-norm --separable --dropout 0.5", {"batch_norm": False, "separable": True, "dropout": 0.5}),
+    ],
+)
+def test_hyperparameters(words: str, given: dict[str, object]) -> None:
+    """The flow gets the hyperparameters that are typed, and no other."""
+    _, bound, _ = app.parse_args(["train", *words.split()], exit_on_error=False, print_error=False)
+    options = bound.arguments.get("options") or TrainingOptions()
+    assert options.parameters()["hyperparameters"].model_dump(exclude_unset=True) == given
 
 
 def test_gate_file(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from artifacts.errors import DigitflowError
+from artifacts.errors import DigitflowError, UsageError
 from flows.cli.servers import ask_server, await_configured_server
 
 LOOPBACK = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
@@ -27,6 +27,7 @@ def answering(status: int, body: bytes, certificate: Path | None = None) -> Iter
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.send_response(status)
+            self.send_header("Retry-After", "100")  # which is not waited for
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
@@ -50,7 +51,13 @@ def answering(status: int, body: bytes, certificate: Path | None = None) -> Iter
         (401, b"", "refuses us: 401; set PREFECT_API_AUTH_STRING"),
         (403, b"", "refuses us: 403; set PREFECT_API_AUTH_STRING"),
         (404, b"", "is not the API of a Prefect server: it answers 404; name another server in PREFECT_API_URL"),
-        (200, b"<html>", "is not the API of a Prefect server"),
+        (200, b"<html>", "is not the API of a Prefect server: it answers 200"),
+        (200, b"{}", "is not the API of a Prefect server"),
+        (200, b"null", "is not the API of a Prefect server"),
+        (200, b'"yes"', "is not the API of a Prefect server"),
+        (200, b'"1.0.0"', r"has Prefect 1\.0\.0, and this is 3\..*; install the same in both places"),
+        (429, b"", "answers 429; see its log"),
+        (503, b"", "answers 503; see its log, and whether its disk is full"),
     ],
 )
 def test_server_that_cannot_be_used(status: int, body: bytes, words: str) -> None:
@@ -63,6 +70,23 @@ def test_server_that_cannot_be_used(status: int, body: bytes, words: str) -> Non
         pytest.raises(DigitflowError, match=words),
     ):
         await_configured_server()
+
+
+@pytest.mark.parametrize(
+    "address", ["127.0.0.1:4200/api", "foo://127.0.0.1/api", "http://[::1/api", "http://", "http://a:b"]
+)
+def test_address_that_is_none(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What can be no address is told before anybody is asked."""
+    monkeypatch.setenv("PREFECT_API_URL", address)
+    with pytest.raises(UsageError, match=r"PREFECT_API_URL is .*, no address of a server, such as http://"):
+        await_configured_server()
+
+
+def test_key_that_cannot_be_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A key with letters that HTTP does not have is no traceback."""
+    monkeypatch.setenv("PREFECT_API_KEY", "schlüssel")
+    with answering(200, b'"3.8.8"') as url:
+        assert ask_server(url, "admin/version") == (0, None)
 
 
 def test_server_that_is_gone() -> None:
