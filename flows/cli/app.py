@@ -105,8 +105,8 @@ def _convert(kind: Any, tokens: Sequence[Token]) -> Any:
         raise UsageError(f"{empty[0].keyword or 'an argument'} is empty; give a value, or leave it out")
     if NoneType in get_args(kind):  # "none" is a word like any other
         kind = Union[tuple(each for each in get_args(kind) if each is not NoneType)]  # noqa: UP007
-    if get_origin(kind) is tuple and [token.value for token in tokens] == ["none"]:
-        return ()
+    if _is_whole(kind) and get_origin(kind) is tuple and [token.value for token in tokens] == ["none"]:
+        return ()  # as a model without dense layers is shown
     if _is_whole(kind):
         for token in tokens:
             if "." in token.value:
