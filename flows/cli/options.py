@@ -1,6 +1,6 @@
 """The options of the command line that training runs and experiments share, and their groups in the help."""
 
-from dataclasses import asdict, dataclass, make_dataclass
+from dataclasses import asdict, dataclass, field, make_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -29,8 +29,8 @@ HYPERPARAMETER_GROUP = Group("Hyperparameters (default: the recipe's own)", sort
 HyperparameterOptions = make_dataclass(
     "HyperparameterOptions",
     [
-        (name, Annotated[field.annotation, Parameter(help=field.description)], None)
-        for name, field in Overrides.model_fields.items()
+        (name, each.annotation, field(default=None, metadata={"help": each.description}))
+        for name, each in Overrides.model_fields.items()
     ],
     namespace={"__module__": __name__},
     frozen=True,

@@ -4,15 +4,17 @@ import contextlib
 import logging
 import os
 import socket
-import ssl
 import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from artifacts.errors import DigitflowError, UsageError, hide_passwords
+
+if TYPE_CHECKING:
+    import ssl
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 STARTUP = 180
@@ -176,7 +178,7 @@ def _ask(
     *,
     password: str | None,
     key: str | None,
-    verify: ssl.SSLContext | bool,
+    verify: "ssl.SSLContext | bool",
     headers: Mapping[str, str] | None = None,
     timeout: float = 5,
 ) -> tuple[int, Any]:
@@ -194,10 +196,12 @@ def _ask(
         return answer.status_code, None
 
 
-def _verification(certificates: str | None, *, is_waived: bool) -> ssl.SSLContext | bool:
+def _verification(certificates: str | None, *, is_waived: bool) -> "ssl.SSLContext | bool":
     """What proves that an HTTPS server is the one that is meant, as Prefect's own client takes it. Raises OSError."""
     if is_waived or not certificates:
         return not is_waived
+    import ssl
+
     try:
         return ssl.create_default_context(cafile=certificates)
     except OSError as error:
