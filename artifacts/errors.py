@@ -3,7 +3,7 @@
 import difflib
 import errno
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from pydantic import ValidationError
 
@@ -146,12 +146,16 @@ def _describe(message: str) -> str:
     return message
 
 
-def describe_validation_error(error: ValidationError, option: str = "") -> str:
-    """All problems in one line, each with its field, or the option that they are about, the bound and the value."""
+def _path(place: tuple[int | str, ...]) -> str:
+    return ".".join(map(str, place))
+
+
+def describe_validation_error(error: ValidationError, name: Callable[[tuple[int | str, ...]], str] = _path) -> str:
+    """All problems in one line, each with the `name` of its place, such as "filters.0", the bound and the value."""
     found = error.errors()
     inner = {item["loc"][:n] for item in found for n in range(len(item["loc"]))}  # their entries say it already
     return "; ".join(
-        f"{option or '.'.join(map(str, item['loc']))}: {_describe(item['msg'])}".removeprefix(": ")
+        f"{name(item['loc'])}: {_describe(item['msg'])}".removeprefix(": ")
         + (f" (got {item['input']!r})" if item["type"] != "value_error" else "")
         for item in found
         if item["loc"] not in inner

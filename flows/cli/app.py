@@ -241,9 +241,7 @@ def _describe(error: CycloptsError) -> str:
     if isinstance(error, CoercionError) and error.token and error.target_type in WANTED:
         return f"{error.token.keyword or name} is {error.token.value!r}, not {WANTED[error.target_type]}"
     if isinstance(error.__cause__, ValidationError):
-        if not any(token.value for token in argument.tokens):
-            return f"{name} needs a value"
-        return describe_validation_error(error.__cause__, name)
+        return describe_validation_error(error.__cause__, lambda _: name)
     if isinstance(error, RefusedValueError) and argument.tokens and error.exception_message:
         words = error.exception_message.rstrip(".")
         for theirs, ours in (("Must be >= ", "at least "), ("Must be <= ", "at most "), ("Must be < ", "less than ")):

@@ -2,7 +2,7 @@
 
 from dataclasses import asdict, dataclass, field, make_dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 
 from cyclopts import Group, Parameter
 from cyclopts.validators import Number
@@ -29,8 +29,9 @@ HYPERPARAMETER_GROUP = Group("Hyperparameters (default: the recipe's own)", sort
 HyperparameterOptions = make_dataclass(
     "HyperparameterOptions",
     [
-        (name, each.annotation, field(default=None, metadata={"help": each.description}))
-        for name, each in Overrides.model_fields.items()
+        (name, kind, field(default=None, metadata={"help": Overrides.model_fields[name].description}))
+        for name, kind in get_type_hints(Overrides).items()
+        if name in Overrides.model_fields
     ],
     namespace={"__module__": __name__},
     frozen=True,
@@ -89,7 +90,8 @@ class TrainingOptions:
         try:
             return Overrides.model_validate({name: value for name, value in given.items() if value is not None})
         except ValidationError as error:
-            raise UsageError(f"{describe_validation_error(error)}; see --help") from None
+            words = describe_validation_error(error, lambda place: f"--{place[0]}".replace("_", "-"))
+            raise UsageError(f"{words}; see --help") from None
 
     def _gate(self) -> "Gate":
         from tasks.evaluation.gate import Gate

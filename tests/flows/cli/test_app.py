@@ -69,7 +69,7 @@ def test_wrong_command_line(arguments: list[str], words: list[str], home: Path) 
         ("train --activation none", 'Invalid value "none" for --activation. Choose from: "linear", "relu"'),
         ("models --dataset none", "there is no version of 'none'"),
         ("experiment --processes 0", "--processes: should be at least 1 (got '0'); see --help"),
-        ("train --filters", "--filters needs a value; see --help"),
+        ("train --filters", "--filters: should have a value (got ()); see --help"),
         ("cache prun", "nothing takes 'prun'; did you mean 'prune'? See --help"),
         ("data evict x", "nothing takes 'evict' 'x'; choose from: 'check', 'add'"),
     ],
