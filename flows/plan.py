@@ -42,13 +42,13 @@ class Execution(BaseModel, frozen=True, extra="forbid"):
         return self
 
 
+OF_BATCHES = ("select-new-holdout", "evaluate-fresh")
+"""The steps that a run has only if batches of its data set were accepted."""
 STEPS = (
     *("validate", "normalise-and-reshape", "one-hot-encode", "train", "evaluate", "save-weights"),
-    *("select-new-holdout", "evaluate-fresh", "evaluate-champion", "check-gate", "report"),
+    *(*OF_BATCHES, "evaluate-champion", "check-gate", "report"),
 )
 """The steps of a training run after the first, which downloads or reads, in their order."""
-OF_BATCHES = ("select-new-holdout", "evaluate-fresh")
-"""Those that a run has only if batches of its data set were accepted."""
 TRIAL_STEPS = ("hold-out", "trial", "compare")
 """The steps of an experiment before it trains the winner."""
 PATIENCE = 6.0

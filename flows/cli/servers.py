@@ -22,6 +22,7 @@ STARTUP = 180
 REFUSALS = (401, 403)
 """The HTTP statuses of a server whose password we do not have."""
 
+_YES = ("1", "true", "t", "yes", "y", "on")  # for pydantic, and so for Prefect
 _SETTINGS_FILES = (".env", "prefect.toml", "~/.prefect/profiles.toml")
 
 
@@ -152,14 +153,7 @@ def ask_server(url: str, what: str, body: Any = None) -> tuple[int, Any]:
     """
     import httpx
 
-    is_waived = os.environ.get("PREFECT_API_TLS_INSECURE_SKIP_VERIFY", "").lower() in (
-        "1",
-        "true",
-        "t",
-        "yes",
-        "y",
-        "on",
-    )
+    is_waived = os.environ.get("PREFECT_API_TLS_INSECURE_SKIP_VERIFY", "").lower() in _YES
     try:
         return _ask(
             f"{url.rstrip('/')}/{what}",
