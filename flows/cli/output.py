@@ -273,12 +273,12 @@ def redirect_native_stderr(path: Path) -> Iterator[None]:
     python_stderr.flush()
     terminal = os.dup(2)
     os.dup2(log.fileno(), 2)
-    sys.stderr = os.fdopen(os.dup(terminal), "w", buffering=1)
+    sys.stderr = ours = os.fdopen(os.dup(terminal), "w", buffering=1)
     try:
         yield
     finally:
-        sys.stderr.close()
         sys.stderr = python_stderr
+        ours.close()  # by its own name: a library may have put another stream in its place
         os.dup2(terminal, 2)
         os.close(terminal)
         log.close()
