@@ -76,11 +76,15 @@ def _quiet() -> Iterator[None]:
 
 logging.getLogger("tensorflow").setLevel(logging.ERROR)  # its warnings are for its developers
 with _quiet(), _fast_import():
+    import absl.logging
     import keras
 
     if backend() == "tensorflow":
         import tensorflow
 
         tensorflow.config.list_physical_devices()  # what it says of devices, too
+
+# else absl closes what was stderr during the import, once logging is set up anew, as by the import of Prefect
+absl.logging.get_absl_handler().python_handler.setStream(sys.__stderr__)
 
 __all__ = ["keras", "tensorflow"]

@@ -39,3 +39,17 @@ def test_nothing_else_is_hidden() -> None:
     which fill a worker's log, are not on stderr."""
     run = subprocess.run([sys.executable, "-c", IMPORTS], capture_output=True, text=True)
     assert (run.returncode, run.stderr) == (0, "")
+
+
+def test_stderr_of_the_import_stays_open() -> None:
+    """A stream that stands for stderr while Keras is imported is not closed when logging is set up anew."""
+    script = """
+import io, logging.config, sys
+own = sys.stderr = io.StringIO()
+import tasks.model.keras_setup
+sys.stderr = sys.__stderr__
+logging.config.dictConfig({"version": 1})
+assert not own.closed
+"""
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert (run.returncode, run.stderr) == (0, "")
