@@ -23,17 +23,10 @@ from cyclopts import (
     convert,
 )
 from cyclopts import ValidationError as RefusedValueError
-from pydantic import ByteSize, ValidationError
+from pydantic import ByteSize
 from pydantic_core import PydanticSerializationError
 
-from artifacts.errors import (
-    DigitflowError,
-    InvalidData,
-    UsageError,
-    describe_surroundings,
-    describe_validation_error,
-    suggest,
-)
+from artifacts.errors import DigitflowError, InvalidData, UsageError, describe_surroundings, suggest
 from flows.cli.output import print_note
 from flows.cli.servers import bypass_proxies
 
@@ -240,8 +233,6 @@ def _describe(error: CycloptsError) -> str:
         return f"{error.keyword or ' '.join(error.command_chain or ())} needs {'a value' if error.keyword else name}"
     if isinstance(error, CoercionError) and error.token and error.target_type in WANTED:
         return f"{error.token.keyword or name} is {error.token.value!r}, not {WANTED[error.target_type]}"
-    if isinstance(error.__cause__, ValidationError):
-        return describe_validation_error(error.__cause__, lambda _: name)
     if isinstance(error, RefusedValueError) and argument.tokens and error.exception_message:
         words = error.exception_message.rstrip(".")
         for theirs, ours in (("Must be >= ", "at least "), ("Must be <= ", "at most "), ("Must be < ", "less than ")):
