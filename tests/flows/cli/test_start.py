@@ -68,8 +68,9 @@ def test_preview_imports_no_checker_and_no_orchestrator() -> None:
 
 
 def test_check_of_data_imports_only_what_it_uses(digits_folder: Path) -> None:
-    """What pandera and xarray import if it is installed, as it is here, is left out."""
-    assert all(map(find_spec, ("dask", "hypothesis")))
+    """What pandera, xarray and pandas import if it is installed, as it is here, is left out."""
+    unused = {"dask", "hypothesis", "pyarrow"}
+    assert all(map(find_spec, unused))
     status, packages = run("data", "check", str(digits_folder))
     assert not status
-    assert packages >= {"pandera", "xarray"} and not packages & {"dask", "hypothesis"}
+    assert packages >= {"pandera", "xarray", "pandas"} and not packages & unused
