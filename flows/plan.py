@@ -16,6 +16,7 @@ from tasks.data.datasets import (
     NAMES,
     SAMPLE,
     SAMPLE_SOURCE,
+    SIDE,
     SOURCES,
     Mirrors,
     Place,
@@ -113,6 +114,9 @@ class Plan(BaseModel, frozen=True):
                 raise UsageError(f"this run has no step {name!r}; {suggest(name, steps)}")
             if until and steps.index(name) > steps.index(until):
                 raise UsageError(f"the run ends after {until!r}, before {name!r}, which is to be computed again")
+        chosen = choose(recipe, source.name, hyperparameters)
+        if source.name in NAMES:  # the size of other images is known once they are read
+            chosen.check_image_size(SIDE, SIDE)
         if gate.min_accuracy is None:
             gate = gate.model_copy(update={"min_accuracy": default_min_accuracy(recipe, source.name)})
         return cls(
@@ -121,7 +125,7 @@ class Plan(BaseModel, frozen=True):
             place=origin if isinstance(origin, Place) else None,
             classes=10 if source.name in NAMES else None,
             recipe=recipe,
-            hyperparameters=choose(recipe, source.name, hyperparameters),
+            hyperparameters=chosen,
             seed=seed,
             gate=gate,
             refresh=frozenset(refresh),

@@ -19,7 +19,7 @@ from flows.publication.outcome import Outcome, Stopped
 from flows.publication.publish import publish, stop
 from flows.publication.registration import is_decided
 from flows.recorded_run import recorded_run
-from flows.steps import Results, baseline_of, count_on_accepted, judge, prepare, refuse_incomparable, train_and_score
+from flows.steps import Results, baseline_of, count_on_accepted, judge, prepare, refuse_unsuitable, train_and_score
 from tasks.caching import Step, ending_after, replaced_by
 from tasks.data.datasets import SAMPLE
 from tasks.evaluation.smoke_test import start_ahead
@@ -98,7 +98,7 @@ def check_own_data(plan: Plan, settings: Settings, refreshes: bool = False) -> l
         from tasks.data.inspection.inspect import refuse_unsound
 
         data, warnings = refuse_unsound(plan.source, plan.place, settings.artifacts)
-    refuse_incomparable(plan, data, settings)
+    refuse_unsuitable(plan, data, settings)
     return warnings
 
 

@@ -19,7 +19,7 @@ from flows.publication.announcements import announce
 from flows.publication.outcome import Outcome
 from flows.publication.publish import publish
 from flows.recorded_run import recorded_run, slug
-from flows.steps import Results, baseline_of, count_on_new_images, judge, prepare, refuse_incomparable, train_and_score
+from flows.steps import Results, baseline_of, count_on_new_images, judge, prepare, refuse_unsuitable, train_and_score
 from tasks.caching import refreshing
 from tasks.data.validate import Validated
 from tasks.evaluation.gate import Gate
@@ -146,7 +146,7 @@ def _retrain_and_publish(
 def _learn_and_judge(plan: Plan, approver: "Approver", on_drift: OnDrift, settings: Settings) -> Results:
     """The steps of training, on the data set merged with all accepted batches, and a check on held-out new images."""
     store, validated = settings.artifacts, prepare(plan, settings)
-    refuse_incomparable(plan, validated.data, settings)
+    refuse_unsuitable(plan, validated.data, settings)
     if approver.settled is None or _withdrawn(approver.arrivals, plan.source.name, store):
         arrivals = _collect(plan, validated, on_drift, settings)
         settled = {"recipe": plan.recipe, "seed": plan.seed, "hyperparameters": plan.hyperparameters}

@@ -64,7 +64,7 @@ def read_scores(results: Results, store: Store) -> tuple[Evaluation, Verdict]:
 def train_and_judge(plan: Plan, settings: Settings) -> Results:
     """All steps of a training run."""
     validated = prepare(plan, settings)
-    refuse_incomparable(plan, validated.data, settings)
+    refuse_unsuitable(plan, validated.data, settings)
     learned = train_and_score(plan, validated.data, settings)
     baseline = baseline_of(plan, learned, validated.data.test.images, settings)
     counts = count_on_accepted(plan, learned, baseline, settings)
@@ -79,10 +79,11 @@ def prepare(plan: Plan, settings: Settings) -> Validated:
     return validate(data, plan.classes, store)
 
 
-def refuse_incomparable(plan: Plan, data: Splits, settings: Settings) -> None:
-    """Raise UsageError if the champion has other classes, also by their names, or another size, so that no test images
-    suit both models.
+def refuse_unsuitable(plan: Plan, data: Splits, settings: Settings) -> None:
+    """Raise UsageError for images that are too small for the network, and if the champion has other classes, also by
+    their names, or another size, so that no test images suit both models.
     """
+    plan.hyperparameters.check_image_size(*data.test.images.shape[1:])
     champion = Registry(settings.home).champion(plan.source.name)
     if champion is None:
         return

@@ -6,7 +6,6 @@ import sys
 
 from flows.cli.app import main
 
-
 USED_WITH = {"hypothesis": None, "dask": "dask", "pyarrow": "predict"}
 """What pandera, xarray and pandas import if it is installed, and the word of the commands that use it."""
 

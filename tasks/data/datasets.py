@@ -138,6 +138,8 @@ SAMPLE_SOURCE = Source(
 )
 
 NAMES = (*SOURCES, SAMPLE)
+SIDE = 28
+"""Height and width of their images, in pixels."""
 
 FORMAT_NAMES = "PNG, JPEG, BMP, WebP, TIFF or GIF"
 """The formats of pictures, for messages and help texts; so are the next two."""

@@ -3,13 +3,12 @@
 import contextlib
 import math
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from artifacts.errors import UsageError
 from tasks.model.augmentation import RandomAffine
-from tasks.model.hyperparameters import Hyperparameters
+from tasks.model.hyperparameters import Hyperparameters, at
 from tasks.model.keras_setup import keras
 
 if TYPE_CHECKING:
@@ -34,6 +33,7 @@ def build_network(
     too. Every layer gets a name, because the weights file holds it and Keras would count names through the process.
     Raises UsageError if the images are too small for the network.
     """
+    hyperparameters.check_image_size(*image_shape[:2])
     images = keras.Input(tuple(image_shape), name="images")
     network = _members(images, hyperparameters, classes, seed=seed, training=training)
     if training or not hyperparameters.test_time_augmentation:
@@ -67,16 +67,7 @@ def _sequential(
 ) -> keras.Sequential:
     network = keras.Sequential([keras.Input(images.shape[1:])], name=name)
     for layer in _layers(hp, classes, seed, training):
-        try:
-            network.add(layer)
-        except ValueError:
-            kind, _, i = layer.name.rpartition("_")
-            if kind not in ("convolution", "pool"):
-                raise
-            raise UsageError(
-                f"images of {images.shape[1]} by {images.shape[2]} pixels are too small for convolution {int(i) + 1} "
-                f"of {len(hp.filters)}; use larger images, or smaller kernels, strides or pools"
-            ) from None
+        network.add(layer)
     return network
 
 
@@ -133,9 +124,6 @@ def _adam() -> type[keras.optimizers.Adam]:
     return keras.optimizers.Adam  # type: ignore[no-any-return]
 
 
-T = TypeVar("T")
-
-
 class MembersInTraining(keras.layers.Layer):  # type: ignore[misc]
     """The mean of the members' probabilities (n, classes); in training all of them, (n, members, classes)."""
 
@@ -163,11 +151,6 @@ def distributed() -> Iterator[int]:
         return
     with keras.distribution.DataParallel(devices=devices).scope():
         yield len(devices)
-
-
-def at(values: tuple[T, ...], i: int) -> T:
-    """Entry `i`, or the last entry if there are fewer."""
-    return values[min(i, len(values) - 1)]
 
 
 @keras.saving.register_keras_serializable("digitflow")

@@ -67,7 +67,7 @@ def test_what_is_trained(api: str, smoke_test_here: None, home: Path, tmp_path: 
     assert (first.computed, first.cached) == (4, 0)
     added = run(folder, variants=TWO | TOO_LARGE, propose=True)
     assert (added.computed, added.cached) == (2, 4)
-    assert added.variants[-1]["failure"].startswith("images of 8 by 8 pixels are too small")
+    assert added.variants[-1]["failure"].startswith("images of 8×8 are too small")
     assert scores(added) | {"too large": (0, 0)} == scores(first) | {"too large": (0, 0)}
 
     outcome = added.outcome

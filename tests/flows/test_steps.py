@@ -11,7 +11,7 @@ from artifacts.errors import UsageError
 from artifacts.storage.settings import Settings
 from artifacts.storage.store import Store
 from flows.plan import Plan
-from flows.steps import read_scores, refuse_incomparable, train_and_judge
+from flows.steps import read_scores, refuse_unsuitable, train_and_judge
 from tasks.caching import Step, replaced_by
 from tasks.data.datasets import Splits
 from tasks.evaluation.gate import Gate
@@ -64,11 +64,22 @@ def test_other_classes_than_the_champion(
     plan = Plan.of(str(folder), "tutorial", 0, hyperparameters=Overrides(), gate=Gate(), settings=settings)
     data = Splits.of(*map(settings.artifacts.put, arrays)).model_copy(update={"class_names": names})
     if not words:
-        refuse_incomparable(plan, data, settings)
+        refuse_unsuitable(plan, data, settings)
         return
     with pytest.raises(UsageError) as refused:
-        refuse_incomparable(plan, data, settings)
+        refuse_unsuitable(plan, data, settings)
     assert words in str(refused.value) and "--dataset-name 'my cards-2'" in str(refused.value)
+
+
+def test_images_too_small_for_the_network(digits_folder: Path, digits: Arrays, store: Store) -> None:
+    """Data of one's own whose images are too small for the network are refused once their size is known."""
+    large = Overrides(kernel_size=(9,))
+    settings = Settings.load()
+    plan = Plan.of(str(digits_folder), "tutorial", 0, hyperparameters=large, gate=Gate(), settings=settings)
+    with pytest.raises(UsageError, match="images of 8×8 are too small for convolution 1 of 1"):
+        refuse_unsuitable(plan, Splits.of(*map(store.put, digits)), settings)
+    with pytest.raises(UsageError, match="images of 28×28 are too small"):
+        Plan.of("mnist", "tutorial", 0, hyperparameters=Overrides(strides=(40,)), gate=Gate(), settings=settings)
 
 
 def test_steps_give_a_verdict_without_prefect(home: Path, digits_folder: Path) -> None:

@@ -31,6 +31,7 @@ UNANSWERABLE = (
     ("train", "--dataset", "missing"),
     ("train", "--recipe", "missing"),
     ("train", "--gate", "missing.json"),
+    ("train", "--strides", "40"),
     ("experiment", "--variants", "missing"),
     ("models", "show", "one"),
 )

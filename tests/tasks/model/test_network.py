@@ -1,15 +1,18 @@
 """The networks are those of the tutorial and of Keras's example."""
 
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from artifacts.errors import UsageError
-from tasks.model.hyperparameters import Hyperparameters
+from tasks.model.hyperparameters import Hyperparameters, at
 from tasks.model.keras_setup import keras
-from tasks.model.network import OneCycle, at, build_network, compile_for_training
+from tasks.model.network import OneCycle, build_network, compile_for_training
 from tasks.model.recipes import RECIPES, Recipe
 
 
@@ -37,8 +40,33 @@ def test_each_convolution_has_its_own_sizes() -> None:
 @pytest.mark.parametrize(("recipe", "side", "number"), [("tutorial", 2, "1 of 1"), ("keras-example", 5, "2 of 2")])
 def test_too_small_images_are_a_usage_error(recipe: Recipe, side: int, number: str) -> None:
     """Images that are too small for a convolution or pool are refused with their size and the number of the layer."""
-    with pytest.raises(UsageError, match=f"images of {side} by {side} pixels are too small for convolution {number}"):
+    with pytest.raises(UsageError, match=f"images of {side}×{side} are too small for convolution {number}"):
         build_network(RECIPES[recipe].hyperparameters, (side, side, 1), 10)
+
+
+@given(
+    kernels=st.lists(st.integers(1, 5), min_size=1, max_size=3),
+    strides=st.lists(st.integers(1, 4), min_size=1, max_size=3),
+    pools=st.lists(st.integers(1, 4), min_size=1, max_size=3),
+    padding=st.sampled_from(["valid", "same"]),
+    size=st.tuples(st.integers(1, 12), st.integers(1, 12)),
+)
+@settings(max_examples=60, deadline=None)
+def test_size_is_refused_if_nothing_is_left(
+    kernels: list[int], strides: list[int], pools: list[int], padding: Any, size: tuple[int, int]
+) -> None:
+    """The images that are refused before training are those for which Keras cannot build the network."""
+    layers = zip_longest(kernels, strides, pools, fillvalue=1)
+    filters, kernel_size, steps, pool = zip(*((1, *sizes) for sizes in layers), strict=True)
+    hp = Hyperparameters(filters=filters, kernel_size=kernel_size, strides=steps, pool=pool, padding=(padding,))
+    try:
+        hp.check_image_size(*size)
+    except UsageError:
+        with pytest.MonkeyPatch.context() as patch, pytest.raises(ValueError):
+            patch.setattr(Hyperparameters, "check_image_size", lambda *_: None)
+            build_network(hp, (*size, 1), 2)
+    else:
+        assert build_network(hp, (*size, 1), 2).output_shape == (None, 2)
 
 
 def test_one_cycle_rises_and_falls() -> None:
