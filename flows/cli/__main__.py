@@ -4,8 +4,6 @@ import atexit
 import gc
 import sys
 
-from flows.cli.app import main
-
 USED_WITH = {"hypothesis": None, "dask": "dask", "pyarrow": "predict"}
 """What pandera, xarray and pandas import if it is installed, and the word of the commands that use it."""
 
@@ -21,6 +19,11 @@ def start() -> None:
             sys.modules.setdefault(package, None)  # type: ignore[arg-type]  # counts as not installed
     gc.set_threshold(50_000, 10, 10)
     atexit.register(gc.freeze)
+    try:
+        from flows.cli.app import main
+    except KeyboardInterrupt:
+        sys.stderr.write("digitflow: interrupted before it began\n")
+        sys.exit(130)
     main()
 
 

@@ -100,6 +100,7 @@ def _show(outcome: "Outcome | Stopped", as_json: bool, told: Sequence[str] = ())
 
 def _left_out(plan: "Plan", parameters: dict[str, Any], settings: "Settings") -> str:
     """What to say of the accepted batches of the data set, which a training leaves out; empty if there are none."""
+    from flows.cli.servers import is_server_configured
     from tasks.retraining.ledger import read_ledger
 
     name, store = plan.source.name, settings.artifacts
@@ -114,11 +115,12 @@ def _left_out(plan: "Plan", parameters: dict[str, Any], settings: "Settings") ->
     is_champions = any(champion in versions.get((name, batch.digest), ()) for batch in batches)
     learned = f", from which the champion, version {champion}, learned" * is_champions
     images = sum(batch.data.labels.shape[0] for batch in batches)
+    start = "" if is_server_configured() else "make up deploy, then name its server in PREFECT_API_URL, then "
     called = f" --param dataset_name={parameters['dataset_name']}" if parameters["dataset_name"] else ""
     return (
-        f"{name} has {images:,} images of accepted batches{learned}; this training leaves them out, and a part of them "
-        "judges what it trains; to learn from them: prefect deployment run retraining/on-demand --param "
-        f"dataset={parameters['dataset']}{called}"
+        f"{name} has {images:,} image{'s' * (images > 1)} of accepted batches{learned}; this training leaves them out, "
+        f"and a part of them judges what it trains; to learn from them: {start}prefect deployment run "
+        f"retraining/on-demand --param dataset={parameters['dataset']}{called}"
     )
 
 

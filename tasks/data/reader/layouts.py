@@ -87,8 +87,10 @@ def find_data(path: Path) -> Found:
 
 def _find_in_file(path: Path) -> Found:
     kind = kind_of(path)
-    if kind == "table" and (found := _from_tables([path])):
-        return found
+    if kind == "table":
+        if found := _from_tables([path]):
+            return found
+        raise _unusable(read_table(path))
     if kind == "npz":
         return _from_arrays(list_arrays(path, kind), path)
     what = {"picture": "a picture", "npy": "a single array"}.get(kind or "", f"an IDX file of {(kind or '')[4:]}")
@@ -158,12 +160,15 @@ def _from_tables(paths: list[Path]) -> Found | None:
     if by_name[0].path.stem.lower() == "labels":
         read_file_labels(by_name[0])  # raises, and quotes its header
     if all(table.path.parent == paths[0].parent for table in tables) and not _has_folders(paths[0].parent):
-        table = by_name[0]
-        raise BadSource(
-            f"holds {table.path.name}, whose first row is {table.header}; it needs a column label, and a column file "
-            "or the pixels of a square image"
-        )
+        raise _unusable(by_name[0])
     return None
+
+
+def _unusable(table: Table) -> BadSource:
+    return BadSource(
+        f"holds {table.path.name}, whose first row is {table.header}; it needs a column label, and a column file or "
+        "the pixels of a square image"
+    )
 
 
 def _from_pixels(tables: list[Table], others: list[Path]) -> Found:

@@ -22,6 +22,7 @@ _OTHER_COLUMNS = ("", "id", "index", "usage", "unnamed: 0", "split")
 """Columns that tables of pixels have besides pixels and labels."""
 _NUMBER_COLUMNS = ("id", "index", "")
 """Columns that name files where no column says that it does, as in 17 for 17.png."""
+_NO_VALUE = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "None")
 _DELIMITERS = ",;\t|"
 _DECIMAL_COMMA = re.compile(r"\d,\d")
 SAMPLE = 64
@@ -195,6 +196,9 @@ def unpack_pixels(table: Table, target: Path, max_bytes: int) -> tuple[PlainArra
     columns, labels, count = table.pixels, [], 0
     options: dict[str, Any] = {"sep": table.delimiter, "encoding": table.encoding, "chunksize": CHUNK}
     options |= {"skiprows": table.skipped, "decimal": table.decimal}
+    options |= {"keep_default_na": False, "na_values": dict.fromkeys(columns, _NO_VALUE)}  # "NA" is a label like others
+    if table.label is not None:  # else "01" is 1 in some parts of a long file
+        options["dtype"] = {table.label: str}
     with readable(table.path), target.open("wb") as file:
         reader = pd.read_csv(table.path, header=0 if table.has_header else None, skipinitialspace=True, **options)
         for part in reader:
@@ -216,9 +220,9 @@ def unpack_pixels(table: Table, target: Path, max_bytes: int) -> tuple[PlainArra
 
 
 def _label_texts(column: Any, table: Table, start: int) -> list[str]:
-    if column.isna().any():
-        raise BadSource(f"{table.path.name} has no label in row {start + int(column.isna().argmax()) + 1}")
-    texts: list[str] = column.astype(str).str.strip().tolist()
+    texts: list[str] = column.fillna("").str.strip().tolist()
+    if "" in texts:
+        raise BadSource(f"{table.path.name} has no label in row {start + texts.index('') + 1}")
     return texts
 
 

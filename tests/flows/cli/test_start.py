@@ -61,6 +61,25 @@ def test_error_that_needs_no_library_imports_none(arguments: tuple[str, ...]) ->
     assert not packages & set(HEAVY)
 
 
+def test_ctrl_c_while_the_command_is_imported() -> None:
+    """Ctrl-C before the command runs ends it in one line, as later."""
+    interrupt = """
+import sys
+from importlib.abc import MetaPathFinder
+class Interrupted(MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name == "cyclopts":
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Interrupted())
+from flows.cli.__main__ import start
+start()
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", interrupt], cwd=ROOT, env=environment(), capture_output=True, text=True
+    )
+    assert (ended.returncode, ended.stderr) == (130, "digitflow: interrupted before it began\n")
+
+
 def test_preview_imports_no_checker_and_no_orchestrator() -> None:
     """What the next run will do is told without what runs it, and without what checks shapes in tests."""
     status, packages = run("explain-cache", "--dataset", "mnist-sample")

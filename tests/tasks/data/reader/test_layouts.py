@@ -242,3 +242,13 @@ def test_validation_images_are_no_test_images(few: Arrays, store: Store, tmp_pat
         class_folders(tmp_path / "mine" / name, *part)
     found = find_data(tmp_path / "mine")
     assert found.test is not None and len(found.test.contents) == 9 and found.remarks == ["left out: 20 files: .png 20"]
+
+
+@pytest.mark.parametrize("beside", [[], ["a folder"]])
+def test_table_that_holds_no_images(beside: list[str], tmp_path: Path) -> None:
+    """A table that cannot be used is refused with its first row, whatever lies beside it."""
+    for name in beside:
+        (tmp_path / name).mkdir()
+    (tmp_path / "bad.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(UsageError, match="whose first row is 'a', 'b'; it needs a column label"):
+        find_data(tmp_path / "bad.csv")

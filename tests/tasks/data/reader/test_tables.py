@@ -48,6 +48,16 @@ def test_incomplete_pixels(rows: list[str], words: str, tmp_path: Path) -> None:
         unpack_pixels(read_table(tmp_path / "a.csv"), tmp_path / "values", LIMIT)
 
 
+def test_labels_are_text(tmp_path: Path) -> None:
+    """A label is the text that the table has, wherever it stands in a long file; only an empty one is missing."""
+    labels = [code for code in ("01", "1", "0A", "NA", "null", "1.50") for _ in range(3_000)]
+    pixels = ",".join(["0"] * 64)
+    rows = [f"label,{','.join(f'p{i}' for i in range(64))}", *(f"{label} ,{pixels}" for label in labels)]
+    (tmp_path / "a.csv").write_text("\n".join(rows))
+    _, found = unpack_pixels(read_table(tmp_path / "a.csv"), tmp_path / "values", LIMIT)
+    assert found is not None and found.tolist() == labels
+
+
 def test_large_tables_stop_at_the_limit(digits: Arrays, tmp_path: Path) -> None:
     """A table that unpacks to more than the limit is refused."""
     path = pixel_table(tmp_path / "train.csv", digits[0][:30], digits[1][:30])
