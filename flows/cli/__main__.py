@@ -2,6 +2,7 @@
 
 import atexit
 import gc
+import signal
 import sys
 
 USED_WITH = {"hypothesis": None, "dask": "dask", "pyarrow": "predict"}
@@ -24,7 +25,10 @@ def start() -> None:
     except KeyboardInterrupt:
         sys.stderr.write("digitflow: interrupted before it began\n")
         sys.exit(130)
-    main()
+    try:
+        main()
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C while the process ends, ends it without a traceback
 
 
 if __name__ == "__main__":

@@ -57,7 +57,7 @@ class TrainingOptions:
     "Decides the initial weights, the order of the images and dropout."
 
     refresh: Annotated[
-        tuple[str, ...], Parameter(group=MODEL_GROUP, consume_multiple=True, negative="", show_default=False)
+        tuple[str, ...], Parameter(group=MODEL_GROUP, consume_multiple=1, negative="", show_default=False)
     ] = ()
     "Steps to compute although nothing changed, such as train; the output says whether their results are as before."
 
@@ -70,7 +70,7 @@ class TrainingOptions:
 
     hyperparameters: Annotated[
         HyperparameterOptions | None,  # type: ignore[valid-type]  # it is made above
-        Parameter(name="*", group=HYPERPARAMETER_GROUP, consume_multiple=True, negative_iterable=""),
+        Parameter(name="*", group=HYPERPARAMETER_GROUP, consume_multiple=1, negative_iterable=""),
     ] = None
 
     def parameters(self) -> dict[str, Any]:
@@ -111,7 +111,7 @@ class ExperimentOptions:
     """Options of an experiment, besides those of the training of its winner."""
 
     variants: Annotated[
-        tuple[str, ...], Parameter(group=TRIALS_GROUP, consume_multiple=True, negative="", show_default=False)
+        tuple[str, ...], Parameter(group=TRIALS_GROUP, consume_multiple=1, negative="", show_default=False)
     ] = ()
     "The extensions of the tutorial to compare. Default: all of them."
 

@@ -1,6 +1,7 @@
 """A command imports only what it needs, so that an answer comes at once. Seconds are in the benchmarks."""
 
 import json
+import signal
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -78,6 +79,14 @@ start()
         [sys.executable, "-c", interrupt], cwd=ROOT, env=environment(), capture_output=True, text=True
     )
     assert (ended.returncode, ended.stderr) == (130, "digitflow: interrupted before it began\n")
+
+
+def test_ctrl_c_while_the_process_ends() -> None:
+    """Ctrl-C after the answer ends the process without a word."""
+    late = "import atexit, os, signal; atexit.register(os.kill, os.getpid(), signal.SIGINT)\n"
+    command = [sys.executable, "-c", f"{late}from flows.cli.__main__ import start; start()", "models", "--json"]
+    ended = subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (-signal.SIGINT, "[]\n", "")
 
 
 def test_preview_imports_no_checker_and_no_orchestrator() -> None:
