@@ -25,6 +25,7 @@ from tasks.data.datasets import (
 )
 from tasks.evaluation.gate import Gate
 from tasks.model.hyperparameters import Hyperparameters
+from tasks.model.layer_sizes import check_image_size
 from tasks.model.recipes import Recipe, changed, choose, default_min_accuracy
 from tasks.registry.registry import Registry
 
@@ -116,7 +117,7 @@ class Plan(BaseModel, frozen=True):
                 raise UsageError(f"the run ends after {until!r}, before {name!r}, which is to be computed again")
         chosen = choose(recipe, source.name, hyperparameters)
         if source.name in NAMES:  # the size of other images is known once they are read
-            chosen.check_image_size(SIDE, SIDE)
+            check_image_size(chosen, SIDE, SIDE)
         if gate.min_accuracy is None:
             gate = gate.model_copy(update={"min_accuracy": default_min_accuracy(recipe, source.name)})
         return cls(

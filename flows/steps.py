@@ -19,6 +19,7 @@ from tasks.evaluation.evaluate import Scored, evaluate, evaluate_champion
 from tasks.evaluation.gate import Baseline, Verdict
 from tasks.evaluation.metrics import Evaluation
 from tasks.evaluation.save_weights import Saved, save_weights
+from tasks.model.layer_sizes import check_image_size
 from tasks.model.recipes import choose
 from tasks.registry.promotion import select_baseline
 from tasks.registry.registry import Registry
@@ -83,7 +84,7 @@ def refuse_unsuitable(plan: Plan, data: Splits, settings: Settings) -> None:
     """Raise UsageError for images that are too small for the network, and if the champion has other classes, also by
     their names, or another size, so that no test images suit both models.
     """
-    plan.hyperparameters.check_image_size(*data.test.images.shape[1:])
+    check_image_size(plan.hyperparameters, *data.test.images.shape[1:])
     champion = Registry(settings.home).champion(plan.source.name)
     if champion is None:
         return

@@ -1,13 +1,9 @@
 """The hyperparameters of a network and of its training, with their bounds and defaults."""
 
-import math
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, create_model, model_validator
 
-from artifacts.errors import UsageError
-
-T = TypeVar("T")
 Size = Annotated[int, Field(ge=1, le=1024)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 
@@ -83,24 +79,6 @@ class Hyperparameters(BaseModel, frozen=True, extra="forbid"):
             if len(getattr(self, name)) > len(self.filters):
                 raise ValueError(f"{name} has more entries than filters; give one for each convolution, or one for all")
         return self
-
-    def check_image_size(self, height: int, width: int) -> None:
-        """Raise UsageError if images of this size, in pixels, leave nothing after a convolution and its pool."""
-        side = min(height, width)
-        for i in range(len(self.filters)):
-            kernel, stride = at(self.kernel_size, i), at(self.strides, i)
-            side = math.ceil(side / stride) if at(self.padding, i) == "same" else (side - kernel) // stride + 1
-            side //= at(self.pool, i)
-            if side < 1:
-                raise UsageError(
-                    f"images of {width}×{height} are too small for convolution {i + 1} of {len(self.filters)}; use "
-                    "larger images, or smaller kernels, strides or pools"
-                )
-
-
-def at(values: tuple[T, ...], i: int) -> T:
-    """Entry `i`, or the last entry if there are fewer."""
-    return values[min(i, len(values) - 1)]
 
 
 def _optional(name: str) -> tuple[Any, Any]:

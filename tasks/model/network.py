@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tasks.model.augmentation import RandomAffine
-from tasks.model.hyperparameters import Hyperparameters, at
+from tasks.model.hyperparameters import Hyperparameters
 from tasks.model.keras_setup import keras
+from tasks.model.layer_sizes import at, check_image_size
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,7 +34,7 @@ def build_network(
     too. Every layer gets a name, because the weights file holds it and Keras would count names through the process.
     Raises UsageError if the images are too small for the network.
     """
-    hyperparameters.check_image_size(*image_shape[:2])
+    check_image_size(hyperparameters, *image_shape[:2])
     images = keras.Input(tuple(image_shape), name="images")
     network = _members(images, hyperparameters, classes, seed=seed, training=training)
     if training or not hyperparameters.test_time_augmentation:

@@ -99,10 +99,10 @@ def test_harmless_edits_keep_it(old: str, new: str, tree: Path, before: Prints, 
     ("file", "old", "new", "definition", "tasks"),
     [
         (
-            "tasks/model/network.py",
+            "tasks/model/layer_sizes.py",
             "len(values) - 1)]",
             "len(values) - 2)]",
-            "tasks.model.network:at",
+            "tasks.model.layer_sizes:at",
             "train evaluate save_weights",
         ),
         ("tasks/training/fit.py", "PROBE = 5000", "PROBE = 4000", "tasks.training.fit:PROBE", "train"),

@@ -10,8 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from artifacts.errors import UsageError
-from tasks.model.hyperparameters import Hyperparameters, at
+from tasks.model import network as networks
+from tasks.model.hyperparameters import Hyperparameters
 from tasks.model.keras_setup import keras
+from tasks.model.layer_sizes import at, check_image_size
 from tasks.model.network import OneCycle, build_network, compile_for_training
 from tasks.model.recipes import RECIPES, Recipe
 
@@ -60,10 +62,10 @@ def test_size_is_refused_if_nothing_is_left(
     filters, kernel_size, steps, pool = zip(*((1, *sizes) for sizes in layers), strict=True)
     hp = Hyperparameters(filters=filters, kernel_size=kernel_size, strides=steps, pool=pool, padding=(padding,))
     try:
-        hp.check_image_size(*size)
+        check_image_size(hp, *size)
     except UsageError:
         with pytest.MonkeyPatch.context() as patch, pytest.raises(ValueError):
-            patch.setattr(Hyperparameters, "check_image_size", lambda *_: None)
+            patch.setattr(networks, "check_image_size", lambda *_: None)
             build_network(hp, (*size, 1), 2)
     else:
         assert build_network(hp, (*size, 1), 2).output_shape == (None, 2)
