@@ -15,7 +15,7 @@ from tasks.registry.versions import UnreadableVersion
 
 
 def check_registry(settings: Settings) -> Result:
-    """Whether MLflow answers, and every champion can be read and was confirmed lately."""
+    """Whether MLflow answers, has what runs registered, and every champion can be read and was confirmed lately."""
     tracking = Tracking(settings.home)
     if not tracking.is_local and tracking.uri.startswith("http"):
         import httpx
@@ -30,10 +30,14 @@ def check_registry(settings: Settings) -> Result:
             return "problem", words, "start MLflow's server, or correct MLFLOW_TRACKING_URI"
     elif not tracking.is_local:  # asking could create the database
         return "note", f"{tracking.key} was not opened", ""
-    elif not (settings.home / MLFLOW).exists():
-        return "ok", f"{tracking.key}, no versions yet", ""
     registry = Registry(settings.home)
     versions = registry.versions(None)
+    if not versions:
+        made = [each for each in manifests(settings.artifacts) if each.version and each.registry == tracking.key]
+        if made:
+            words = f"{tracking.key} has no versions, though runs registered some, the last {made[0].run}"
+            return "problem", words, f"restore it from a backup{f': {settings.home / MLFLOW}' * tracking.is_local}"
+        return "ok", f"{tracking.key}, no versions yet", ""
     unreadable = [each for each in versions if isinstance(each, UnreadableVersion)]
     lost = [f"version {each.version} of {each.dataset}" for each in unreadable if "champion" in each.aliases]
     if lost:

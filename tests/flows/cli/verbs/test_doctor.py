@@ -5,7 +5,7 @@ import json
 import os
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from email.utils import formatdate
 from importlib.metadata import version
 from pathlib import Path
@@ -13,6 +13,8 @@ from time import time
 
 import pytest
 
+from artifacts.lineage.manifest import Run
+from artifacts.storage.home import MLFLOW
 from artifacts.storage.settings import Settings
 from artifacts.storage.store import Store
 from flows.cli.checks import machine, models, services
@@ -131,6 +133,22 @@ def test_what_was_not_looked_at_is_not_ok(home: Path, monkeypatch: pytest.Monkey
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{home}/elsewhere.db")
     assert found("model registry").state == "note"
     assert not (home / "elsewhere.db").exists()
+
+
+@pytest.mark.parametrize("lose", [Path.unlink, lambda path: path.write_bytes(b"")], ids=["removed", "emptied"])
+def test_lost_registry(lose: Callable[[Path], object], home: Path) -> None:
+    """A registry without versions is a problem if a run registered one in it, and else is none."""
+    assert found("model registry")[1:] == ("ok", "local, no versions yet", "")
+    register(Store(home), 1)
+    fields = {"dataset": "digits", "recipe": "tutorial", "seed": 0, "hyperparameters": {}, "gate": {}}
+    with Run.recording(Store(home), run="20260101-first", **fields) as run:
+        run.finish("passed", registry="local", version=1)
+    assert found("model registry").state == "ok"
+    lose(home / MLFLOW / "mlflow.db")
+    told = digitflow("doctor", "--json")  # a new process: in this one, MLflow has the database open
+    (check,) = [check for check in json.loads(told.stdout) if check["what"] == "model registry"]
+    assert (check["state"], told.returncode) == ("problem", 1) and "the last 20260101-first" in check["found"]
+    assert str(home / MLFLOW) in check["remedy"]
 
 
 @pytest.mark.parametrize(("days", "state"), [(1, "ok"), (4, "note")])
