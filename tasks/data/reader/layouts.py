@@ -87,10 +87,8 @@ def find_data(path: Path) -> Found:
 
 def _find_in_file(path: Path) -> Found:
     kind = kind_of(path)
-    if kind == "table":
-        if found := _from_tables([path]):
-            return found
-        raise _unusable(read_table(path))
+    if kind == "table" and (found := _from_tables([path])):
+        return found
     if kind == "npz":
         return _from_arrays(list_arrays(path, kind), path)
     what = {"picture": "a picture", "npy": "a single array"}.get(kind or "", f"an IDX file of {(kind or '')[4:]}")
@@ -108,7 +106,7 @@ def _find_in_folder(folder: Path, root: Path) -> Found:
     if arrays:
         found = _from_arrays([array for path in arrays for array in list_arrays(path, kind_of(path) or "npy")], folder)
         return _leave_out(found, [path for path in entries if path not in arrays])
-    if tables and (found_in_tables := _from_tables(tables)):
+    if tables and (found_in_tables := _from_tables(tables, has_folders=bool(folders))):
         return found_in_tables
     splits = {split: _folder_called(names, folders) for split, names in _SPLIT_FOLDERS.items()}
     if splits["train"]:
@@ -147,8 +145,11 @@ def _from_arrays(arrays: list[StoredArray], place: Path) -> Found:
     return Found(what, pairs.get("train"), pairs.get("test"), told, (), (*roles.notes, *notes))
 
 
-def _from_tables(paths: list[Path]) -> Found | None:
-    """Tables of pixels, one a split; or pictures and the table of their labels. None if no table is either."""
+def _from_tables(paths: list[Path], *, has_folders: bool = False) -> Found | None:
+    """Tables of pixels, one a split; or pictures and the table of their labels.
+
+    If no table is either, None where folders beside them may hold the data, else BadSource.
+    """
     tables = [read_table(path) for path in paths]
     labelled = [table for table in tables if table.pixels and table.label is not None]
     if labelled:
@@ -159,13 +160,10 @@ def _from_tables(paths: list[Path]) -> Found | None:
             return _from_file_labels(table)
     if by_name[0].path.stem.lower() == "labels":
         read_file_labels(by_name[0])  # raises, and quotes its header
-    if all(table.path.parent == paths[0].parent for table in tables) and not _has_folders(paths[0].parent):
-        raise _unusable(by_name[0])
-    return None
-
-
-def _unusable(table: Table) -> BadSource:
-    return BadSource(
+    if has_folders:
+        return None
+    table = by_name[0]
+    raise BadSource(
         f"holds {table.path.name}, whose first row is {table.header}; it needs a column label, and a column file or "
         "the pixels of a square image"
     )
@@ -303,10 +301,6 @@ def _folder_called(names: tuple[str, ...], folders: list[Path]) -> Path | None:
 
 def _has_pictures(folder: Path) -> bool:
     return any(kind_of(path) == "picture" for path in list_folder(folder) if not path.is_dir())
-
-
-def _has_folders(folder: Path) -> bool:
-    return any(path.is_dir() for path in list_folder(folder))
 
 
 def _describe(folder: Path) -> str:

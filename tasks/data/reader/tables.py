@@ -22,7 +22,8 @@ _OTHER_COLUMNS = ("", "id", "index", "usage", "unnamed: 0", "split")
 """Columns that tables of pixels have besides pixels and labels."""
 _NUMBER_COLUMNS = ("id", "index", "")
 """Columns that name files where no column says that it does, as in 17 for 17.png."""
-_NO_VALUE = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "None")
+_NO_VALUE = ("", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "null", "NULL", "None")
+"""How programs write a pixel that is missing."""
 _DELIMITERS = ",;\t|"
 _DECIMAL_COMMA = re.compile(r"\d,\d")
 SAMPLE = 64
