@@ -9,6 +9,7 @@ from cyclopts import Parameter
 from artifacts.errors import InvalidData, Rejected, Unreachable
 from flows.cli.options import MODEL_GROUP, TrainingOptions
 from flows.cli.output import print_note, show_json, show_outcome, show_stopped, show_table
+from flows.cli.servers import is_cache_refreshed, is_server_configured
 from flows.cli.switch import Switch
 from tasks.data.datasets import SAMPLE
 
@@ -47,7 +48,6 @@ def train(
         Show Prefect's log on stderr.
     """
     from artifacts.lineage.notices import posting
-    from flows.cli.servers import is_server_configured
 
     parameters = (options or TrainingOptions()).parameters() | {"until": until}
     with posting(is_server_configured()):
@@ -57,7 +57,6 @@ def train(
 def _train(parameters: dict[str, Any], or_sample: bool, json: bool, *, verbose: bool) -> int:
     started = time.monotonic()
     from artifacts.storage.settings import Settings
-    from flows.cli.servers import is_cache_refreshed, is_server_configured
     from flows.plan import Plan
 
     settings, has_server = Settings.load(), is_server_configured()
@@ -100,7 +99,6 @@ def _show(outcome: "Outcome | Stopped", as_json: bool, told: Sequence[str] = ())
 
 def _left_out(plan: "Plan", parameters: dict[str, Any], settings: "Settings") -> str:
     """What to say of the accepted batches of the data set, which a training leaves out; empty if there are none."""
-    from flows.cli.servers import is_server_configured
     from tasks.retraining.ledger import read_ledger
 
     name, store = plan.source.name, settings.artifacts
@@ -136,7 +134,6 @@ def _unchanged(plan: "Plan", settings: "Settings", started: float) -> "Outcome |
 def _run(plan: "Plan", parameters: dict[str, Any], settings: "Settings", verbose: bool) -> "Outcome | Stopped":
     """Run the flow `training`. Its steps' libraries are imported while a new server starts."""
     from artifacts.lineage.progress import report_progress
-    from flows.cli.servers import is_server_configured
     from flows.cli.session import session
     from flows.preview import warm_up
 
@@ -161,7 +158,6 @@ def explain_cache(*, options: TrainingOptions | None = None, json: Switch = Fals
         Print one JSON list on stdout.
     """
     from artifacts.storage.settings import Settings
-    from flows.cli.servers import is_cache_refreshed
     from flows.plan import Plan
 
     settings = Settings.load()
