@@ -72,7 +72,7 @@ def test_other_classes_than_the_champion(
 
 
 def test_images_too_small_for_the_network(digits_folder: Path, digits: Arrays, store: Store) -> None:
-    """Data of one's own whose images are too small for the network are refused once their size is known."""
+    """Images that are too small for the network are refused once their size is known: of a named data set, at once."""
     large = Overrides(kernel_size=(9,))
     settings = Settings.load()
     plan = Plan.of(str(digits_folder), "tutorial", 0, hyperparameters=large, gate=Gate(), settings=settings)

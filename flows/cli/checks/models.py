@@ -33,10 +33,10 @@ def check_registry(settings: Settings) -> Result:
     registry = Registry(settings.home)
     versions = registry.versions(None)
     if not versions:
-        made = [each for each in manifests(settings.artifacts) if each.version and each.registry == tracking.key]
-        if made:
-            words = f"{tracking.key} has no versions, though runs registered some, the last {made[0].run}"
-            return "problem", words, f"restore it from a backup{f': {settings.home / MLFLOW}' * tracking.is_local}"
+        runs = (each.run for each in manifests(settings.artifacts) if each.version and each.registry == tracking.key)
+        if run := next(runs, None):
+            words = f"{tracking.key} has no versions, though the run {run} registered one"
+            return "problem", words, f"restore {settings.home / MLFLOW if tracking.is_local else 'it'} from a backup"
         return "ok", f"{tracking.key}, no versions yet", ""
     unreadable = [each for each in versions if isinstance(each, UnreadableVersion)]
     lost = [f"version {each.version} of {each.dataset}" for each in unreadable if "champion" in each.aliases]

@@ -147,7 +147,7 @@ def test_lost_registry(lose: Callable[[Path], object], home: Path) -> None:
     lose(home / MLFLOW / "mlflow.db")
     told = digitflow("doctor", "--json")  # a new process: in this one, MLflow has the database open
     (check,) = [check for check in json.loads(told.stdout) if check["what"] == "model registry"]
-    assert (check["state"], told.returncode) == ("problem", 1) and "the last 20260101-first" in check["found"]
+    assert (check["state"], told.returncode) == ("problem", 1) and "the run 20260101-first" in check["found"]
     assert str(home / MLFLOW) in check["remedy"]
 
 
