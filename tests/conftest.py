@@ -52,7 +52,6 @@ def call(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> 
             for name, value in variables.items():
                 patch.setenv(name, value)
             patch.setattr(preview, "_warmed", set())
-            patch.setattr(sys, "unraisablehook", sys.unraisablehook)  # main replaces it
             patch.setattr(sys, "argv", ["digitflow", *map(str, arguments)])
             capfd.readouterr()
             main()

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from pydantic import AwareDatetime, BaseModel, Field, FiniteFloat, ValidationError, field_validator, model_validator
 
 from artifacts.errors import UsageError
+from artifacts.interrupts import is_interrupted
 from artifacts.lineage.cache_key import StepCall
 from artifacts.lineage.environment import machine
 from artifacts.storage.eviction import Needed
@@ -127,9 +128,10 @@ class Run:
                     alive.enter_context(locked(store.home, _alive_lock(run.manifest)))
                 yield run
         except BaseException as error:
-            is_interrupted = not isinstance(error, Exception)  # by Ctrl-C, or suspended until a person answers
-            words = INTERRUPTIONS.get(type(error).__name__) or str(error) or type(error).__name__
-            run.finish("interrupted" if is_interrupted else "failed", error=words)
+            kind = "KeyboardInterrupt" if is_interrupted() else type(error).__name__
+            is_from_outside = kind in INTERRUPTIONS or not isinstance(error, Exception)  # others wait for a person
+            words = INTERRUPTIONS.get(kind) or str(error) or kind
+            run.finish("interrupted" if is_from_outside else "failed", error=words)
             raise
         finally:
             _current.reset(token)

@@ -2,7 +2,6 @@
 
 import atexit
 import gc
-import signal
 import sys
 
 USED_WITH = {"hypothesis": None, "dask": "dask", "pyarrow": "predict"}
@@ -21,6 +20,9 @@ def start() -> None:
     gc.set_threshold(50_000, 10, 10)
     atexit.register(gc.freeze)
     try:
+        from artifacts.interrupts import ignore_late_interrupts, watch_interrupts
+
+        watch_interrupts()
         from flows.cli.app import main
     except KeyboardInterrupt:
         sys.stderr.write("digitflow: interrupted before it began\n")
@@ -28,7 +30,7 @@ def start() -> None:
     try:
         main()
     finally:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C while the process ends, ends it without a traceback
+        ignore_late_interrupts()
 
 
 if __name__ == "__main__":

@@ -1,11 +1,9 @@
 """The command `digitflow`. Verbs import heavy libraries where they need them, so that help is quick."""
 
-import _thread
 import io
 import math
 import os
 import sys
-import threading
 import warnings
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -24,18 +22,15 @@ from cyclopts import (
 )
 from cyclopts import ValidationError as RefusedValueError
 from pydantic import ByteSize
-from pydantic_core import PydanticSerializationError
 
 from artifacts.errors import DigitflowError, InvalidData, UsageError, describe_surroundings, suggest
+from artifacts.interrupts import INTERRUPTED, is_interrupted
 from flows.cli.output import print_note
 from flows.cli.servers import bypass_proxies
 
 if TYPE_CHECKING:
     from cyclopts.help import HelpPanel
     from rich.console import Console, ConsoleOptions
-
-INTERRUPTED = 130
-"""The exit status of a command that Ctrl-C ends, as shells count it: 128 plus the number of the signal."""
 
 
 def _version() -> str:
@@ -152,7 +147,6 @@ def completion(shell: Literal["bash", "zsh", "fish", "powershell"]) -> int:
 
 def main() -> None:
     """Run the command line. An error that a user can cause becomes one line on stderr and an exit status."""
-    sys.unraisablehook = _interrupt_again
     # else pydantic looks for plugins in the metadata of all packages: a tenth of the time that help takes
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     for name in ("stdout", "stderr"):
@@ -176,17 +170,9 @@ def main() -> None:
     sys.exit(status)
 
 
-def _interrupt_again(unraisable: "sys.UnraisableHookArgs") -> None:
-    """Repeat a Ctrl-C that a library could not raise, such as one that is being imported."""
-    if unraisable.exc_type is KeyboardInterrupt:
-        threading.Timer(0.1, _thread.interrupt_main).start()
-    else:
-        sys.__unraisablehook__(unraisable)
-
-
 def _print_error(error: BaseException) -> int:
     """Print an error in one line and return the exit status. A bug is raised again, with its traceback."""
-    if _is_interrupt(error):
+    if isinstance(error, KeyboardInterrupt) or is_interrupted():
         print_note("interrupted; run the same command again to resume")
         return INTERRUPTED
     if isinstance(error, CycloptsError):
@@ -239,12 +225,3 @@ def _describe(error: CycloptsError) -> str:
             words = words.replace(theirs, f"should be {ours}")
         return f"{name}: {words} (got {argument.tokens[0].value!r})"
     return str(error)
-
-
-def _is_interrupt(error: BaseException | None) -> bool:
-    """Whether Ctrl-C caused the error: a library that it interrupts raises an error of its own, Pydantic one that has
-    the cause in its text only.
-    """
-    if isinstance(error, KeyboardInterrupt | PydanticSerializationError):
-        return "KeyboardInterrupt" in repr(error)
-    return bool(error and _is_interrupt(error.__cause__ or error.__context__))

@@ -1,7 +1,6 @@
 """The verbs `serve`, a web app on loopback to draw digits, see what the champion reads, and correct it, `ui`, Prefect's
 or MLflow's page, and `drift`, how far the images that came in are from those that the model learned from."""
 
-import contextlib
 import os
 import socket
 from datetime import UTC, datetime, timedelta
@@ -11,6 +10,7 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from artifacts.errors import DigitflowError, UsageError, hide_passwords, suggest
+from artifacts.interrupts import until_interrupted
 from artifacts.lineage.notices import post, posting
 from artifacts.storage.home import NATIVE_LOG, PREFECT
 from artifacts.storage.settings import Settings
@@ -72,7 +72,7 @@ def serve(
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         print_note(f"serving version {version.version} of {version.dataset} on {url} until Ctrl-C")
         # uvicorn raises the signal that ended it again
-        with contextlib.suppress(KeyboardInterrupt), posting(has_server):
+        with until_interrupted(), posting(has_server):
             uvicorn.Server(config).run([listener])
     return 0
 
@@ -104,7 +104,7 @@ def ui(
     with _listen(port) as listener:
         server: Server | MlflowPage
         server = MlflowPage(home, listener) if page == "mlflow" else Server(home / PREFECT, listener, has_page=True)
-        with contextlib.suppress(KeyboardInterrupt):
+        with until_interrupted():
             try:
                 server.start()
                 server.wait()

@@ -24,7 +24,6 @@ class Called(NamedTuple):
 @pytest.fixture
 def call(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Called]:
     """Call the command line in this process."""
-    monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)  # main replaces it
 
     def call(*arguments: object) -> Called:
         monkeypatch.setattr(sys, "argv", ["digitflow", *map(str, arguments)])

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import httpx
 import pytest
-from pydantic import BaseModel, field_serializer
 
 from flows.cli.app import _print_error
 from tasks.data.datasets import FILES
@@ -112,21 +111,6 @@ def test_what_a_person_has_to_change(
     monkeypatch.setattr("artifacts.storage.settings.Settings.load", lambda: fail(FileNotFoundError(2, "none", "/x")))
     with pytest.raises(FileNotFoundError):
         call("runs")
-
-
-def test_an_interrupted_library(call: Callable[..., Called], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ctrl-C inside Pydantic, which makes an error of its own of it, ends the command as any Ctrl-C does."""
-
-    class Record(BaseModel):
-        @field_serializer("value")
-        def interrupt(self, value: int) -> int:
-            raise KeyboardInterrupt
-
-        value: int = 1
-
-    monkeypatch.setattr("artifacts.storage.settings.Settings.load", lambda: Record().model_dump_json())
-    called = call("runs")
-    assert called.status == 130 and called.stderr.startswith("digitflow: interrupted")
 
 
 def test_a_terminal_without_the_letters(home: Path, digits_folder: Path) -> None:

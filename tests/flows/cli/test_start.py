@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from flows.cli.app import app
-from tests.command import ROOT, environment
+from tests.command import ROOT, assert_refused, environment
 
 HEAVY = ("fsspec", "httpx", "jaxtyping", "keras", "mlflow", "numpy", "pandas", "PIL", "prefect", "scipy", "sklearn")
 """Libraries that take a tenth of a second or more to import."""
@@ -79,6 +79,27 @@ start()
         [sys.executable, "-c", interrupt], cwd=ROOT, env=environment(), capture_output=True, text=True
     )
     assert (ended.returncode, ended.stderr) == (130, "digitflow: interrupted before it began\n")
+
+
+@pytest.mark.parametrize("then", ["raise ValueError", "loop()"], ids=["replaced by an error", "lost"])
+def test_ctrl_c_in_a_library(then: str, home: Path) -> None:
+    """Ctrl-C ends the command as ever if a library raises an error of its own in its place, or nothing."""
+    library = f"""
+import os, signal, time
+from artifacts.storage.settings import Settings
+from flows.cli.__main__ import start
+def loop():
+    while True: time.sleep(0.01)
+def interrupted():
+    try: os.kill(os.getpid(), signal.SIGINT); loop()
+    except BaseException: pass
+    {then}
+Settings.load = interrupted
+start()
+"""
+    command = [sys.executable, "-c", library, "runs"]
+    ended = subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=60)
+    assert_refused(ended, 130, "interrupted; run the same command again")
 
 
 def test_ctrl_c_while_the_process_ends() -> None:
