@@ -17,7 +17,7 @@ from artifacts.storage.settings import Settings
 from flows.plan import TRIAL_STEPS, Execution, Plan
 from flows.publication.outcome import Outcome
 from flows.recorded_run import recorded_run, slug
-from flows.steps import prepare
+from flows.steps import champion_of, prepare
 from flows.training import train_and_publish
 from flows.trials import Trials, workers
 from tasks.caching import refreshing
@@ -35,7 +35,6 @@ from tasks.model.recipes import Recipe
 from tasks.prefect_tasks import keep_plain
 from tasks.registry.mlflow_client import Tracking
 from tasks.registry.mlflow_runs import LoggedVariant, log_experiment
-from tasks.registry.registry import Registry
 from tasks.reporting.run_facts import experiment_facts, insert_facts
 
 FINALISTS = 3
@@ -109,7 +108,7 @@ def experiments(
         other_steps=TRIAL_STEPS,
     )
     if propose:
-        Registry(settings.home).champion(plan.source.name)  # an unreadable champion is an error now, not after training
+        champion_of(plan, settings)  # one that is unreadable or lost is an error now, not after training
     with refreshing(plan.refresh):
         experiment = _compare(plan, variants, search, seeds=seeds, execution=where, settings=settings)
     if propose:

@@ -19,12 +19,20 @@ from flows.publication.outcome import Outcome, Stopped
 from flows.publication.publish import publish, stop
 from flows.publication.registration import is_decided
 from flows.recorded_run import recorded_run
-from flows.steps import Results, baseline_of, count_on_accepted, judge, prepare, refuse_unsuitable, train_and_score
+from flows.steps import (
+    Results,
+    baseline_of,
+    champion_of,
+    count_on_accepted,
+    judge,
+    prepare,
+    refuse_unsuitable,
+    train_and_score,
+)
 from tasks.caching import Step, ending_after, replaced_by
 from tasks.data.datasets import SAMPLE
 from tasks.evaluation.smoke_test import start_ahead
 from tasks.registry.mlflow_client import Tracking
-from tasks.registry.registry import Registry
 
 
 class Finding(BaseModel):
@@ -193,7 +201,7 @@ def warm_up(plan: Plan, settings: Settings) -> None:
     _warmed.add(plan)
     missing = {finding.name for finding in preview(plan, settings) if finding.cache != "hit"}
     if "train" in missing:
-        Registry(settings.home).champion(plan.source.name)  # an unreadable champion is an error now, not after training
+        champion_of(plan, settings)  # one that is unreadable or lost is an error now, not after training
     if missing & {"train", "evaluate", "evaluate-champion"}:
         import tasks.model.keras_setup  # noqa: F401
     if "save-weights" in missing:

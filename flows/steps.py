@@ -21,8 +21,9 @@ from tasks.evaluation.metrics import Evaluation
 from tasks.evaluation.save_weights import Saved, save_weights
 from tasks.model.layer_sizes import check_image_size
 from tasks.model.recipes import choose
-from tasks.registry.promotion import select_baseline
+from tasks.registry.promotion import refuse_lost, select_baseline
 from tasks.registry.registry import Registry
+from tasks.registry.versions import Version
 from tasks.reporting.report import Reported, report
 from tasks.retraining.evaluate_new_holdout import evaluate_new_holdout
 from tasks.retraining.ledger import splits_in_use
@@ -80,12 +81,21 @@ def prepare(plan: Plan, settings: Settings) -> Validated:
     return validate(data, plan.classes, store)
 
 
+def champion_of(plan: Plan, settings: Settings) -> Version | None:
+    """The champion of a plan's data set, if there is one. Raises DigitflowError if it cannot be read or is lost."""
+    registry, dataset = Registry(settings.home), plan.source.name
+    champion = registry.champion(dataset)
+    if champion is None:
+        refuse_lost(registry, manifests(settings.artifacts), dataset, plan.gate)
+    return champion
+
+
 def refuse_unsuitable(plan: Plan, data: Splits, settings: Settings) -> None:
     """Raise UsageError for images that are too small for the network, and if the champion has other classes, also by
     their names, or another size, so that no test images suit both models.
     """
     check_image_size(plan.hyperparameters, *data.test.images.shape[1:])
-    champion = Registry(settings.home).champion(plan.source.name)
+    champion = champion_of(plan, settings)
     if champion is None:
         return
     shape, classes = data.test.images.shape[1:], int(settings.artifacts.get(data.train.labels).max()) + 1

@@ -56,6 +56,11 @@ class Tracking:
         """The registry's name in manifests: a local one has the same name wherever its home is."""
         return "local" if self.is_local else hide_passwords(self.uri)
 
+    @property
+    def remedy(self) -> str:
+        """What to do if its content is lost."""
+        return f"restore {self.local.path.parent if self.is_local else self.key} from a backup"
+
     def open(self) -> None:
         """Import MLflow, and create the database if there is none: that takes seconds."""
         with self.errors():

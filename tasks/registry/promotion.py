@@ -10,6 +10,7 @@ from artifacts.errors import ArtifactLost, UsageError
 from artifacts.lineage.manifest import Manifest
 from artifacts.storage.store import Digest, Ref, Store
 from tasks.evaluation.gate import Baseline, Gate
+from tasks.registry.registry import Registry
 from tasks.registry.versions import Candidate, ChampionChanged, Package, Promotion, Version
 
 Consent = Callable[[Version], bool]
@@ -44,6 +45,29 @@ def retry_if_champion_changed(attempt: Callable[[], T], start_over: Callable[[],
             return attempt()
         except ChampionChanged:
             start_over()
+
+
+def find_lost(registry: Registry, manifests: Iterable[Manifest], dataset: str | None = None) -> Manifest | None:
+    """A run whose registered version is lost: its registry has none of its data set. Of one data set, or of any."""
+    known = {version.dataset for version in registry.versions(dataset)}
+    for run in manifests:
+        is_registered = run.version is not None and run.registry == registry.tracking.key
+        if is_registered and run.dataset not in known and dataset in (None, run.dataset):
+            return run
+    return None
+
+
+def refuse_lost(registry: Registry, manifests: Iterable[Manifest], dataset: str, gate: Gate) -> None:
+    """Raise ArtifactLost if the registry has lost a data set's versions: what its champion was is unknown.
+
+    A gate that holds nothing against the champion does not need it.
+    """
+    if gate.against_champion != "nothing" and (run := find_lost(registry, manifests, dataset)):
+        raise ArtifactLost(
+            f"the model registry has lost the versions of {dataset}: the run {run.run} registered version "
+            f"{run.version}; {registry.tracking.remedy}, or train with a gate that has "
+            '"against_champion": "nothing"'
+        )
 
 
 def select_baseline(

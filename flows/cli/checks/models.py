@@ -4,12 +4,12 @@ from time import time
 
 from artifacts.errors import hide_passwords
 from artifacts.lineage.manifest import manifests
-from artifacts.storage.home import MLFLOW
 from artifacts.storage.settings import Settings
 from flows.cli.checks.check import PATIENCE, Result
 from flows.cli.output import format_age
 from tasks.monitoring.freshness import Confirmation, last_confirmations
 from tasks.registry.mlflow_client import Tracking
+from tasks.registry.promotion import find_lost
 from tasks.registry.registry import Registry
 from tasks.registry.versions import UnreadableVersion
 
@@ -32,11 +32,10 @@ def check_registry(settings: Settings) -> Result:
         return "note", f"{tracking.key} was not opened", ""
     registry = Registry(settings.home)
     versions = registry.versions(None)
+    if lost_run := find_lost(registry, manifests(settings.artifacts)):
+        words = f"{tracking.key} has no versions of {lost_run.dataset}, though the run {lost_run.run} registered one"
+        return "problem", words, tracking.remedy
     if not versions:
-        runs = (each.run for each in manifests(settings.artifacts) if each.version and each.registry == tracking.key)
-        if run := next(runs, None):
-            words = f"{tracking.key} has no versions, though the run {run} registered one"
-            return "problem", words, f"restore {settings.home / MLFLOW if tracking.is_local else 'it'} from a backup"
         return "ok", f"{tracking.key}, no versions yet", ""
     unreadable = [each for each in versions if isinstance(each, UnreadableVersion)]
     lost = [f"version {each.version} of {each.dataset}" for each in unreadable if "champion" in each.aliases]

@@ -26,7 +26,7 @@ from flows.training import training
 from tasks.evaluation.gate import Gate
 from tasks.model.hyperparameters import Overrides
 from tasks.registry.registry import Registry
-from tests.command import COMMAND, Finished
+from tests.command import COMMAND, Finished, assert_refused, digitflow
 from tests.conftest import Arrays, write_idx
 from tests.tasks.registry.conftest import break_record
 
@@ -234,6 +234,19 @@ def test_champion_whose_files_are_gone(also_in_mlflow: bool, world: Path, train:
     outcome = json.loads(train(1, gate).stdout)
     assert outcome["promoted"] and champion(world) == 2
     assert outcome["gate"]["opponent"]["version"] == 1 and store.holds(lost.weights) != also_in_mlflow
+
+
+@pytest.mark.parametrize("lose", [Path.unlink, lambda path: path.write_bytes(b"")], ids=["removed", "emptied"])
+def test_lost_registry(lose: Callable[[Path], object], world: Path) -> None:
+    """A registry without the versions that runs registered ends a run, changed or not, in one error: what a model would
+    replace is unknown. With a gate that asks for no comparison, it goes on."""
+    lose(world / "home" / "mlflow" / "mlflow.db")  # new processes see it: in this one, MLflow has the database open
+    experiment = ["experiment", "--dataset", str(world / "digits"), "--variants", "relu"]
+    for arguments in (request(world, 0), request(world, 1), experiment):
+        assert_refused(digitflow(*arguments), 1, "lost the versions of digits", str(world / "home" / "mlflow"))
+    gate = GATE.model_copy(update={"against_champion": "nothing"})
+    assert json.loads(digitflow(*request(world, 1, gate)).stdout)["promoted"]
+    assert json.loads(digitflow(*request(world, 2)).stdout)["gate"]["opponent"]["version"] == 1
 
 
 def test_unreadable_champion(world: Path, train: Call) -> None:
