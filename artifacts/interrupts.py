@@ -41,16 +41,21 @@ def ignore_late_interrupts() -> None:
 
 
 def is_interrupted() -> bool:
-    """Whether Ctrl-C has been typed since `watch_interrupts`, but not to end an `until_interrupted`."""
+    """Whether Ctrl-C has been typed since `watch_interrupts`, and not been forgotten."""
     return _is_typed
 
 
 @contextlib.contextmanager
 def until_interrupted() -> Iterator[None]:
     """Ctrl-C ends the block, and nothing more."""
-    global _is_typed
     with contextlib.suppress(KeyboardInterrupt):
         yield
+    forget_interrupts()
+
+
+def forget_interrupts() -> None:
+    """Ctrl-C that was typed until now has no effect any more, such as when all is done although it was lost."""
+    global _is_typed
     _is_typed = False
 
 
@@ -78,9 +83,11 @@ def _repeat() -> None:
 
 def _is_by_interrupt(error: BaseException | None) -> bool:
     """Whether a KeyboardInterrupt is this error, or what it was raised from or in."""
-    while error and not isinstance(error, KeyboardInterrupt):
+    seen: set[int] = set()  # `raise a from b` makes a circle if b was raised in the handling of a
+    while error and id(error) not in seen and not isinstance(error, KeyboardInterrupt):
+        seen.add(id(error))
         error = error.__cause__ or error.__context__
-    return error is not None
+    return isinstance(error, KeyboardInterrupt)
 
 
 def _exit() -> None:

@@ -85,8 +85,7 @@ def champion_of(plan: Plan, settings: Settings) -> Version | None:
     """The champion of a plan's data set, if there is one. Raises DigitflowError if it cannot be read or is lost."""
     registry, dataset = Registry(settings.home), plan.source.name
     champion = registry.champion(dataset)
-    if champion is None:
-        refuse_lost(registry, manifests(settings.artifacts), dataset, plan.gate)
+    refuse_lost(registry, manifests(settings.artifacts), dataset, plan.gate)
     return champion
 
 

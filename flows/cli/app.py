@@ -24,7 +24,7 @@ from cyclopts import ValidationError as RefusedValueError
 from pydantic import ByteSize
 
 from artifacts.errors import DigitflowError, InvalidData, UsageError, describe_surroundings, suggest
-from artifacts.interrupts import INTERRUPTED, is_interrupted
+from artifacts.interrupts import INTERRUPTED, forget_interrupts, is_interrupted
 from flows.cli.output import print_note
 from flows.cli.servers import bypass_proxies
 
@@ -162,6 +162,7 @@ def main() -> None:
     try:
         status = app(result_action="return_value", exit_on_error=False, print_error=False)
         sys.stdout.flush()
+        forget_interrupts()
     except BrokenPipeError:  # the reader of our output has closed it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = 1

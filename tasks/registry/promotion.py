@@ -11,10 +11,12 @@ from artifacts.lineage.manifest import Manifest
 from artifacts.storage.store import Digest, Ref, Store
 from tasks.evaluation.gate import Baseline, Gate
 from tasks.registry.registry import Registry
-from tasks.registry.versions import Candidate, ChampionChanged, Package, Promotion, Version
+from tasks.registry.versions import Candidate, ChampionChanged, Package, Promotion, UnreadableVersion, Version
 
 Consent = Callable[[Version], bool]
 T = TypeVar("T")
+ANEW = 'train without the comparison: --gate with a file that has {"against_champion": "nothing"}'
+"""What a person can do whose champion is lost."""
 
 
 class Decision(NamedTuple):
@@ -48,25 +50,33 @@ def retry_if_champion_changed(attempt: Callable[[], T], start_over: Callable[[],
 
 
 def find_lost(registry: Registry, manifests: Iterable[Manifest], dataset: str | None = None) -> Manifest | None:
-    """A run whose registered version is lost: its registry has none of its data set. Of one data set, or of any."""
-    known = {version.dataset for version in registry.versions(dataset)}
+    """The latest run of a data set that passed the gate, if the registry has lost the version that it registered.
+
+    Of one data set, or of any. `manifests` has the latest first.
+    """
+    found: set[str] = set()
     for run in manifests:
-        is_registered = run.version is not None and run.registry == registry.tracking.key
-        if is_registered and run.dataset not in known and dataset in (None, run.dataset):
+        is_registered = run.status == "passed" and run.version is not None and run.registry == registry.tracking.key
+        if not is_registered or run.dataset in found or dataset not in (None, run.dataset):
+            continue
+        same = [version for version in registry.versions(run.dataset) if version.version == run.version]
+        if not any(isinstance(each, UnreadableVersion) or run.weights in (None, each.weights) for each in same):
             return run
+        if run.dataset == dataset:
+            return None
+        found.add(run.dataset)
     return None
 
 
 def refuse_lost(registry: Registry, manifests: Iterable[Manifest], dataset: str, gate: Gate) -> None:
-    """Raise ArtifactLost if the registry has lost a data set's versions: what its champion was is unknown.
+    """Raise ArtifactLost if the registry has lost a version that passed: what its champion was is unknown.
 
     A gate that holds nothing against the champion does not need it.
     """
     if gate.against_champion != "nothing" and (run := find_lost(registry, manifests, dataset)):
         raise ArtifactLost(
-            f"the model registry has lost the versions of {dataset}: the run {run.run} registered version "
-            f"{run.version}; {registry.tracking.remedy}, or train with a gate that has "
-            '"against_champion": "nothing"'
+            f"the model registry has lost version {run.version} of {dataset}, which the run {run.run} registered; "
+            f"{registry.tracking.remedy}, or {ANEW}"
         )
 
 
@@ -123,7 +133,7 @@ def _require_weights(registry: ModelRegistry, champion: Version, store: Store) -
     if not registry.restore(champion, store):
         raise ArtifactLost(
             f"the weights of the champion of {champion.dataset}, version {champion.version}, are gone or cannot be "
-            'fetched from MLflow; bring them back, or train with a gate that has "against_champion": "nothing"'
+            f"fetched from MLflow; bring them back, or {ANEW}"
         )
 
 

@@ -54,6 +54,13 @@ def test_handling_is_not_disturbed(clean_up: str) -> None:
     assert ending(WATCH + script)[1] == "clean True\n"
 
 
+def test_circle_of_errors() -> None:
+    """A lost interrupt is repeated also in the handling of errors that were raised from each other."""
+    circle = "try: 1/0\nexcept ZeroDivisionError as a:\n try: {}[1]\n except KeyError as kept: b = kept\n"
+    handled = " try: raise a from b\n except ZeroDivisionError: lose_it(); time.sleep(60)"
+    assert ending(f"{WATCH}{circle}{handled}")[::2] == (130, "KeyboardInterrupt")
+
+
 def test_second_ctrl_c_is_typed() -> None:
     """A second Ctrl-C interrupts what cleans up after the first, as it does without us."""
     again = "threading.Thread(target=type_ctrl_c, args=(0.5,)).start()"

@@ -9,7 +9,7 @@ from flows.cli.checks.check import PATIENCE, Result
 from flows.cli.output import format_age
 from tasks.monitoring.freshness import Confirmation, last_confirmations
 from tasks.registry.mlflow_client import Tracking
-from tasks.registry.promotion import find_lost
+from tasks.registry.promotion import ANEW, find_lost
 from tasks.registry.registry import Registry
 from tasks.registry.versions import UnreadableVersion
 
@@ -32,9 +32,9 @@ def check_registry(settings: Settings) -> Result:
         return "note", f"{tracking.key} was not opened", ""
     registry = Registry(settings.home)
     versions = registry.versions(None)
-    if lost_run := find_lost(registry, manifests(settings.artifacts)):
-        words = f"{tracking.key} has no versions of {lost_run.dataset}, though the run {lost_run.run} registered one"
-        return "problem", words, tracking.remedy
+    if run := find_lost(registry, manifests(settings.artifacts)):
+        words = f"{tracking.key} has lost version {run.version} of {run.dataset}, which the run {run.run} registered"
+        return "problem", words, f"{tracking.remedy}, or {ANEW}"
     if not versions:
         return "ok", f"{tracking.key}, no versions yet", ""
     unreadable = [each for each in versions if isinstance(each, UnreadableVersion)]

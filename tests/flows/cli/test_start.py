@@ -81,10 +81,7 @@ start()
     assert (ended.returncode, ended.stderr) == (130, "digitflow: interrupted before it began\n")
 
 
-@pytest.mark.parametrize("then", ["raise ValueError", "loop()"], ids=["replaced by an error", "lost"])
-def test_ctrl_c_in_a_library(then: str, home: Path) -> None:
-    """Ctrl-C ends the command as ever if a library raises an error of its own in its place, or nothing."""
-    library = f"""
+LIBRARY = """
 import os, signal, time
 from artifacts.storage.settings import Settings
 from flows.cli.__main__ import start
@@ -93,13 +90,28 @@ def loop():
 def interrupted():
     try: os.kill(os.getpid(), signal.SIGINT); loop()
     except BaseException: pass
-    {then}
-Settings.load = interrupted
+    {}
+load, Settings.load = Settings.load, interrupted
 start()
 """
-    command = [sys.executable, "-c", library, "runs"]
-    ended = subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=60)
-    assert_refused(ended, 130, "interrupted; run the same command again")
+
+
+def in_a_library(then: str) -> "subprocess.CompletedProcess[str]":
+    """A command that Ctrl-C meets in a library, which loses it, and what happens then."""
+    command = [sys.executable, "-c", LIBRARY.format(then), "models", "--json"]
+    return subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=60)
+
+
+@pytest.mark.parametrize("then", ["raise ValueError", "loop()"], ids=["replaced by an error", "lost"])
+def test_ctrl_c_in_a_library(then: str, home: Path) -> None:
+    """Ctrl-C ends the command as ever if a library raises an error of its own in its place, or nothing."""
+    assert_refused(in_a_library(then), 130, "interrupted; run the same command again")
+
+
+def test_command_that_ends_all_the_same(home: Path) -> None:
+    """A command that has done all its work, because a library lost Ctrl-C just before, has succeeded."""
+    ended = in_a_library("return load()")
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "[]\n", "")
 
 
 def test_ctrl_c_while_the_process_ends() -> None:

@@ -243,10 +243,19 @@ def test_lost_registry(lose: Callable[[Path], object], world: Path) -> None:
     lose(world / "home" / "mlflow" / "mlflow.db")  # new processes see it: in this one, MLflow has the database open
     experiment = ["experiment", "--dataset", str(world / "digits"), "--variants", "relu"]
     for arguments in (request(world, 0), request(world, 1), experiment):
-        assert_refused(digitflow(*arguments), 1, "lost the versions of digits", str(world / "home" / "mlflow"))
+        assert_refused(digitflow(*arguments), 1, "lost version 1 of digits", str(world / "home" / "mlflow"))
     gate = GATE.model_copy(update={"against_champion": "nothing"})
     assert json.loads(digitflow(*request(world, 1, gate)).stdout)["promoted"]
     assert json.loads(digitflow(*request(world, 2)).stdout)["gate"]["opponent"]["version"] == 1
+
+
+def test_registry_of_an_older_backup(world: Path) -> None:
+    """A registry that was set back to an older state lacks what passed since, and ends a run too."""
+    database = world / "home" / "mlflow" / "mlflow.db"
+    older = database.read_bytes()
+    assert json.loads(digitflow(*request(world, 1)).stdout)["version"] == 2
+    database.write_bytes(older)
+    assert_refused(digitflow(*request(world, 2)), 1, "lost version 2 of digits")
 
 
 def test_unreadable_champion(world: Path, train: Call) -> None:
