@@ -11,7 +11,7 @@ from artifacts.lineage.manifest import Manifest
 from artifacts.storage.store import Digest, Ref, Store
 from tasks.evaluation.gate import Baseline, Gate
 from tasks.registry.registry import Registry
-from tasks.registry.versions import Candidate, ChampionChanged, Package, Promotion, UnreadableVersion, Version
+from tasks.registry.versions import Candidate, ChampionChanged, Package, Promotion, Version
 
 Consent = Callable[[Version], bool]
 T = TypeVar("T")
@@ -52,15 +52,18 @@ def retry_if_champion_changed(attempt: Callable[[], T], start_over: Callable[[],
 def find_lost(registry: Registry, manifests: Iterable[Manifest], dataset: str | None = None) -> Manifest | None:
     """The latest run of a data set that passed the gate, if the registry has lost the version that it registered.
 
-    Of one data set, or of any. `manifests` has the latest first.
+    Of one data set, or of any. `manifests` has the latest first. Version numbers only grow, so a version that is gone
+    while a later one is there was deleted on purpose.
     """
     found: set[str] = set()
     for run in manifests:
         is_registered = run.status == "passed" and run.version is not None and run.registry == registry.tracking.key
         if not is_registered or run.dataset in found or dataset not in (None, run.dataset):
             continue
-        same = [version for version in registry.versions(run.dataset) if version.version == run.version]
-        if not any(isinstance(each, UnreadableVersion) or run.weights in (None, each.weights) for each in same):
+        versions = {version.version: version for version in registry.versions(run.dataset)}
+        same = versions.get(run.version or 0)
+        is_other = isinstance(same, Version) and run.weights not in (None, same.weights)
+        if is_other or (run.version or 0) > max(versions, default=0):
             return run
         if run.dataset == dataset:
             return None

@@ -151,6 +151,18 @@ def test_lost_registry(lose: Callable[[Path], object], home: Path) -> None:
     assert str(home / MLFLOW) in check["remedy"]
 
 
+def test_old_version_that_was_deleted(home: Path) -> None:
+    """An old version that somebody deleted in MLflow, while a later one is there, is no loss."""
+    for number in (1, 2):
+        register(Store(home), number)
+    fields = {"dataset": "digits", "recipe": "tutorial", "seed": 0, "hyperparameters": {}, "gate": {}}
+    with Run.recording(Store(home), run="20260101-first", **fields) as run:
+        run.finish("passed", registry="local", version=1)
+    Registry(home).tracking.client.delete_model_version("digitflow-digits", "1")
+    assert [version.version for version in Registry(home).versions()] == [2]
+    assert found("model registry").state == "ok"
+
+
 @pytest.mark.parametrize(("days", "state"), [(1, "ok"), (4, "note")])
 def test_stale_champion(days: int, state: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A champion that nothing confirmed for DIGITFLOW_STALE_DAYS days is a note, with its age and what to do."""
